@@ -1,0 +1,98 @@
+const { spawn } = require('node:child_process');
+const { existsSync, mkdtempSync, rmSync } = require('node:fs');
+const { copyFile, mkdir, readdir, readFile, rename, rm } = require('node:fs/promises');
+const { tmpdir } = require('node:os');
+const path = require('node:path');
+const gulp = require('gulp');
+
+const dist = path.join(__dirname, 'dist');
+const sources = ['nodes/**/*.ts', 'credentials/**/*.ts'];
+const assets = ['nodes/**/*.svg', 'nodes/**/*.node.json', 'credentials/**/*.svg'];
+
+// Everything is built here first. dist only ever receives whole files of a build that succeeded: n8n
+// reloads a package 100 ms after the first change it sees, and tsc also writes when there are errors.
+const stage = mkdtempSync(path.join(tmpdir(), 'aetherforge-build-'));
+process.on('exit', () => rmSync(stage, { recursive: true, force: true }));
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+
+/** Compiles with the project's own compiler and settings; fails on any type error. */
+function compile() {
+	const tsc = require.resolve('typescript/bin/tsc');
+	const options = ['--outDir', path.join(stage, 'dist')];
+	const incremental = ['--incremental', '--tsBuildInfoFile', path.join(stage, 'tsbuildinfo')];
+	return spawn(process.execPath, [tsc, '-p', 'tsconfig.json', ...options, ...incremental], {
+		cwd: __dirname,
+		stdio: 'inherit',
+	});
+}
+
+/** Copies icons and codex files beside the compiled files. */
+function copyAssets() {
+	// Without `encoding: false` gulp 5 would read every file as UTF-8 text.
+	return gulp
+		.src(assets, { base: '.', encoding: false })
+		.pipe(gulp.dest(path.join(stage, 'dist'), { encoding: false }));
+}
+
+async function filesIn(directory) {
+	if (!existsSync(directory)) return [];
+	const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+	return entries
+		.filter((entry) => entry.isFile())
+		.map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)));
+}
+
+async function isUnchanged(built, target) {
+	if (!existsSync(target)) return false;
+	const [next, current] = await Promise.all([readFile(built), readFile(target)]);
+	return next.equals(current);
+}
+
+/** Brings dist to what was built: changed files are replaced in one step each, stale ones removed. */
+async function publish() {
+	const built = await filesIn(path.join(stage, 'dist'));
+	for (const file of built) {
+		const from = path.join(stage, 'dist', file);
+		const target = path.join(dist, file);
+		if (await isUnchanged(from, target)) continue;
+		await mkdir(path.dirname(target), { recursive: true });
+		await copyFile(from, `${target}.part`);
+		await rename(`${target}.part`, target);
+	}
+	for (const file of await filesIn(dist)) {
+		if (!built.includes(file)) await rm(path.join(dist, file));
+	}
+}
+
+/** Removes dist. */
+async function clean() {
+	await rm(dist, { recursive: true, force: true });
+}
+
+// An incremental compilation leaves the output of a source that is gone.
+let sourceWasRemoved = false;
+async function forgetRemovedSources() {
+	if (!sourceWasRemoved) return;
+	sourceWasRemoved = false;
+	await rm(stage, { recursive: true, force: true });
+}
+
+const stageAll = gulp.parallel(compile, copyAssets);
+
+/** Rebuilds dist on every change; a type error is printed and the last good build stays in place. */
+function watch() {
+	const update = gulp.series(forgetRemovedSources, stageAll, publish);
+	const rebuild = (done) => update(() => done());
+	const watched = [...sources, ...assets, 'tsconfig.json'];
+	const watcher = gulp.watch(watched, { cwd: __dirname, ignoreInitial: false }, rebuild);
+	watcher.on('unlink', () => {
+		sourceWasRemoved = true;
+	});
+	return watcher;
+}
+
+exports.clean = clean;
+exports.build = gulp.series(stageAll, clean, publish);
+exports.watch = watch;
+exports.default = exports.build;
