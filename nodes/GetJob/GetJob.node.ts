@@ -1,0 +1,44 @@
+import {
+	NodeConnectionTypes,
+	type IExecuteFunctions,
+	type INodeExecutionData,
+	type INodeType,
+	type INodeTypeDescription,
+} from 'n8n-workflow';
+
+import { lookUpProperties } from '../shared/parameters';
+import { runLookUps } from '../shared/run';
+
+export class GetJob implements INodeType {
+	description: INodeTypeDescription = {
+		displayName: 'AetherForge Get Job',
+		name: 'getJob',
+		icon: { light: 'file:../shared/aetherforge.svg', dark: 'file:../shared/aetherforge.dark.svg' },
+		group: ['transform'],
+		version: 1,
+		subtitle: '={{ $parameter["waitForCompletion"] ? "Wait Until Finished" : "Look Up Once" }}',
+		description:
+			'Look up AetherForge jobs by their IDs and get the images of those that are finished',
+		defaults: { name: 'AetherForge Get Job' },
+		inputs: [NodeConnectionTypes.Main],
+		outputs: [NodeConnectionTypes.Main],
+		usableAsTool: true,
+		credentials: [{ name: 'aetherForgeApi', required: true }],
+		properties: [
+			{
+				displayName: 'Job ID',
+				name: 'jobId',
+				type: 'string',
+				default: '',
+				required: true,
+				placeholder: 'e.g. {{ $json.job_id }}',
+				description: 'The ID of the job, as AetherForge Image Generate returns it in "job_id"',
+			},
+			...lookUpProperties,
+		],
+	};
+
+	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
+		return await runLookUps(this);
+	}
+}

@@ -1,0 +1,115 @@
+import type { Endpoint } from '../endpoint';
+
+/** POST /public/v1/generate/image: an image from a prompt and, optionally, reference images. */
+export const generateImage: Endpoint = {
+	path: '/public/v1/generate/image',
+	fields: [
+		{
+			kind: 'value',
+			apiName: 'prompt',
+			property: {
+				displayName: 'Prompt',
+				name: 'prompt',
+				type: 'string',
+				typeOptions: { rows: 4 },
+				default: '',
+				required: true,
+				placeholder: 'e.g. A lighthouse on a cliff at dawn, watercolor, soft light',
+				description: 'What the image should show, in words',
+			},
+		},
+		{
+			kind: 'value',
+			apiName: 'ai_model',
+			property: {
+				displayName: 'Model',
+				name: 'aiModel',
+				type: 'options',
+				options: [
+					{
+						name: 'GPT Image 1.5',
+						value: 'GPT Image 1.5',
+						description: 'Takes up to 10 reference images',
+					},
+					{
+						name: 'GPT Image 2',
+						value: 'GPT Image 2',
+						description: 'Takes up to 10 reference images',
+					},
+					{
+						name: 'Grok Imagine',
+						value: 'Grok Imagine',
+						description: 'Takes up to 5 reference images',
+					},
+					{
+						name: 'Grok Imagine Pro',
+						value: 'Grok Imagine Pro',
+						description: 'Takes 1 reference image',
+					},
+					{
+						name: 'Nano Banana',
+						value: 'Nano Banana',
+						description: 'Takes up to 10 reference images',
+					},
+					{
+						name: 'Nano Banana 2',
+						value: 'Nano Banana 2',
+						description: 'Takes up to 10 reference images',
+					},
+					{
+						name: 'Nano Banana Pro',
+						value: 'Nano Banana Pro',
+						description: 'Takes up to 10 reference images',
+					},
+				],
+				default: 'GPT Image 1.5',
+				description: 'The AI model that makes the image',
+			},
+		},
+		{
+			kind: 'files',
+			apiName: 'ref_images',
+			noun: 'reference image',
+			source: {
+				displayName: 'Reference Images',
+				name: 'referenceImages',
+				type: 'options',
+				options: [
+					{
+						name: 'All Binary Fields of the Item',
+						value: 'all',
+						description: 'Send every file of the input item, in the order of the field names',
+					},
+					{
+						name: 'None',
+						value: 'none',
+						description: 'Make the image from the prompt alone',
+					},
+					{
+						name: 'Selected Binary Fields',
+						value: 'selected',
+						description: 'Send the files of the binary fields you name, in your order',
+					},
+				],
+				default: 'none',
+				description: 'Which files of the input item to send along for the model to go by',
+			},
+			names: {
+				displayName: 'Input Data Field Name(s)',
+				name: 'binaryPropertyName',
+				type: 'string',
+				default: 'data',
+				required: true,
+				placeholder: 'e.g. data, styleReference',
+				displayOptions: { show: { referenceImages: ['selected'] } },
+				hint: 'The names of the input binary fields that hold the images, separated by commas',
+				description:
+					'The names are listed in the Binary tab of the input panel. An expression may also give an array of names.',
+			},
+			limit: {
+				files: 10,
+				by: { apiName: 'ai_model', files: { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 } },
+			},
+		},
+	],
+};
