@@ -1,0 +1,93 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { startEmulator, type Emulator } from '../test/emulator/emulator';
+import { installN8n } from '../test/e2e/real-n8n/install';
+import {
+	N8nClient,
+	owner,
+	type SavedWorkflow,
+	type WorkflowFile,
+} from '../test/e2e/real-n8n/rest-client';
+import { startN8n, type N8nServer } from '../test/e2e/real-n8n/server';
+import type { Started } from '../test/e2e/real-n8n/started';
+import { withCredential } from '../test/e2e/workflow';
+
+/** Where the editor is, unless that port is taken. n8n's own default. */
+const editorPort = 5678;
+const examplesFolder = resolve(__dirname, '..', 'examples');
+
+/** A real n8n made ready for a person: owner account, credential and the example workflows. */
+export interface Workbench {
+	n8n: N8nClient;
+	server: N8nServer;
+	/** The imported examples by file name, without `.json`. */
+	examples: ReadonlyMap<string, SavedWorkflow>;
+	/** How to get in, as lines for the terminal. */
+	welcome: string;
+}
+
+interface WorkbenchOptions {
+	installNodes: (nodesDirectory: string) => Promise<unknown>;
+	env?: Record<string, string>;
+	/** Takes what must be ended when the workbench is left, in the order in which it was started. */
+	onStarted: Started['add'];
+}
+
+/**
+ * Opens a workbench. It talks to the emulator, or to the real service where AETHERFORGE_API_KEY is
+ * set; then every job costs credits.
+ */
+export async function openWorkbench({
+	installNodes,
+	env = {},
+	onStarted,
+}: WorkbenchOptions): Promise<Workbench> {
+	const install = await installN8n('n8n-2.40', say);
+	const { service, credentialData } = await chooseService(onStarted);
+	say('Starting n8n …');
+	const server = await startN8n(install, { preferredPort: editorPort, installNodes, env });
+	onStarted(server.stop);
+	await server.ready;
+	const n8n = new N8nClient(server.url);
+	await n8n.signIn();
+	const credential = await n8n.createCredential('AetherForge', 'aetherForgeApi', credentialData);
+	const examples = new Map<string, SavedWorkflow>();
+	for (const file of (await readdir(examplesFolder)).sort().reverse()) {
+		const example = JSON.parse(await readFile(join(examplesFolder, file), 'utf8')) as WorkflowFile;
+		const saved = await n8n.createWorkflow(withCredential(example, credential));
+		examples.set(file.replace(/\.json$/, ''), saved);
+	}
+	const welcome = [
+		`Editor    ${server.url}`,
+		`Login     ${owner.email}`,
+		`Password  ${owner.password}`,
+		`Service   ${service}`,
+	].join('\n');
+	return { n8n, server, examples, welcome };
+}
+
+async function chooseService(onStarted: WorkbenchOptions['onStarted']): Promise<{
+	service: string;
+	credentialData: { apiKey: string; baseUrl: string };
+}> {
+	const apiKey = process.env.AETHERFORGE_API_KEY?.trim();
+	if (apiKey !== undefined && apiKey !== '') {
+		const baseUrl = 'https://api.aetherforgeai.com';
+		return {
+			service: `${baseUrl} (the real one: jobs cost credits)`,
+			credentialData: { apiKey, baseUrl },
+		};
+	}
+	const emulator: Emulator = await startEmulator({ apiKeys: ['demo-key'] });
+	onStarted(async () => {
+		await emulator.close();
+	});
+	return {
+		service: `${emulator.apiUrl} (an emulator: nothing is paid; API key demo-key)`,
+		credentialData: { apiKey: 'demo-key', baseUrl: emulator.apiUrl },
+	};
+}
+
+export function say(line: string): void {
+	console.log(line);
+}

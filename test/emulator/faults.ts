@@ -1,0 +1,290 @@
+import { once } from 'node:events';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { ReceivedForm } from './form';
+
+/** Where a fault strikes: the paid POST, the look at a job, the fetching of a result. */
+export type FaultPlace = 'submit' | 'poll' | 'download';
+
+/** A request as the emulator saw it. */
+export interface RequestRecord {
+	server: 'api' | 'cdn';
+	method: string;
+	/** With the query, if any. */
+	path: string;
+	/** Lower-case names, as Node gives them; the key, if one came, is in `authorization`. */
+	headers: IncomingMessage['headers'];
+	/** By the emulator's clock. */
+	startedAtMs: number;
+	/** When the connection had been answered or lost; absent while it is under way. */
+	endedAtMs?: number;
+	/** The status that was sent; absent when none was, or not yet. */
+	status?: number;
+	/** What the paid POST carried, once it has been read. */
+	form?: ReceivedForm;
+	/** The job that the request made or asked for. */
+	jobId?: string;
+	/** The fault that struck it. */
+	fault?: FaultKind;
+}
+
+/** An answer before it is sent. */
+export interface Answer {
+	status: number;
+	headers: Readonly<Record<string, string>>;
+	body: Buffer;
+}
+
+/** Faults that take the place of the API's answer. */
+type ReplacingFault =
+	/** Any status with any headers and body. An object becomes JSON, a string is sent as HTML or text. */
+	| {
+			kind: 'respond';
+			status: number;
+			/** The function gets the emulator's clock, for a `Retry-After` with a date. */
+			headers?: Readonly<Record<string, string>> | ((nowMs: number) => Record<string, string>);
+			body?: string | Buffer | Readonly<Record<string, unknown>>;
+	  }
+	/** The connection is reset, without an answer. */
+	| { kind: 'reset' }
+	/** No answer ever comes. */
+	| { kind: 'stall' }
+	/** 200 with the right content type and bytes that are neither JSON nor an image. */
+	| { kind: 'garbage' }
+	/** A proxy's HTML page, with 200 unless told otherwise. */
+	| { kind: 'html'; status?: number }
+	/** A redirect to a URL, or `itself`: in circles, with `times: Infinity`. */
+	| { kind: 'redirect'; to: string; status?: number }
+	/** 200 with a body that never ends, sent as fast as the client reads. */
+	| { kind: 'endlessBody' };
+
+/** Faults that damage the API's own answer, so that its work is always done first. */
+type DamagingFault =
+	/** Half the body, then the connection ends; `chunked`: without a Content-Length that tells. */
+	| { kind: 'truncate'; chunked?: boolean }
+	/** Headers and half the body, then nothing more. */
+	| { kind: 'stallBody' }
+	/** The answer, still valid JSON, grown by so many megabytes; a picture gets them behind its end. */
+	| { kind: 'hugeBody'; megabytes: number };
+
+interface Aim {
+	/** How many requests it strikes; 1 unless told otherwise, `Infinity` for all. */
+	times?: number;
+	/** Which requests it strikes; absent: every one at its place. */
+	match?: (request: RequestRecord) => boolean;
+}
+
+/**
+ * When a fault at a submit strikes: `uploading`, with the body still unread (`match` sees no form then);
+ * `received` (default), with the body read and nothing made of it; `accepted`, after the job was made.
+ */
+export interface SubmitMoment {
+	when?: 'uploading' | 'received' | 'accepted';
+}
+
+export type FaultKind = (ReplacingFault | DamagingFault)['kind'];
+
+export type Fault = Aim &
+	(
+		| ({ at: 'poll' | 'download' } & (ReplacingFault | DamagingFault))
+		| ({ at: 'submit' } & (DamagingFault | (ReplacingFault & SubmitMoment)))
+	);
+
+/** A fault that was added. */
+export interface AddedFault {
+	/** How many requests it has struck. */
+	readonly struck: number;
+	remove(): void;
+}
+
+/** What a proxy says when the server behind it does not answer. */
+export const PROXY_HTML_PAGE =
+	'<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n' +
+	'<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n';
+
+const GARBAGE = Buffer.from([0x7b, 0x22, 0x6a, 0x6f, 0x62, 0x00, 0xff, 0xfe, 0x81, 0x5d, 0x3b]);
+const FILLER = Buffer.alloc(64 * 1024, 'x');
+const BYTES_PER_MEGABYTE = 1024 * 1024;
+
+/** Whether a fault strikes after the API has done its work. */
+export function strikesAfterWork(fault: Fault): boolean {
+	return fault.at !== 'submit' || momentOf(fault) === 'accepted';
+}
+
+function momentOf(fault: Fault): NonNullable<SubmitMoment['when']> {
+	switch (fault.kind) {
+		case 'truncate':
+		case 'stallBody':
+		case 'hugeBody':
+			return 'accepted';
+		default:
+			return ('when' in fault ? fault.when : undefined) ?? 'received';
+	}
+}
+
+/** The faults in store, struck in the order they were added. */
+export class Faults {
+	private readonly pending: { fault: Fault; left: number; struck: number }[] = [];
+
+	add(fault: Fault): AddedFault {
+		const entry = { fault, left: fault.times ?? 1, struck: 0 };
+		this.pending.push(entry);
+		return {
+			get struck() {
+				return entry.struck;
+			},
+			remove: () => {
+				entry.left = 0;
+			},
+		};
+	}
+
+	clear(): void {
+		this.pending.length = 0;
+	}
+
+	/** Takes the fault that strikes this request now, if one does. */
+	take(
+		at: FaultPlace,
+		request: RequestRecord,
+		step: 'uploading' | 'received' = 'received',
+	): Fault | undefined {
+		const entry = this.pending.find(
+			({ fault, left }) =>
+				left > 0 &&
+				fault.at === at &&
+				(at !== 'submit' || (momentOf(fault) === 'uploading') === (step === 'uploading')) &&
+				(fault.match?.(request) ?? true),
+		);
+		if (!entry) return undefined;
+		entry.left -= 1;
+		entry.struck += 1;
+		request.fault = entry.fault.kind;
+		return entry.fault;
+	}
+}
+
+/** Sends an answer as it is. */
+export function send(response: ServerResponse, { status, headers, body }: Answer): void {
+	response.writeHead(status, { ...headers, 'content-length': body.length });
+	response.end(body);
+}
+
+/** Lets a fault strike. `answer` is what the API would have said. */
+export async function strike(
+	fault: Fault,
+	request: IncomingMessage,
+	response: ServerResponse,
+	answer: Answer,
+	nowMs: number,
+): Promise<void> {
+	const contentType = answer.headers['content-type'] ?? 'application/json';
+	switch (fault.kind) {
+		case 'respond': {
+			const headers = typeof fault.headers === 'function' ? fault.headers(nowMs) : fault.headers;
+			const { body, type } = encoded(fault.body ?? '');
+			send(response, {
+				status: fault.status,
+				headers: { 'content-type': type, ...closing(request), ...headers },
+				body,
+			});
+			return;
+		}
+		case 'html':
+			send(response, {
+				status: fault.status ?? 200,
+				headers: { 'content-type': 'text/html', ...closing(request) },
+				body: Buffer.from(PROXY_HTML_PAGE),
+			});
+			return;
+		case 'redirect':
+			send(response, {
+				status: fault.status ?? 307,
+				headers: {
+					location: fault.to === 'itself' ? (request.url ?? '/') : fault.to,
+					...closing(request),
+				},
+				body: Buffer.alloc(0),
+			});
+			return;
+		case 'garbage':
+			send(response, {
+				status: 200,
+				headers: { 'content-type': contentType, ...closing(request) },
+				body: GARBAGE,
+			});
+			return;
+		case 'reset':
+			request.socket.resetAndDestroy();
+			return;
+		case 'stall':
+			return;
+		case 'truncate': {
+			const length = fault.chunked ? {} : { 'content-length': answer.body.length };
+			await sendHalf(response, answer, length);
+			request.socket.end();
+			return;
+		}
+		case 'stallBody':
+			await sendHalf(response, answer, { 'content-length': answer.body.length });
+			return;
+		case 'hugeBody':
+			await sendGrown(response, answer, fault.megabytes * BYTES_PER_MEGABYTE);
+			return;
+		case 'endlessBody':
+			await sendGrown(response, answer, Infinity);
+			return;
+	}
+}
+
+/** An answer that comes before the upload has been read ends the connection, as proxies do. */
+function closing(request: IncomingMessage): Record<string, string> {
+	return request.complete ? {} : { connection: 'close' };
+}
+
+function encoded(body: string | Buffer | Readonly<Record<string, unknown>>): {
+	body: Buffer;
+	type: string;
+} {
+	if (Buffer.isBuffer(body)) return { body, type: 'application/octet-stream' };
+	if (typeof body === 'string') {
+		return { body: Buffer.from(body), type: body.startsWith('<') ? 'text/html' : 'text/plain' };
+	}
+	return { body: Buffer.from(JSON.stringify(body)), type: 'application/json' };
+}
+
+async function sendHalf(
+	response: ServerResponse,
+	answer: Answer,
+	length: OutgoingHttpHeaders,
+): Promise<void> {
+	response.writeHead(answer.status, { ...answer.headers, ...length });
+	await new Promise<void>((resolve) => {
+		response.write(answer.body.subarray(0, Math.ceil(answer.body.length / 2)), () => {
+			resolve();
+		});
+	});
+}
+
+/**
+ * A JSON answer with one more key, `padding`, of so many bytes; anything else with the bytes behind
+ * it. Stops when the client leaves.
+ */
+async function sendGrown(response: ServerResponse, answer: Answer, bytes: number): Promise<void> {
+	const isJson = answer.headers['content-type'] === 'application/json';
+	if (response.destroyed) return;
+	const gone = new AbortController();
+	response.once('close', () => {
+		gone.abort();
+	});
+	response.writeHead(200, { ...answer.headers });
+	response.write(isJson ? `{"padding":"` : answer.body);
+	try {
+		for (let left = bytes; left > 0; left -= FILLER.length) {
+			const room = response.write(FILLER.subarray(0, Math.min(left, FILLER.length)));
+			if (!room) await once(response, 'drain', { signal: gone.signal });
+		}
+	} catch {
+		return;
+	}
+	response.end(isJson ? `",${answer.body.toString().slice(1)}` : undefined);
+}
