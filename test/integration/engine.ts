@@ -1,0 +1,394 @@
+import 'reflect-metadata';
+
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { inspect } from 'node:util';
+
+// n8n-core reads these when it is loaded.
+process.env.N8N_USER_FOLDER = mkdtempSync(join(tmpdir(), 'aetherforge-n8n-'));
+process.env.N8N_ENCRYPTION_KEY = 'not a secret';
+process.env.N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS = 'false';
+process.env.N8N_LOG_LEVEL = 'silent';
+
+import { Logger } from '@n8n/backend-common';
+import { Container } from '@n8n/di';
+import { BinaryDataService, ExecutionLifecycleHooks, WorkflowExecute } from 'n8n-core';
+import {
+	createRunExecutionData,
+	LoggerProxy,
+	Workflow,
+	type IBinaryData,
+	type IConnections,
+	type ICredentialDataDecryptedObject,
+	type IExecuteFunctions,
+	type IHttpRequestOptions,
+	type IN8nHttpFullResponse,
+	type INode,
+	type INodeExecutionData,
+	type INodeParameters,
+	type INodeType,
+	type IRunExecutionData,
+	type IWorkflowBase,
+	type IWorkflowExecuteAdditionalData,
+	type IWorkflowSettings,
+	type NodeExecutionHint,
+	type WorkflowExecuteMode,
+} from 'n8n-workflow';
+
+import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
+import { GetJob } from '../../nodes/GetJob/GetJob.node';
+import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
+import { systemClock } from '../../nodes/shared/clock';
+import { VirtualClock } from './virtualClock';
+
+export const TEST_KEY = 'test-key';
+export const SERVICE_URL = 'https://api.aetherforgeai.com';
+
+const NODES = { imageGenerate: new ImageGenerate(), getJob: new GetJob() };
+const PREFIX = 'n8n-nodes-aetherforge.';
+
+export interface EngineOptions {
+	/** One of the package's nodes, or any other that is built like them. */
+	node: keyof typeof NODES | INodeType;
+	parameters?: INodeParameters;
+	items?: INodeExecutionData[];
+	credential?: { apiKey?: string; baseUrl?: string };
+	/** `retryOnFail`, `maxTries`, `onError` and the like. */
+	nodeSettings?: Partial<INode>;
+	workflowSettings?: IWorkflowSettings;
+	mode?: WorkflowExecuteMode;
+	/** Runs as an AI agent's tool would be named. */
+	asTool?: boolean;
+	/** What an earlier execution left, as Retry in the executions list hands it on. */
+	retryOf?: EngineResult;
+	executionId?: string;
+	/** A workflow around the node, which is called "Node"; the execution begins at `startAt`. */
+	around?: {
+		nodes: INode[];
+		nodeTypes: Record<string, INodeType>;
+		connections: IConnections;
+		startAt: string;
+	};
+	/** Cancels the execution, as Stop does, when it resolves. */
+	cancelWhen?: Promise<unknown>;
+	clock?: VirtualClock;
+}
+
+export interface EngineResult {
+	/** The items of the (success) output. */
+	items: INodeExecutionData[];
+	/** The items of the error output, with `onError: 'continueErrorOutput'`. */
+	errorItems: INodeExecutionData[];
+	/** The error that ended the execution. */
+	error: NodeFailure | undefined;
+	hints: NodeExecutionHint[];
+	/** How often n8n called the node's execute. */
+	calls: number;
+	/** All that n8n would save of the execution. */
+	saved: IRunExecutionData;
+	/** n8n's log, as lines "level message", with the metadata behind if there are any. */
+	log: string[];
+	clock: VirtualClock;
+}
+
+/** What n8n shows and saves of an error. */
+export interface NodeFailure {
+	name: string;
+	message: string;
+	description: string | undefined;
+	context: { itemIndex?: number; data?: Record<string, unknown> };
+	httpCode?: string;
+}
+
+/** Prepares n8n's filesystem binary storage; once per test file. */
+export async function startBinaryStorage(): Promise<void> {
+	await Container.get(BinaryDataService).init();
+}
+
+/** Puts bytes into n8n's binary storage, as a node before this one would have. */
+export async function storeBinary(
+	bytes: Buffer,
+	fileName: string | undefined,
+	mimeType: string,
+): Promise<IBinaryData> {
+	return await Container.get(BinaryDataService).store(
+		{ type: 'execution', workflowId: 'workflow', executionId: 'input' },
+		bytes,
+		{ data: '', mimeType, ...(fileName === undefined ? {} : { fileName }) },
+	);
+}
+
+/** The bytes behind an item's binary data. */
+export async function bytesOf(binary: IBinaryData | undefined): Promise<Buffer> {
+	if (!binary) throw new Error('the item has no such binary data');
+	return await Container.get(BinaryDataService).getAsBuffer(binary);
+}
+
+/** n8n's own credentials helper lives in its server; this does what that one does. */
+function credentialsHelper(credential: ICredentialDataDecryptedObject) {
+	const type = new AetherForgeApi();
+	return {
+		getParentTypes: () => [],
+		isCredentialUsableByNode: () => true,
+		getCredentialsProperties: () => type.properties,
+		getDecrypted: async () => await Promise.resolve({ ...credential }),
+		preAuthentication: async () => {
+			await Promise.resolve(undefined);
+		},
+		authenticate: async (
+			data: ICredentialDataDecryptedObject,
+			_: string,
+			options: IHttpRequestOptions,
+		) => {
+			if (typeof type.authenticate !== 'function') throw new Error('not a function');
+			return await type.authenticate(data, options);
+		},
+		updateCredentials: async () => {
+			await Promise.resolve();
+		},
+	};
+}
+
+/**
+ * The time limit of n8n's HTTP layer, in virtual time: like axios' it counts until an answer starts.
+ *
+ * @param send gets a signal that ends the request, and what rejects when the time is up
+ */
+async function limited<T>(
+	clock: VirtualClock,
+	{ timeout }: IHttpRequestOptions,
+	send: (signal: AbortSignal, limit?: Promise<never>) => Promise<T>,
+): Promise<T> {
+	const late = new AbortController();
+	if (timeout === undefined) return await send(late.signal);
+	const answered = new AbortController();
+	const limit = clock.wait(timeout, answered.signal).then(async () => {
+		if (answered.signal.aborted) return await new Promise<never>(() => undefined);
+		late.abort();
+		const message = `timeout of ${timeout}ms exceeded`;
+		throw Object.assign(new Error(message), { code: 'ECONNABORTED' });
+	});
+	try {
+		return await send(late.signal, limit);
+	} finally {
+		answered.abort();
+	}
+}
+
+/** The node, with its requests and files known to the virtual clock. */
+function timed(nodeType: INodeType, clock: VirtualClock, onCall: () => void): INodeType {
+	return {
+		description: nodeType.description,
+		async execute(this: IExecuteFunctions) {
+			onCall();
+			const { helpers } = this;
+			const original = { ...helpers };
+			const track = async <T>(work: Promise<T>, limit?: Promise<never>): Promise<T> => {
+				const end = clock.begin();
+				try {
+					const result = await Promise.race(limit ? [work, limit] : [work]);
+					const { body } = result as Partial<IN8nHttpFullResponse>;
+					if (body instanceof Readable) {
+						for (const event of ['end', 'error', 'close']) body.once(event, end);
+						const read = body.read.bind(body);
+						body.read = (size): unknown => {
+							clock.moved();
+							return read(size);
+						};
+					} else {
+						end();
+					}
+					return result;
+				} catch (error) {
+					end();
+					throw error;
+				}
+			};
+			helpers.httpRequest = async (options) =>
+				await limited(clock, options, async (signal, limit) => {
+					const { abortSignal } = options;
+					const either =
+						abortSignal instanceof AbortSignal ? AbortSignal.any([abortSignal, signal]) : signal;
+					const request = original.httpRequest({ ...options, abortSignal: either });
+					return await track(request as Promise<unknown>, limit);
+				});
+			helpers.httpRequestWithAuthentication = async function (type, options) {
+				return await limited(clock, options, async (_, limit) => {
+					const request = original.httpRequestWithAuthentication.call(this, type, options);
+					return await track(request as Promise<unknown>, limit);
+				});
+			};
+			helpers.prepareBinaryData = async (...given) =>
+				await track(original.prepareBinaryData(...given));
+			const output = await nodeType.execute?.call(this);
+			return output ?? [];
+		},
+	};
+}
+
+const start: INodeType = {
+	description: {
+		displayName: 'Start',
+		name: 'start',
+		group: ['trigger'],
+		version: 1,
+		description: '',
+		defaults: {},
+		inputs: [],
+		outputs: ['main'],
+		properties: [],
+	},
+};
+
+/**
+ * Runs one of the nodes in n8n-core's real engine: its execute context, HTTP helpers, binary storage,
+ * Retry On Fail and error outputs. Only time is virtual.
+ */
+export async function runEngine(options: EngineOptions): Promise<EngineResult> {
+	const clock = options.clock ?? new VirtualClock();
+	const spies: jest.SpyInstance[] = [
+		jest.spyOn(systemClock, 'now').mockImplementation(() => clock.now()),
+		jest.spyOn(systemClock, 'pause').mockImplementation(async (durationMs, signal) => {
+			await clock.pause(durationMs, signal);
+		}),
+	];
+	const log: string[] = [];
+	const write = (level: string) => (message: string, metadata?: object) => {
+		log.push(
+			`${level} ${message}${metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`}`,
+		);
+	};
+	const logger = {
+		error: write('error'),
+		warn: write('warn'),
+		info: write('info'),
+		debug: write('debug'),
+	};
+	LoggerProxy.init(logger);
+	Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
+	let calls = 0;
+	try {
+		return await runTimed();
+	} finally {
+		clock.stop();
+		for (const spy of spies) spy.mockRestore();
+	}
+
+	async function runTimed(): Promise<EngineResult> {
+		const tested = typeof options.node === 'string' ? NODES[options.node] : options.node;
+		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
+		const nodeType = timed(tested, clock, () => calls++);
+		const node: INode = {
+			id: 'node',
+			name: 'Node',
+			type,
+			typeVersion: 1,
+			position: [0, 0],
+			parameters: options.parameters ?? {},
+			credentials: { aetherForgeApi: { id: '1', name: 'AetherForge' } },
+			...options.nodeSettings,
+		};
+		const startNode: INode = {
+			id: 'start',
+			name: 'Start',
+			type: 'start',
+			typeVersion: 1,
+			position: [0, 0],
+			parameters: {},
+		};
+		const { around } = options;
+		const nodes = [startNode, node, ...(around?.nodes ?? [])];
+		const known: Record<string, INodeType> = { [type]: nodeType, start, ...around?.nodeTypes };
+		const byName = (name: string) => {
+			const found = known[name];
+			if (!found) throw new Error(`no node type ${name}`);
+			return found;
+		};
+		const settings = { executionOrder: 'v1' as const, ...options.workflowSettings };
+		const workflow = new Workflow({
+			id: 'workflow',
+			name: 'workflow',
+			nodes,
+			connections: {
+				Start: { main: [[{ node: around?.startAt ?? 'Node', type: 'main', index: 0 }]] },
+				...around?.connections,
+			},
+			active: false,
+			nodeTypes: {
+				getByName: byName,
+				getByNameAndVersion: byName,
+				getKnownTypes: () => ({}),
+			},
+			settings,
+		});
+		const mode = options.mode ?? 'manual';
+		const executionId = options.executionId ?? '1';
+		const workflowData = { id: 'workflow', name: 'workflow', nodes };
+		const first = nodes.find(({ name }) => name === around?.startAt) ?? node;
+		const additionalData = {
+			credentialsHelper: credentialsHelper({
+				apiKey: TEST_KEY,
+				baseUrl: SERVICE_URL,
+				...options.credential,
+			}),
+			executionId,
+			restApiUrl: 'http://n8n.test/rest',
+			instanceBaseUrl: 'http://n8n.test',
+			webhookBaseUrl: 'http://n8n.test/webhook',
+			webhookWaitingBaseUrl: 'http://n8n.test/webhook-waiting',
+			webhookTestBaseUrl: 'http://n8n.test/webhook-test',
+			formWaitingBaseUrl: 'http://n8n.test/form-waiting',
+			hooks: new ExecutionLifecycleHooks(mode, executionId, workflowData as IWorkflowBase),
+			variables: {},
+			currentNodeExecutionIndex: 0,
+			setExecutionStatus: () => undefined,
+			sendDataToUI: () => undefined,
+			logAiEvent: () => undefined,
+		} as object as IWorkflowExecuteAdditionalData;
+
+		const items = options.items ?? [{ json: {} }];
+		const data = { main: [items] };
+		const runExecutionData = createRunExecutionData({
+			executionData: {
+				contextData: structuredClone(options.retryOf?.saved.executionData?.contextData ?? {}),
+				nodeExecutionStack: [{ node: first, data, source: { main: [{ previousNode: 'Start' }] } }],
+			},
+			resultData: {
+				runData: {
+					Start: [
+						{
+							startTime: 0,
+							executionTime: 0,
+							executionIndex: 0,
+							source: [],
+							executionStatus: 'success',
+							data,
+						},
+					],
+				},
+			},
+		});
+		const execution = new WorkflowExecute(
+			additionalData,
+			mode,
+			runExecutionData,
+		).processRunExecutionData(workflow);
+		void options.cancelWhen?.then(() => {
+			execution.cancel();
+		});
+		const { data: saved } = await execution;
+		const taskData = saved.resultData.runData.Node?.at(-1);
+		return {
+			items: taskData?.data?.main?.[0] ?? [],
+			errorItems: taskData?.data?.main?.[1] ?? [],
+			error: saved.resultData.error as NodeFailure | undefined,
+			hints: taskData?.hints ?? [],
+			calls,
+			saved,
+			log,
+			clock,
+		};
+	}
+}

@@ -1,0 +1,104 @@
+import { startEmulator, type Emulator } from '../emulator/emulator';
+import { tinyPicture } from '../emulator/pictures';
+import { runEngine, startBinaryStorage, type EngineOptions, type EngineResult } from './engine';
+import { VirtualClock } from './virtualClock';
+
+let clock: VirtualClock;
+let emulator: Emulator;
+
+beforeAll(startBinaryStorage);
+
+beforeEach(async () => {
+	clock = new VirtualClock();
+	emulator = await startEmulator({ pictures: false, now: () => clock.now() });
+});
+
+afterEach(async () => {
+	await emulator.close();
+});
+
+/** Runs a node under the name that n8n gives it as an AI agent's tool. */
+async function use(options: EngineOptions): Promise<EngineResult> {
+	return await runEngine({
+		clock,
+		credential: { baseUrl: emulator.apiUrl },
+		asTool: true,
+		...options,
+	});
+}
+
+const downloads = () => emulator.requests.filter(({ server }) => server === 'cdn');
+
+describe('as an agent’s tool', () => {
+	it('Image Generate answers in JSON, and leaves the images where they are', async () => {
+		const { items, error } = await use({
+			node: 'imageGenerate',
+			parameters: { prompt: 'p #images-2' },
+		});
+		expect(error).toBeUndefined();
+		const jobId = emulator.submits[0]?.jobId;
+		expect(items.map(({ json, binary }) => ({ json, binary }))).toEqual(
+			[1, 2].map((number) => ({
+				json: {
+					job_id: jobId,
+					status: 'Succeed',
+					image_url: `${emulator.cdnUrl}/results/${jobId}/${number}.png`,
+					image_number: number,
+					image_count: 2,
+					prompt: 'p #images-2',
+					ai_model: 'GPT Image 1.5',
+				},
+				binary: undefined,
+			})),
+		);
+		expect(downloads()).toEqual([]);
+	});
+
+	it('tells the agent’s model what to do in the message, which is all that it gets', async () => {
+		emulator.faults.add({ at: 'submit', kind: 'respond', status: 503 });
+		const { error } = await use({ node: 'imageGenerate', parameters: { prompt: 'p' } });
+		expect(error?.message).toMatch(
+			/^It is not known whether AetherForge started the job\. .*A job may exist and be charged/,
+		);
+	});
+
+	it('Image Generate needs no field for the images that it does not download', async () => {
+		const { error } = await use({
+			node: 'imageGenerate',
+			parameters: { prompt: 'p', binaryPropertyOutput: '={{ "" }}' },
+		});
+		expect(error).toBeUndefined();
+	});
+
+	it.each([{}, { outputItems: 'perJob' }])('Get Job answers in JSON: %j', async (options) => {
+		const jobId = emulator.jobs.add({ durationMs: 0 }).id;
+		const { items, error } = await use({ node: 'getJob', parameters: { jobId, options } });
+		expect(error).toBeUndefined();
+		expect(items).toHaveLength(1);
+		expect(items[0]?.json).toMatchObject({ job_id: jobId, status: 'Succeed' });
+		expect(items[0]).not.toHaveProperty('binary');
+		expect(downloads()).toEqual([]);
+	});
+
+	it('remembers nothing between calls: each has a run index of its own', async () => {
+		const parameters = { prompt: 'p' };
+		emulator.faults.add({ at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } });
+		const first = await use({ node: 'imageGenerate', parameters });
+		expect(first.error).toBeDefined();
+		expect(JSON.stringify(first.saved.executionData?.contextData)).not.toContain('jobId');
+		const second = await use({ node: 'imageGenerate', parameters, retryOf: first });
+		expect(second.error).toBeUndefined();
+		expect(emulator.submits).toHaveLength(2);
+	});
+
+	it('a node of the same parameters that is no tool does download', async () => {
+		const { items } = await use({
+			node: 'imageGenerate',
+			parameters: { prompt: 'p' },
+			asTool: false,
+		});
+		expect(items[0]?.binary?.data?.bytes).toBe(
+			tinyPicture(`${emulator.submits[0]?.jobId}-1.png`, 'png').length,
+		);
+	});
+});

@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from '../../nodes/shared/images';
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+/** A file of the ISO base media format: `ftyp` box with a major brand, a version, and further brands. */
+function ftyp(major: string, ...compatible: string[]): Buffer {
+	const length = Buffer.alloc(4);
+	length.writeUInt32BE(16 + 4 * compatible.length);
+	return Buffer.concat([length, latin1(`ftyp${major}\0\0\0\0${compatible.join('')}`)]);
+}
+
+/** Each signature with how many bytes it takes to be sure of it. */
+const SIGNATURES: [name: string, head: Buffer, decisive: number, mimeType: string, ext: string][] =
+	[
+		['PNG', latin1('\x89PNG\r\n\x1a\n'), 8, 'image/png', 'png'],
+		['JPEG (JFIF)', latin1('\xff\xd8\xff\xe0\0\x10JFIF'), 3, 'image/jpeg', 'jpg'],
+		['JPEG (Exif)', latin1('\xff\xd8\xff\xe1\0\x10Exif'), 3, 'image/jpeg', 'jpg'],
+		['GIF87a', latin1('GIF87a'), 6, 'image/gif', 'gif'],
+		['GIF89a', latin1('GIF89a'), 6, 'image/gif', 'gif'],
+		['BMP', latin1('BM'), 2, 'image/bmp', 'bmp'],
+		['TIFF, little-endian', latin1('II*\0'), 4, 'image/tiff', 'tiff'],
+		['TIFF, big-endian', latin1('MM\0*'), 4, 'image/tiff', 'tiff'],
+		['BigTIFF, little-endian', latin1('II+\0'), 4, 'image/tiff', 'tiff'],
+		['BigTIFF, big-endian', latin1('MM\0+'), 4, 'image/tiff', 'tiff'],
+		['WebP', latin1('RIFF\x24\0\0\0WEBPVP8 '), 12, 'image/webp', 'webp'],
+		['AVIF', ftyp('avif', 'avif', 'mif1', 'miaf'), 12, 'image/avif', 'avif'],
+		['AVIF sequence', ftyp('avis', 'avis', 'msf1'), 12, 'image/avif', 'avif'],
+		['HEIC', ftyp('heic', 'mif1', 'heic'), 12, 'image/heic', 'heic'],
+		['HEIX', ftyp('heix', 'mif1', 'heix'), 12, 'image/heic', 'heic'],
+		['HEIM', ftyp('heim'), 12, 'image/heic', 'heic'],
+		['HEIS', ftyp('heis'), 12, 'image/heic', 'heic'],
+		['HEVC', ftyp('hevc'), 12, 'image/heic', 'heic'],
+		['HEVX', ftyp('hevx'), 12, 'image/heic', 'heic'],
+		['MIF1', ftyp('mif1', 'mif1', 'heic'), 12, 'image/heic', 'heic'],
+		['MSF1', ftyp('msf1'), 12, 'image/heic', 'heic'],
+	];
+
+describe('the type of an image by its first bytes', () => {
+	it.each(SIGNATURES)('knows %s', (_, head, __, mimeType, extension) => {
+		expect(imageTypeOf(head)).toEqual({ mimeType, extension });
+		const longer = Buffer.concat([head, Buffer.alloc(1000, 0xaa)]);
+		expect(imageTypeOf(longer)).toEqual({ mimeType, extension });
+	});
+
+	it.each(SIGNATURES)('is not sure of %s with a byte less', (_, head, decisive) => {
+		for (let length = 0; length < decisive; length++) {
+			expect(imageTypeOf(head.subarray(0, length))).toBeUndefined();
+		}
+		expect(imageTypeOf(head.subarray(0, decisive))).toBeDefined();
+	});
+
+	it.each([1, 2, 3, 4])('takes mif1 for AVIF when avif is the compatible brand %i', (place) => {
+		const brands = ['mif1', 'miaf', 'MA1B'];
+		brands.splice(place - 1, 0, 'avif');
+		expect(imageTypeOf(ftyp('mif1', ...brands))?.mimeType).toBe('image/avif');
+	});
+
+	it.each([
+		['nothing', Buffer.alloc(0)],
+		['HTML', Buffer.from('<!doctype html><html><body>502</body></html>')],
+		['JSON', Buffer.from('{"error":"not found"}')],
+		['PDF', Buffer.from('%PDF-1.7\n')],
+		['SVG', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')],
+		['MP4', ftyp('isom', 'isom', 'avif')],
+		['QuickTime', ftyp('qt  ')],
+		['a brand that only JavaScript knows', ftyp('toString'.slice(0, 4))],
+		['WAVE', latin1('RIFF\x24\0\0\0WAVEfmt ')],
+		['ZIP', latin1('PK\x03\x04')],
+		['GIF of a version nobody has seen', latin1('GIF90a')],
+		['text that names a PNG', Buffer.from('PNG\r\n\x1a\n')],
+		['a PNG behind a byte order mark', latin1('\xef\xbb\xbf\x89PNG\r\n\x1a\n')],
+	])('does not take %s for an image', (_, head) => {
+		expect(imageTypeOf(head)).toBeUndefined();
+	});
+
+	it('takes a text that starts with BM for a BMP: two bytes are all that BMP has', () => {
+		expect(imageTypeOf(Buffer.from('BMW is a car'))?.mimeType).toBe('image/bmp');
+	});
+
+	it('judges any bytes without throwing, and by the first ones alone', () => {
+		const start = fc.constantFrom(...SIGNATURES.map(([, head]) => head), Buffer.alloc(0));
+		fc.assert(
+			fc.property(start, fc.uint8Array({ maxLength: 80 }), (head, rest) => {
+				const bytes = Buffer.concat([head, rest]);
+				const type = imageTypeOf(bytes);
+				expect(imageTypeOf(bytes.subarray(0, IMAGE_SIGNATURE_BYTES))).toEqual(type);
+				expect(imageTypeOf(new Uint8Array(bytes))).toEqual(type);
+			}),
+		);
+	});
+});

@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { isFinished, nextPauseMs } from '../../nodes/shared/jobs';
+
+const DEFAULT_INTERVAL_MS = 2000;
+const FIRST_LOOK_MS = 1000;
+
+/** How many looks it takes to see the end of a job, when an answer takes no time. */
+function looksAt(jobMs: number, intervalMs: number): number {
+	let looks = 1;
+	for (let waited = FIRST_LOOK_MS; waited < jobMs; looks++) {
+		waited += nextPauseMs(waited, intervalMs);
+	}
+	return looks;
+}
+
+describe('the pause between two looks at a job', () => {
+	const waited = fc.integer({ min: 0, max: 3_600_000 });
+	const interval = fc.integer({ min: 1000, max: 60_000 });
+
+	it('is never shorter than the interval, and above it never longer than 5 s', () => {
+		fc.assert(
+			fc.property(waited, interval, (waitedMs, intervalMs) => {
+				const pause = nextPauseMs(waitedMs, intervalMs);
+				expect(pause).toBeGreaterThanOrEqual(intervalMs);
+				expect(pause).toBeLessThanOrEqual(Math.max(intervalMs, 5000));
+			}),
+		);
+	});
+
+	it('never gets shorter while a job goes on', () => {
+		fc.assert(
+			fc.property(waited, waited, interval, (a, b, intervalMs) => {
+				const [early, late] = [Math.min(a, b), Math.max(a, b)];
+				expect(nextPauseMs(late, intervalMs)).toBeGreaterThanOrEqual(
+					nextPauseMs(early, intervalMs),
+				);
+			}),
+		);
+	});
+
+	it('notices the end of a job within the larger of an interval and a tenth of its time', () => {
+		fc.assert(
+			fc.property(fc.integer({ min: FIRST_LOOK_MS, max: 600_000 }), (jobMs) => {
+				let waitedMs = FIRST_LOOK_MS;
+				while (waitedMs < jobMs) waitedMs += nextPauseMs(waitedMs, DEFAULT_INTERVAL_MS);
+				expect(waitedMs - jobMs).toBeLessThanOrEqual(Math.max(DEFAULT_INTERVAL_MS, jobMs / 10));
+			}),
+		);
+	});
+
+	it.each([
+		[10, 7],
+		[60, 23],
+	])('looks at a job of %i s at most %i times', (seconds, most) => {
+		const looks = looksAt(seconds * 1000, DEFAULT_INTERVAL_MS);
+		expect(looks).toBeLessThanOrEqual(most);
+		expect(looks).toBeGreaterThan(most / 2);
+	});
+});
+
+describe('whether a job is finished', () => {
+	it.each(['Succeed', 'Failed'])('%s is an end', (status) => {
+		expect(isFinished(status)).toBe(true);
+	});
+
+	it.each(['Pending', 'Processing', 'succeed', 'FAILED', ' Failed', 'Succeeded', ''])(
+		'%j is not',
+		(status) => {
+			expect(isFinished(status)).toBe(false);
+		},
+	);
+});
