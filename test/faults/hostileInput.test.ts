@@ -1,0 +1,278 @@
+import { createHash } from 'node:crypto';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+import fc from 'fast-check';
+
+import { tinyPicture } from '../emulator/pictures';
+import { startBinaryStorage, storeBinary } from '../integration/engine';
+import { KEY, openScene, type Scene } from './scene';
+
+beforeAll(startBinaryStorage);
+// A run that outlives its test would go on in real time, beside the next one.
+jest.setTimeout(60_000);
+
+let scene: Scene;
+
+beforeEach(async () => {
+	scene = await openScene({ jobDurationMs: 0 });
+});
+
+afterEach(async () => {
+	await scene.close();
+});
+
+/** Text fields of a multipart form have CRLF for line ends (RFC 7578 leaves it to the sender; axios does it). */
+function asSent(text: string): string {
+	return text.replace(/\r\n|\r|\n/g, '\r\n');
+}
+
+describe('prompts', () => {
+	it('of 100 kB with every plane of Unicode arrive intact, and come out unchanged', async () => {
+		const planes = Array.from({ length: 17 }, (_, plane) =>
+			[0x21, 0x3b1, 0x4e2d, 0xfffd]
+				.map((offset) => String.fromCodePoint(plane * 0x10000 + offset))
+				.join(''),
+		).join('');
+		const tricky = `"quoted" \\ \u0000 \u202e --boundary\r\nContent-Disposition: form-data; name="x"\r\n\r\n`;
+		const unit = planes + tricky;
+		const prompt = unit.repeat(Math.ceil(100_000 / Buffer.byteLength(unit)));
+		expect(Buffer.byteLength(prompt)).toBeGreaterThanOrEqual(100_000);
+		const { items } = await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: '={{ $json.prompt }}', downloadImages: false },
+			items: [{ json: { prompt } }],
+		});
+		expect(scene.paidPrompts()[0]).toBe(asSent(prompt));
+		expect(scene.emulator.submits[0]?.fields).not.toHaveProperty('x');
+		expect(items[0]?.json.prompt).toBe(prompt);
+	});
+
+	it('of any text arrive intact', async () => {
+		const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 60 });
+		const texts = fc.sample(
+			text.filter((each) => each.trim() !== '' && !/\p{Cs}/u.test(each)),
+			{ numRuns: 80, seed: 7 },
+		);
+		await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: '={{ $json.prompt }}', waitForCompletion: false },
+			items: texts.map((prompt) => ({ json: { prompt } })),
+		});
+		expect([...scene.paidPrompts()].sort()).toEqual(texts.map(asSent).sort());
+	});
+});
+
+describe('thousands of items', () => {
+	const COUNT = 2000;
+	const items = Array.from({ length: COUNT }, (_, id) => ({ json: { id } }));
+
+	it('are refused by default, before the first is paid', async () => {
+		const { error } = await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: 'a' },
+			items,
+		});
+		expect(error?.message).toMatch(/2000 items, more than the 100/);
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
+	it('are checked one by one and come out in order', async () => {
+		const { items: output } = await scene.run({
+			node: 'imageGenerate',
+			parameters: {
+				prompt: '={{ "item " + $json.id }}',
+				options: { maxJobsPerRun: 0, dryRun: true },
+			},
+			items,
+		});
+		expect(output.map(({ json }) => json.prompt)).toEqual(items.map((_, id) => `item ${id}`));
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
+	it('are submitted in order, a few at a time, when asked for', async () => {
+		const some = items.slice(0, 500);
+		let underWay = 0;
+		let most = 0;
+		const warnings: Error[] = [];
+		const onWarning = (warning: Error) => warnings.push(warning);
+		process.on('warning', onWarning);
+		const delay = monitorEventLoopDelay({ resolution: 10 });
+		delay.enable();
+		scene.emulator.faults.add({
+			at: 'submit',
+			kind: 'respond',
+			status: 200,
+			match: () => {
+				most = Math.max(most, ++underWay);
+				setImmediate(() => underWay--);
+				return false;
+			},
+		});
+		const { items: output } = await scene.run({
+			node: 'imageGenerate',
+			parameters: {
+				prompt: '={{ "item " + $json.id }}',
+				waitForCompletion: false,
+				options: { maxJobsPerRun: 0, maxConcurrentJobs: 7 },
+			},
+			items: some,
+		});
+		delay.disable();
+		process.off('warning', onWarning);
+		expect(output.map(({ json }) => json.prompt)).toEqual(some.map((_, id) => `item ${id}`));
+		expect(new Set(scene.paidPrompts()).size).toBe(some.length);
+		expect(scene.emulator.submits).toHaveLength(some.length);
+		expect(most).toBeLessThanOrEqual(7);
+		expect(warnings).toEqual([]);
+		// n8n goes on answering meanwhile.
+		expect(delay.max / 1e6).toBeLessThan(1000);
+	});
+
+	it('are looked up side by side', async () => {
+		const ids = Array.from({ length: 200 }, () => scene.emulator.jobs.add().id);
+		const warnings: Error[] = [];
+		const onWarning = (warning: Error) => warnings.push(warning);
+		process.on('warning', onWarning);
+		const { items: output } = await scene.run({
+			node: 'getJob',
+			parameters: { jobId: '={{ $json.id }}', downloadImages: false },
+			items: ids.map((id) => ({ json: { id } })),
+		});
+		process.off('warning', onWarning);
+		expect(output.map(({ json }) => json.job_id)).toEqual(ids);
+		expect(warnings).toEqual([]);
+	});
+});
+
+describe('an API that floods', () => {
+	const MEGABYTE = 1024 * 1024;
+
+	it.each(['submit', 'poll'] as const)('at %s takes no more than the limit', async (at) => {
+		const GROWTH = 100 * MEGABYTE;
+		scene.emulator.faults.add({
+			at,
+			kind: 'endlessBody',
+			times: Infinity,
+			...(at === 'submit' ? { when: 'accepted' as const } : {}),
+		});
+		const startBytes = process.memoryUsage.rss();
+		let mostBytes = 0;
+		const watch = setInterval(() => {
+			mostBytes = Math.max(mostBytes, process.memoryUsage.rss());
+		}, 5);
+		const { error } = await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: 'a', options: { timeout: 60 } },
+		});
+		clearInterval(watch);
+		expect(`${error?.message} ${error?.description}`).toMatch(/larger than 1 MB/);
+		expect(mostBytes - startBytes).toBeLessThan(GROWTH);
+	});
+
+	it('with 50 MB of JSON is cut off: its client has left long before the end', async () => {
+		scene.emulator.faults.add({ at: 'poll', kind: 'hugeBody', megabytes: 50 });
+		const { items } = await scene.run({ node: 'imageGenerate', parameters: { prompt: 'a' } });
+		expect(items[0]?.json.status).toBe('Succeed');
+	});
+});
+
+it('keeps the key out of a failed job’s reason, whoever put it there', async () => {
+	const { id } = scene.emulator.jobs.add({
+		outcome: { status: 'Failed', extra: { error_message: `the key ${KEY} ran out` } },
+	});
+	const { items } = await scene.run({ node: 'getJob', parameters: { jobId: id } });
+	expect(items[0]?.json.error_message).toMatch(/^the key .* ran out$/);
+});
+
+describe('result addresses', () => {
+	async function withUrls(imageUrls: readonly unknown[]) {
+		const id = '33333333-3333-4333-8333-333333333333';
+		scene.emulator.jobs.add({ id, outcome: { extra: { image_urls: imageUrls } } });
+		return await scene.run({
+			node: 'getJob',
+			parameters: { jobId: id, options: { onTimeout: 'error' } },
+			nodeSettings: { onError: 'continueErrorOutput' },
+		});
+	}
+
+	it('that redirect in circles end, with their address named', async () => {
+		const { id } = scene.emulator.jobs.add();
+		const fault = scene.emulator.faults.add({
+			at: 'download',
+			kind: 'redirect',
+			to: 'itself',
+			times: Infinity,
+		});
+		const { error } = await scene.run({ node: 'getJob', parameters: { jobId: id } });
+		expect(error?.context.data).toMatchObject({
+			job_id: id,
+			image_urls: [`${scene.emulator.cdnUrl}/results/${id}/1.png`],
+		});
+		expect(fault.struck).toBeLessThanOrEqual(6);
+	});
+
+	it.each([
+		'file:///etc/passwd',
+		'ftp://127.0.0.1/x.png',
+		'data:image/png;base64,AAAA',
+		'javascript:alert(1)',
+		'//127.0.0.1/x.png',
+		'not an address',
+	])('other than http and https are not opened: %s', async (url) => {
+		const { errorItems, items } = await withUrls([url]);
+		expect(items).toEqual([]);
+		expect(errorItems[0]?.json.error).toMatchObject({
+			image_urls: [url],
+			description: expect.stringMatching(/not an http or https one/) as string,
+		});
+	});
+
+	it('that lead back to the API do not get the key', async () => {
+		await withUrls([`${scene.emulator.apiUrl}/public/v1/job/33333333-3333-4333-8333-333333333333`]);
+		const downloads = scene.emulator.requests.filter(
+			({ headers }) => !headers.accept?.includes('json') || headers.authorization === undefined,
+		);
+		expect(downloads.length).toBeGreaterThan(0);
+		for (const { headers } of downloads) expect(headers.authorization).toBeUndefined();
+	});
+
+	it('that are no texts are passed over', async () => {
+		const { items } = await withUrls([null, 7, {}, { url: 9 }, ['x'], '']);
+		expect(items[0]?.json).toMatchObject({ image_count: 0 });
+	});
+});
+
+describe('file names', () => {
+	const bytes = tinyPicture('hostile', 'png');
+	const sha256 = createHash('sha256').update(bytes).digest('hex');
+
+	it.each([
+		['quotes', 'a "b" \'c\'.png'],
+		['line ends', 'a\r\nContent-Type: text/html\r\n\r\nb.png'],
+		['folders', '../../etc/passwd.png'],
+		['backslashes', 'C:\\Windows\\system32\\x.png'],
+		['Unicode', 'Ünïcödé 中文 😀 \u202egnp.exe'],
+		['a lone surrogate', 'a\ud800b.png'],
+		['control characters', 'a\u0000\u0007b.png'],
+		['length', `${'x'.repeat(5000)}.png`],
+		['a semicolon', 'a; filename="evil.php"; b.png'],
+		['a percent sign', 'a%22%0d%0ab.png'],
+		['dots only', '..'],
+		['nothing but spaces', '   '],
+	])('with %s are sent as harmless ones, and the bytes arrive', async (_, fileName) => {
+		const { error, items } = await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: 'a', referenceImages: 'all' },
+			items: [{ json: {}, binary: { data: await storeBinary(bytes, fileName, 'image/png') } }],
+		});
+		expect(error).toBeUndefined();
+		expect(items).toHaveLength(1);
+		const [submit] = scene.emulator.submits;
+		expect(Object.keys(submit?.fields ?? {}).sort()).toEqual(['ai_model', 'prompt']);
+		expect(submit?.files).toMatchObject([{ field: 'ref_images', mimeType: 'image/png', sha256 }]);
+		const sent = submit?.files[0]?.fileName ?? '';
+		expect(sent).not.toMatch(/[/\\\p{Cc}]/u);
+		expect(sent.length).toBeGreaterThan(0);
+		expect(sent.length).toBeLessThanOrEqual(300);
+	});
+});

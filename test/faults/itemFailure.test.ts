@@ -1,0 +1,177 @@
+import type { RequestRecord } from '../emulator/emulator';
+import { startBinaryStorage, type EngineOptions, type EngineResult } from '../integration/engine';
+import { openScene, type Scene } from './scene';
+
+beforeAll(startBinaryStorage);
+// A run that outlives its test would go on in real time, beside the next one.
+jest.setTimeout(60_000);
+
+let scene: Scene;
+
+afterEach(async () => {
+	await scene.close();
+});
+
+async function generate(
+	itemCount: number,
+	options: Record<string, number> = {},
+	engine: Partial<EngineOptions> = {},
+): Promise<EngineResult> {
+	return await scene.run({
+		node: 'imageGenerate',
+		parameters: { prompt: '={{ "item " + $itemIndex }}', options },
+		items: Array.from({ length: itemCount }, (_, id) => ({ json: { id } })),
+		...engine,
+	});
+}
+
+function refuse(prompt: string): void {
+	scene.emulator.faults.add({
+		at: 'submit',
+		kind: 'respond',
+		status: 400,
+		body: { detail: 'Invalid image file' },
+		match: ({ form }) => form?.fields.prompt === prompt,
+	});
+}
+
+const CONTINUES: Partial<EngineOptions> = { nodeSettings: { onError: 'continueErrorOutput' } };
+
+describe('one item’s failure, without continue-on-error', () => {
+	it('stops submitting at once and names the jobs that run', async () => {
+		scene = await openScene({ jobDurationMs: 60_000 });
+		refuse('item 14');
+		const { error, items } = await generate(40, { maxConcurrentJobs: 15 });
+		expect(items).toEqual([]);
+		expect(scene.postCount()).toBe(15);
+
+		const jobIds = scene.emulator.submits.map(({ jobId }) => jobId);
+		expect(jobIds).toHaveLength(14);
+		const named = jobIds.filter((jobId) => error?.description?.includes(jobId));
+		expect(named).toHaveLength(10);
+		expect(error?.description).toMatch(/and 4 more/);
+		expect(new Set(error?.context.data?.running_job_ids as string[])).toEqual(new Set(jobIds));
+		expect(error?.context.itemIndex).toBe(14);
+		expect(error?.message).toContain('Invalid image file');
+	});
+
+	it('waits for the answers of submits under way, so that their jobs are named', async () => {
+		scene = await openScene({ jobDurationMs: 60_000 });
+		refuse('item 0');
+		scene.emulator.faults.add({
+			at: 'submit',
+			kind: 'respond',
+			status: 429,
+			match: ({ form }) => form?.fields.prompt === 'item 2',
+		});
+		const { error } = await generate(3);
+		expect(scene.paidPrompts()).toEqual(['item 1']);
+		expect(error?.context.data?.running_job_ids).toEqual([scene.emulator.submits[0]?.jobId]);
+	});
+
+	it('does not wait for looks at other jobs', async () => {
+		scene = await openScene({ jobDurationMs: 60_000 });
+		const { faults } = scene.emulator;
+		const match = (request: RequestRecord) => request.form?.fields.prompt === 'item 1';
+		const headers = { 'retry-after': '5' };
+		faults.add({ at: 'submit', kind: 'respond', status: 429, headers, match });
+		faults.add({ at: 'submit', kind: 'respond', status: 400, match });
+		faults.add({ at: 'poll', kind: 'stall' });
+		const startedAtMs = scene.clock.now();
+		const { error } = await generate(2);
+		expect(error?.context.data?.running_job_ids).toHaveLength(1);
+		expect(scene.clock.now() - startedAtMs).toBeLessThan(10_000);
+	});
+
+	it('can be fetched by Get Job with the jobs that it names', async () => {
+		scene = await openScene({ jobDurationMs: 60_000 });
+		refuse('item 2');
+		const { error } = await generate(3);
+		const { items } = await scene.run({
+			node: 'getJob',
+			parameters: { jobId: '={{ $json.id }}', waitForCompletion: true },
+			items: (error?.context.data?.running_job_ids as string[]).map((id) => ({ json: { id } })),
+		});
+		expect(items.map(({ binary }) => binary?.data?.mimeType)).toEqual(['image/png', 'image/png']);
+	});
+});
+
+describe('one item’s failure, with continue-on-error', () => {
+	it('lets the others out in order, and the failed ones with their jobs', async () => {
+		let count = 0;
+		scene = await openScene({
+			wish: () => [{}, { outcome: { status: 'Failed' } }, {}, { durationMs: Infinity }][count++],
+		});
+		refuse('item 4');
+		const { items, errorItems, error, hints } = await generate(6, { timeout: 10 }, CONTINUES);
+		expect(error).toBeUndefined();
+		expect(items.map(({ json }) => json.prompt)).toEqual(['item 0', 'item 2', 'item 5']);
+		expect(items.map(({ pairedItem }) => pairedItem)).toEqual([0, 2, 5].map((item) => ({ item })));
+		const jobOf = (prompt: string) =>
+			scene.emulator.submits.find(({ fields }) => fields.prompt === prompt)?.jobId;
+		expect(errorItems.map(({ json }) => json)).toMatchObject([
+			{ id: 1, error: { job_id: jobOf('item 1'), status: 'Failed' } },
+			{ id: 3, error: { job_id: jobOf('item 3'), status: 'Pending' } },
+			{ id: 4, error: { http_status: 400 } },
+		]);
+		expect(hints.map(({ message }) => message)).toContainEqual(
+			expect.stringContaining(jobOf('item 3') ?? ''),
+		);
+	});
+});
+
+describe.each([
+	{ name: 'a wrong key', status: 401, detail: 'Invalid API key' },
+	{ name: 'no credits', status: 402, detail: 'Insufficient credits' },
+	{ name: 'no permission', status: 403, detail: 'Forbidden' },
+	{ name: 'no account', status: 404, detail: 'Not Found User' },
+])('$name', ({ status, detail }) => {
+	beforeEach(async () => {
+		scene = await openScene({ jobDurationMs: 0 });
+		scene.emulator.faults.add({
+			at: 'submit',
+			kind: 'respond',
+			status,
+			body: { detail },
+			times: Infinity,
+			match: () => scene.emulator.submits.length >= 3,
+		});
+	});
+
+	it('ends submitting for all, and the rest fail unsent', async () => {
+		const { items, errorItems, error } = await generate(20, { maxConcurrentJobs: 1 }, CONTINUES);
+		expect(error).toBeUndefined();
+		expect(items.map(({ json }) => json.prompt)).toEqual(['item 0', 'item 1', 'item 2']);
+		expect(scene.postCount()).toBe(4);
+		expect(errorItems).toHaveLength(17);
+		const messages = errorItems.map(({ json }) => (json.error as { message: string }).message);
+		expect(new Set(messages).size).toBe(1);
+		for (const { json } of errorItems) {
+			expect(json.error).toMatchObject({ http_status: status });
+			expect(json.error).not.toHaveProperty('job_id');
+		}
+	});
+
+	it('ends the run otherwise, with the paid jobs named', async () => {
+		const { error } = await generate(20, { maxConcurrentJobs: 1 });
+		expect(scene.postCount()).toBe(4);
+		expect(error?.context.data).toMatchObject({
+			http_status: status,
+			running_job_ids: scene.emulator.submits.map(({ jobId }) => jobId),
+		});
+	});
+});
+
+it('ends submitting when the key dies while the first jobs are waited for', async () => {
+	scene = await openScene({ jobDurationMs: 10_000 });
+	scene.emulator.faults.add({
+		at: 'poll',
+		kind: 'respond',
+		status: 401,
+		body: { detail: 'Invalid API key' },
+		times: Infinity,
+	});
+	const { errorItems } = await generate(10, { maxConcurrentJobs: 2 }, CONTINUES);
+	expect(scene.postCount()).toBe(2);
+	expect(errorItems).toHaveLength(10);
+});

@@ -1,0 +1,77 @@
+import { inspect } from 'node:util';
+import { stringify } from 'flatted';
+
+import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
+import { runEngine, type EngineOptions, type EngineResult } from '../integration/engine';
+import { VirtualClock } from '../integration/virtualClock';
+
+/** Distinctive, so that any trace of it anywhere is a leak. */
+export const KEY = 'af-key-3f9c0d5e7b2a4816';
+
+/** An emulator that lives by the same virtual clock as the node. */
+export interface Scene {
+	emulator: Emulator;
+	clock: VirtualClock;
+	run: (options: EngineOptions) => Promise<EngineResult>;
+	/** How often the paid POST came in. */
+	postCount: () => number;
+	/** The prompts of the accepted submits, in order. */
+	paidPrompts: () => (string | undefined)[];
+	close: () => Promise<void>;
+}
+
+export async function openScene(
+	options: EmulatorOptions = {},
+	clock = new VirtualClock(),
+): Promise<Scene> {
+	const emulator = await startEmulator({
+		pictures: false,
+		apiKeys: [KEY],
+		now: () => clock.now(),
+		...options,
+	});
+	return {
+		emulator,
+		clock,
+		run: async ({ credential, ...rest }) => {
+			const result = await runEngine({
+				clock,
+				credential: { apiKey: KEY, baseUrl: emulator.apiUrl, ...credential },
+				...rest,
+			});
+			expectKeyKept(emulator, result);
+			return result;
+		},
+		postCount: () => emulator.requests.filter(({ method }) => method === 'POST').length,
+		paidPrompts: () => emulator.submits.map(({ fields }) => fields.prompt),
+		close: async () => {
+			await emulator.close();
+		},
+	};
+}
+
+/** The key goes to the API alone, and stays out of all that n8n shows, logs or saves. */
+function expectKeyKept(emulator: Emulator, result: EngineResult): void {
+	const strays = emulator.requests.filter(
+		({ server, path, headers }) =>
+			headers.authorization !== undefined && !(server === 'api' && path.startsWith('/public/v1/')),
+	);
+	expect(strays).toEqual([]);
+	const { saved, items, errorItems, error, hints, log } = result;
+	const shown = { saved, items, errorItems, error, hints, log };
+	const whole = { depth: Infinity, showHidden: true, maxStringLength: null, maxArrayLength: null };
+	expect(stringify(shown)).not.toContain(KEY);
+	expect(inspect(shown, whole)).not.toContain(KEY);
+}
+
+/** The job IDs that a person or a workflow gets to see other than in the log. */
+export function shownText({ items, errorItems, error, hints }: EngineResult): string {
+	return JSON.stringify([
+		items,
+		errorItems,
+		error?.message,
+		error?.description,
+		error?.context,
+		hints,
+	]);
+}
