@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
+import {
+	N8nClient,
+	type Execution,
+	type SavedCredential,
+	type WorkflowFile,
+} from './real-n8n/rest-client';
+import { withCredential } from './workflow';
+
+export const credentialType = 'aetherForgeApi';
+
+/** An emulator with the credential for it, in the n8n that scripts/e2e.ts has started. */
+export interface Lab {
+	n8n: N8nClient;
+	emulator: Emulator;
+	/** Unlike any other text, so that it can be searched for. */
+	apiKey: string;
+	credential: SavedCredential;
+	/** Saves a workflow with the credential in its nodes and runs it by hand. */
+	run(file: WorkflowFile, triggerName?: string): Promise<Execution>;
+	/** Ends the n8n and starts it again on the same data. */
+	restartN8n(): Promise<void>;
+	/** Everything n8n has logged so far, since it started. */
+	n8nLog(): Promise<string>;
+	close(): Promise<void>;
+}
+
+function setting(name: string): string {
+	const value = process.env[name];
+	if (value === undefined)
+		throw new Error(`${name} is not set: run these tests by scripts/e2e.ts.`);
+	return value;
+}
+
+/** Jobs are done after 300 ms and give tiny pictures, unless told otherwise. */
+export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
+	const apiKey = `key-${Math.random().toString(36).slice(2)}-not-to-be-seen`;
+	const emulator = await startEmulator({
+		apiKeys: [apiKey],
+		jobDurationMs: 300,
+		pictures: false,
+		...options,
+	});
+	const n8n = new N8nClient(setting('E2E_N8N_URL'));
+	await n8n.signIn();
+	const credential = await n8n.createCredential('AetherForge', credentialType, {
+		apiKey,
+		baseUrl: emulator.apiUrl,
+	});
+	return {
+		n8n,
+		emulator,
+		apiKey,
+		credential,
+		run: async (file, triggerName = 'Start') =>
+			await n8n.runManually(
+				await n8n.createWorkflow(withCredential(file, credential)),
+				triggerName,
+			),
+		restartN8n: async () => {
+			const { ok } = await fetch(setting('E2E_RESTART_URL'), { method: 'POST' });
+			if (!ok) throw new Error('n8n could not be restarted.');
+		},
+		n8nLog: async () => await readFile(setting('E2E_N8N_LOG'), 'utf8'),
+		close: async () => {
+			await emulator.close();
+		},
+	};
+}
+
+/** Waits until something is so; fails after 10 s, unlike a loop that would keep a failing test alive. */
+export async function until(isSo: () => boolean): Promise<void> {
+	const deadline = Date.now() + 10_000;
+	while (!isSo()) {
+		if (Date.now() > deadline) throw new Error(`Not within 10 s: ${isSo.toString()}`);
+		await sleep(20);
+	}
+}
+
+export function sha256(bytes: Uint8Array): string {
+	return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The hash of what the emulator serves under a result's address. */
+export async function servedSha256(imageUrl: unknown): Promise<string> {
+	if (typeof imageUrl !== 'string') throw new Error(`Not an address: ${String(imageUrl)}`);
+	return sha256(new Uint8Array(await (await fetch(imageUrl)).arrayBuffer()));
+}

@@ -1,0 +1,320 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parse } from 'flatted';
+import type {
+	IBinaryData,
+	IConnections,
+	ICredentialDataDecryptedObject,
+	IDataObject,
+	INode,
+	INodeExecutionData,
+	INodeTypeDescription,
+	IPinData,
+	IRunExecutionData,
+	IWorkflowSettings,
+} from 'n8n-workflow';
+
+/** A workflow as the editor's files have it. */
+export interface WorkflowFile {
+	name: string;
+	nodes: INode[];
+	connections: IConnections;
+	/** Items that nodes put out in manual runs without being run. */
+	pinData?: IPinData;
+	settings?: IWorkflowSettings;
+}
+
+export interface SavedWorkflow extends WorkflowFile {
+	id: string;
+	versionId: string;
+}
+
+export interface SavedCredential {
+	id: string;
+	name: string;
+	type: string;
+}
+
+interface ExecutionSummary {
+	id: string;
+	status: string;
+	mode: string;
+}
+
+/** Login of the owner account that {@link N8nClient.signIn} creates. The instance is local and short-lived. */
+export const owner = {
+	email: 'owner@example.com',
+	password: 'Aether-Forge-1',
+	firstName: 'Demo',
+	lastName: 'Owner',
+};
+
+const finalStatuses = ['success', 'error', 'crashed', 'canceled'];
+
+/** A finished execution as n8n saved it. */
+export class Execution {
+	constructor(
+		readonly id: string,
+		readonly status: string,
+		readonly mode: string,
+		/** The saved data as it is in the database, every string of it. */
+		readonly savedText: string,
+		private readonly data: IRunExecutionData,
+	) {}
+
+	/** Message of the error that ended the execution. */
+	get errorMessage(): string | undefined {
+		return this.data.resultData.error?.message;
+	}
+
+	/** The items a node put out, of its last run, or none where it did not run. */
+	items(nodeName: string, output = 0): INodeExecutionData[] {
+		const runs = this.data.resultData.runData[nodeName] ?? [];
+		return runs.at(-1)?.data?.main?.[output] ?? [];
+	}
+
+	/** The items that a node gave to an AI agent as its tool, of all its runs. */
+	toolResults(nodeName: string): INodeExecutionData[] {
+		const runs = this.data.resultData.runData[nodeName] ?? [];
+		return runs.flatMap(({ data }) => data?.ai_tool?.[0] ?? []);
+	}
+
+	/** How many times a node ran. */
+	runCount(nodeName: string): number {
+		return this.data.resultData.runData[nodeName]?.length ?? 0;
+	}
+}
+
+/** An answer of n8n's that is not a success. */
+export class N8nRequestError extends Error {
+	constructor(
+		request: string,
+		readonly status: number,
+		body: string,
+	) {
+		super(`${request} answered ${status}: ${body.slice(0, 500)}`);
+	}
+}
+
+/** The editor's own REST API, as far as setting up and running workflows needs it. */
+export class N8nClient {
+	private cookie = '';
+
+	constructor(readonly url: string) {}
+
+	/** Creates the owner account where there is none yet, and signs in to it. */
+	async signIn(): Promise<void> {
+		const { email, password } = owner;
+		try {
+			await this.request('POST', '/rest/owner/setup', owner);
+		} catch (error) {
+			// 400: the instance has its owner already.
+			if (!(error instanceof N8nRequestError) || error.status !== 400) throw error;
+			await this.request('POST', '/rest/login', { emailOrLdapLoginId: email, password });
+		}
+	}
+
+	async createCredential(
+		name: string,
+		type: string,
+		data: ICredentialDataDecryptedObject,
+	): Promise<SavedCredential> {
+		return await this.request('POST', '/rest/credentials', { name, type, data });
+	}
+
+	async testCredential(
+		credential: SavedCredential,
+		data: ICredentialDataDecryptedObject,
+	): Promise<{ status: 'OK' | 'Error'; message: string }> {
+		return await this.request('POST', '/rest/credentials/test', {
+			credentials: { ...credential, data },
+		});
+	}
+
+	async createWorkflow(workflow: WorkflowFile): Promise<SavedWorkflow> {
+		return await this.request('POST', '/rest/workflows', { active: false, ...workflow });
+	}
+
+	/** Puts a workflow into production: its webhooks and schedules start. */
+	async activate({ id, versionId }: SavedWorkflow): Promise<void> {
+		try {
+			await this.request('POST', `/rest/workflows/${id}/activate`, { versionId });
+		} catch (error) {
+			// 404: n8n 1 has no such route.
+			if (!(error instanceof N8nRequestError) || error.status !== 404) throw error;
+			await this.request('PATCH', `/rest/workflows/${id}`, { active: true, versionId });
+		}
+	}
+
+	/** Takes a workflow out of production. */
+	async deactivate({ id, versionId }: SavedWorkflow): Promise<void> {
+		try {
+			await this.request('POST', `/rest/workflows/${id}/deactivate`, {});
+		} catch (error) {
+			if (!(error instanceof N8nRequestError) || error.status !== 404) throw error;
+			await this.request('PATCH', `/rest/workflows/${id}`, { active: false, versionId });
+		}
+	}
+
+	/**
+	 * Runs a workflow as the editor's "Execute workflow" button does, to its end.
+	 *
+	 * @param triggerName the trigger to start from.
+	 */
+	async runManually(
+		workflow: SavedWorkflow,
+		triggerName: string,
+		timeoutSeconds = 60,
+	): Promise<Execution> {
+		const executionId = await this.startManually(workflow, triggerName);
+		return await this.waitForExecution(executionId, timeoutSeconds);
+	}
+
+	/** Starts such a run without waiting for it; gives its ID. */
+	async startManually(workflow: SavedWorkflow, triggerName: string): Promise<string> {
+		const { executionId } = await this.request<{ executionId: string }>(
+			'POST',
+			`/rest/workflows/${workflow.id}/run`,
+			{ workflowData: workflow, triggerToStartFrom: { name: triggerName } },
+		);
+		return executionId;
+	}
+
+	/** @throws Error when the execution has not ended in time. */
+	async waitForExecution(id: string, timeoutSeconds = 60): Promise<Execution> {
+		const deadline = Date.now() + timeoutSeconds * 1000;
+		for (;;) {
+			const { status, mode, data } = await this.request<ExecutionSummary & { data: string }>(
+				'GET',
+				`/rest/executions/${id}`,
+			);
+			if (finalStatuses.includes(status)) {
+				// n8n 1 saves the status a moment before the data.
+				const saved = parse(data) as IRunExecutionData | undefined;
+				if (saved !== undefined) return new Execution(id, status, mode, data, saved);
+			}
+			if (Date.now() > deadline) {
+				throw new Error(`Execution ${id} is still "${status}" after ${timeoutSeconds} s.`);
+			}
+			await sleep(150);
+		}
+	}
+
+	/** The executions of a workflow, newest first. */
+	async executions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
+		const filter = encodeURIComponent(JSON.stringify({ workflowId: id }));
+		const { results } = await this.request<{ results: ExecutionSummary[] }>(
+			'GET',
+			`/rest/executions?limit=20&filter=${filter}`,
+		);
+		return results;
+	}
+
+	/** Waits for the next execution that n8n itself starts of an active workflow, and for its end. */
+	async nextExecution(workflow: SavedWorkflow, timeoutSeconds = 60): Promise<Execution> {
+		const deadline = Date.now() + timeoutSeconds * 1000;
+		for (;;) {
+			const [execution] = await this.executions(workflow);
+			if (execution !== undefined) return await this.waitForExecution(execution.id, timeoutSeconds);
+			if (Date.now() > deadline) {
+				throw new Error(`"${workflow.name}" was not started within ${timeoutSeconds} s.`);
+			}
+			await sleep(150);
+		}
+	}
+
+	/** Changes nodes of a workflow and saves it. */
+	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<void> {
+		const nodes = structuredClone(workflow.nodes);
+		nodes.forEach(change);
+		const { versionId } = await this.request<SavedWorkflow>(
+			'GET',
+			`/rest/workflows/${workflow.id}`,
+		);
+		await this.request('PATCH', `/rest/workflows/${workflow.id}`, {
+			...workflow,
+			nodes,
+			versionId,
+		});
+	}
+
+	/** "Retry" of the executions list: with the workflow as it was, or with the current one. */
+	async retry(executionId: string, { loadWorkflow = false } = {}): Promise<Execution> {
+		const { id } = await this.request<{ id: string }>(
+			'POST',
+			`/rest/executions/${executionId}/retry`,
+			{ loadWorkflow },
+		);
+		return await this.waitForExecution(id);
+	}
+
+	async stop(executionId: string): Promise<void> {
+		await this.request('POST', `/rest/executions/${executionId}/stop`, {});
+	}
+
+	/**
+	 * Posts to a production webhook or form, as anybody can. Right after activation n8n answers 404
+	 * for a moment: these are tried again for 15 s.
+	 *
+	 * @param path `webhook/<path>` or `form/<path>`.
+	 */
+	async post(
+		path: string,
+		body: IDataObject | FormData,
+	): Promise<{ status: number; headers: Headers; bytes: Buffer; text: string }> {
+		const deadline = Date.now() + 15_000;
+		const content =
+			body instanceof FormData
+				? { body }
+				: { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+		for (;;) {
+			const response = await fetch(`${this.url}/${path}`, { method: 'POST', ...content });
+			const bytes = Buffer.from(await response.arrayBuffer());
+			if (response.status !== 404 || Date.now() > deadline) {
+				const { status, headers } = response;
+				return { status, headers, bytes, text: bytes.toString() };
+			}
+			await sleep(200);
+		}
+	}
+
+	/** The bytes of a file of an item, wherever n8n keeps them. */
+	async download(binary: IBinaryData): Promise<Buffer> {
+		if (binary.id === undefined) return Buffer.from(binary.data, 'base64');
+		const query = new URLSearchParams({ id: binary.id, action: 'download' });
+		const response = await this.send('GET', `/rest/binary-data?${query.toString()}`);
+		return Buffer.from(await response.arrayBuffer());
+	}
+
+	/** Every node type the editor offers. */
+	async nodeTypes(): Promise<INodeTypeDescription[]> {
+		const response = await this.send('GET', '/types/nodes.json');
+		return (await response.json()) as INodeTypeDescription[];
+	}
+
+	private async request<T>(method: string, path: string, body?: object): Promise<T> {
+		const response = await this.send(method, path, body);
+		const { data } = (await response.json()) as { data: T };
+		return data;
+	}
+
+	private async send(method: string, path: string, body?: object): Promise<Response> {
+		const response = await fetch(this.url + path, {
+			method,
+			headers: {
+				'content-type': 'application/json',
+				// n8n ties a session to the browser it was opened in.
+				'browser-id': 'real-n8n',
+				cookie: this.cookie,
+			},
+			...(body === undefined ? {} : { body: JSON.stringify(body) }),
+		});
+		const session = response.headers
+			.getSetCookie()
+			.find((cookie) => cookie.startsWith('n8n-auth='));
+		if (session !== undefined) this.cookie = session.split(';', 1)[0] ?? '';
+		if (!response.ok) {
+			throw new N8nRequestError(`${method} ${path}`, response.status, await response.text());
+		}
+		return response;
+	}
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import type { INode, INodeParameters, NodeInputConnections } from 'n8n-workflow';
+import type { SavedCredential, WorkflowFile } from './real-n8n/rest-client';
+
+export const nodeTypes = {
+	imageGenerate: 'n8n-nodes-aetherforge.imageGenerate',
+	getJob: 'n8n-nodes-aetherforge.getJob',
+};
+
+export type NodeSettings = Pick<
+	INode,
+	'onError' | 'webhookId' | 'retryOnFail' | 'maxTries' | 'waitBetweenTries'
+>;
+
+function node(
+	name: string,
+	type: string,
+	typeVersion: number,
+	parameters: INodeParameters,
+	settings: NodeSettings = {},
+): INode {
+	return { id: randomUUID(), name, type, typeVersion, position: [0, 0], parameters, ...settings };
+}
+
+export function manualTrigger(): INode {
+	return node('Start', 'n8n-nodes-base.manualTrigger', 1, {});
+}
+
+export function everySecond(): INode {
+	return node('Start', 'n8n-nodes-base.scheduleTrigger', 1.2, {
+		rule: { interval: [{ field: 'seconds', secondsInterval: 1 }] },
+	});
+}
+
+/** A webhook that answers with the last node's first item. */
+export function webhook(path: string): INode {
+	const parameters = { httpMethod: 'POST', path, responseMode: 'lastNode', options: {} };
+	return node('Start', 'n8n-nodes-base.webhook', 2, parameters, { webhookId: randomUUID() });
+}
+
+/** Puts out one item with the given JSON. */
+export function oneItem(name: string, json: object): INode {
+	const jsonOutput = JSON.stringify(json);
+	return node(name, 'n8n-nodes-base.set', 3.4, { mode: 'raw', jsonOutput, options: {} });
+}
+
+/** Makes an item of each entry of a list, under the list's own name. */
+export function splitOut(field: string): INode {
+	return node(`Split ${field}`, 'n8n-nodes-base.splitOut', 1, {
+		fieldToSplitOut: field,
+		options: {},
+	});
+}
+
+/** Gives one item at a time on its second output, until all have come round. */
+export function loopOverItems(): INode {
+	return node('Loop', 'n8n-nodes-base.splitInBatches', 3, { options: {} });
+}
+
+/** n8n's own node for any address, with one of this package's credentials. */
+export function httpRequest(url: string, credential: SavedCredential): INode {
+	const { id, name, type } = credential;
+	const parameters = { url, authentication: 'predefinedCredentialType', nodeCredentialType: type };
+	return {
+		...node('Request', 'n8n-nodes-base.httpRequest', 4.2, { ...parameters, options: {} }),
+		credentials: { [type]: { id, name } },
+	};
+}
+
+export function noOp(name: string): INode {
+	return node(name, 'n8n-nodes-base.noOp', 1, {});
+}
+
+export function imageGenerate(parameters: INodeParameters, settings: NodeSettings = {}): INode {
+	return node('Generate', nodeTypes.imageGenerate, 1, parameters, settings);
+}
+
+export function getJob(parameters: INodeParameters, settings: NodeSettings = {}): INode {
+	return node('Get Job', nodeTypes.getJob, 1, parameters, settings);
+}
+
+/** A connection from one of a node's outputs, the first unless given. */
+export type Link = readonly [from: INode, to: INode, output?: number];
+
+/** Each node linked to the next. */
+export function chain(...nodes: INode[]): Link[] {
+	return nodes.slice(1).map((to, index) => {
+		const from = nodes[index];
+		if (from === undefined) throw new Error('A chain needs nodes.');
+		return [from, to];
+	});
+}
+
+/** Builds a workflow of all the nodes that its links name. */
+export function workflow(name: string, links: readonly Link[]): WorkflowFile {
+	const nodes = new Map<string, INode>();
+	const outputsOf = new Map<string, NodeInputConnections>();
+	for (const [from, to, output = 0] of links) {
+		nodes.set(from.name, from).set(to.name, to);
+		const outputs = outputsOf.get(from.name) ?? [];
+		outputsOf.set(from.name, outputs);
+		while (outputs.length <= output) outputs.push([]);
+		outputs[output]?.push({ node: to.name, type: 'main', index: 0 });
+	}
+	return {
+		name,
+		nodes: [...nodes.values()],
+		connections: Object.fromEntries([...outputsOf].map(([from, main]) => [from, { main }])),
+		settings: { executionOrder: 'v1', saveManualExecutions: true },
+	};
+}
+
+/** Whether a node is of this package, be it as an AI agent's tool. */
+export function isOurs({ type }: INode): boolean {
+	return Object.values(nodeTypes).includes(type.replace(/Tool$/, ''));
+}
+
+/** The workflow with a credential chosen in every AetherForge node, as a person does after an import. */
+export function withCredential(file: WorkflowFile, credential: SavedCredential): WorkflowFile {
+	const { id, name, type } = credential;
+	return {
+		...file,
+		nodes: file.nodes.map((each) =>
+			isOurs(each) ? { ...each, credentials: { [type]: { id, name } } } : each,
+		),
+	};
+}
