@@ -1,0 +1,289 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { toSvg } from '../test/bench/chart';
+import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
+import { loadMs, packedKilobytes } from '../test/bench/lightness';
+import { downloadPeak, uploadPeak, type Way } from '../test/bench/memory';
+import { prepareN8n, startFreshN8n, type N8nKit } from '../test/bench/n8n';
+import { delayShare, mostLooksInASecond, shortestGapMs } from '../test/bench/pacing';
+import { comparisonLines, goalLine, isMet, toMarkdown, type Report } from '../test/bench/report';
+import { simulate } from '../test/bench/simulation';
+import { packRepository } from '../test/e2e/real-n8n/package-tarball';
+import { Started } from '../test/e2e/real-n8n/started';
+
+const root = resolve(__dirname, '..');
+/** A quick answer over the internet. */
+const ANSWER_MS = 40;
+const LOOPED_ITEMS = 3;
+const CONCURRENT_ITEMS = 20;
+const CPU_ITEMS = 300;
+const startedAt = Date.now();
+
+const ways: readonly [Way, string][] = [
+	['node', 'this node'],
+	['httpRequest', 'HTTP Request'],
+	['buffered', 'buffered'],
+];
+
+interface Bench {
+	report: Report;
+	runs: number;
+	kit: N8nKit;
+	tarball: string;
+	started: Started;
+}
+
+type Scenario = (bench: Bench) => Promise<void>;
+
+function say(line: string): void {
+	const seconds = Math.round((Date.now() - startedAt) / 1000);
+	console.log(`${String(seconds).padStart(4)} s  ${line}`);
+}
+
+/** Runs each way in turn, as often as asked, so that what else the machine does meets all alike. */
+async function inTurn<T extends string>(
+	title: string,
+	names: readonly T[],
+	runs: number,
+	measure: (name: T) => Promise<number>,
+): Promise<Map<T, number[]>> {
+	const values = new Map<T, number[]>(names.map((name) => [name, []]));
+	for (let run = 1; run <= runs; run++) {
+		for (const name of names) {
+			const value = await measure(name);
+			values.get(name)?.push(value);
+			say(`${title}, run ${run}, ${name}: ${value.toFixed(2)}`);
+		}
+	}
+	return values;
+}
+
+async function measureMemory(
+	title: string,
+	{ runs, report }: Bench,
+	measure: (way: Way) => Promise<number>,
+): Promise<number[]> {
+	const names = ways.map(([way]) => way);
+	const values = await inTurn(title, names, runs, measure);
+	report.comparisons.push({
+		title,
+		unit: 'MB',
+		rows: ways.map(([way, label]) => ({ label, values: values.get(way) ?? [] })),
+	});
+	return values.get('node') ?? [];
+}
+
+async function uploads(bench: Bench): Promise<void> {
+	const { report, kit, started } = bench;
+	const measure = async (megabytes: number) =>
+		await measureMemory(`Peak memory, uploading 10 × ${megabytes} MB`, bench, async (way) => {
+			return await uploadPeak(kit, way, megabytes, started.add);
+		});
+	const twenty = await measure(20);
+	const forty = await measure(40);
+	const more = forty.map((value, run) => value - (twenty[run] ?? Number.NaN));
+	report.goals.push(
+		{ name: 'Uploading 10 × 20 MB adds to peak memory', limit: 15, unit: 'MB', values: twenty },
+		{ name: '10 × 40 MB instead add further', limit: 5, unit: 'MB', values: more },
+	);
+}
+
+async function downloads(bench: Bench): Promise<void> {
+	const { report, kit, started } = bench;
+	const values = await measureMemory('Peak memory, downloading 200 MB', bench, async (way) => {
+		return await downloadPeak(kit, way, started.add);
+	});
+	report.goals.push({
+		name: 'Downloading 200 MB adds to peak memory',
+		limit: 15,
+		unit: 'MB',
+		values,
+	});
+}
+
+async function concurrency({ report, kit, runs, started }: Bench): Promise<void> {
+	const n8n = await startFreshN8n(kit, started.add);
+	const title = `Time of ${CONCURRENT_ITEMS} jobs of 10 s`;
+	const values = await inTurn(title, ['node', 'batched', 'looped'], runs, async (pattern) => {
+		if (pattern !== 'looped') return await jobTimes(n8n, pattern, CONCURRENT_ITEMS);
+		const some = await jobTimes(n8n, pattern, LOOPED_ITEMS);
+		return (some / LOOPED_ITEMS) * CONCURRENT_ITEMS;
+	});
+	await n8n.stop();
+	const own = values.get('node') ?? [];
+	report.comparisons.push({
+		title,
+		unit: 'times one job',
+		rows: [
+			{ label: 'this node', values: own },
+			{ label: 'HTTP Request, Wait, IF: batched', values: values.get('batched') ?? [] },
+			{ label: `the same, looped (${LOOPED_ITEMS} measured)`, values: values.get('looped') ?? [] },
+		],
+	});
+	report.goals.push({ name: title, limit: 1.2, unit: 'times one job', values: own });
+}
+
+async function items({ report, kit, runs, started }: Bench): Promise<void> {
+	const n8n = await startFreshN8n(kit, started.add);
+	const title = `CPU for an item of ${CPU_ITEMS} in n8n`;
+	// The first time the code is compiled; it counts for neither.
+	await cpuMsPerItem(n8n, 'node', 20);
+	await cpuMsPerItem(n8n, 'bareRequests', 20);
+	const values = await inTurn(title, ['node', 'bareRequests'], runs, async (way) => {
+		return await cpuMsPerItem(n8n, way, CPU_ITEMS);
+	});
+	await n8n.stop();
+	const [own = [], bare = []] = [values.get('node'), values.get('bareRequests')];
+	report.comparisons.push({
+		title,
+		unit: 'ms',
+		rows: [
+			{ label: 'this node', values: own },
+			{ label: 'its requests alone', values: bare },
+		],
+	});
+	report.goals.push({
+		name: 'CPU an item beyond HTTP itself, in n8n',
+		limit: 2,
+		unit: 'ms',
+		values: own.map((value, run) => value - (bare[run] ?? Number.NaN)),
+	});
+}
+
+async function polling({ report, runs }: Bench): Promise<void> {
+	const exact = (name: string, limit: number, unit: string, value: number) => {
+		report.goals.push({ name, limit, unit, values: [value] });
+	};
+	for (const [seconds, most] of [
+		[10, 7],
+		[60, 22],
+	] as const) {
+		const jobMs = () => seconds * 1000;
+		const { looksAtMs } = await simulate({ items: 1, jobMs, answerMs: ANSWER_MS });
+		exact(`Polls of a job of ${seconds} s`, most, 'polls', looksAtMs.length);
+		const { looksAtMs: instant } = await simulate({ items: 1, jobMs });
+		exact(`The same if answers took no time at all`, most, 'polls', instant.length);
+	}
+	let latest = 0;
+	for (let seconds = 1; seconds < 300; seconds += 1.3) {
+		const jobMs = () => seconds * 1000;
+		const result = await simulate({ items: 1, jobMs, answerMs: ANSWER_MS });
+		latest = Math.max(latest, delayShare(result, 1, ANSWER_MS));
+	}
+	exact('Share of the allowed delay, jobs of 1 to 300 s', 1, '', latest);
+	const jobMs = () => 10_000;
+	const cpu: Record<number, number[]> = { 1000: [], 10_000: [] };
+	for (const [count, values] of Object.entries(cpu)) {
+		const items = Number(count);
+		const named = items.toLocaleString('en');
+		for (let run = 0; run < runs; run++) {
+			const result = await simulate({ items, jobMs, answerMs: ANSWER_MS, maxConcurrentJobs: 20 });
+			values.push(result.cpuMs / items);
+		}
+		const result = await simulate({ items, jobMs, answerMs: ANSWER_MS });
+		const spread = shortestGapMs(result.looksAtMs);
+		exact(`Polls a second, ${named} jobs`, 20, 'polls', mostLooksInASecond(result.looksAtMs));
+		exact(`Polls a second by their closest pair, ${named} jobs`, 20, 'polls', 1000 / spread);
+		exact(`Share of the allowed delay, ${named} jobs`, 1, '', delayShare(result, items, ANSWER_MS));
+		report.goals.push({
+			name: `CPU an item of ${named}, simulated service included`,
+			limit: 2,
+			unit: 'ms',
+			values,
+		});
+		say(`polling, ${named} jobs: done`);
+	}
+	const [thousand = [], tenThousand = []] = [cpu[1000], cpu[10_000]];
+	report.goals.push({
+		name: 'CPU an item: 10,000 items as a multiple of 1,000',
+		limit: 1.2,
+		unit: 'times',
+		values: tenThousand.map((value, run) => value / (thousand[run] ?? Number.NaN)),
+	});
+}
+
+async function lightness({ report, kit, tarball, runs }: Bench): Promise<void> {
+	const folder = join(kit.nodesDirectory, 'node_modules', 'n8n-nodes-aetherforge');
+	const values: number[] = [];
+	for (let run = 0; run < runs * 3; run++) values.push(await loadMs(folder));
+	report.goals.push(
+		{ name: 'Loading the package', limit: 10, unit: 'ms', values },
+		{ name: 'Packed size', limit: 60, unit: 'kB', values: [await packedKilobytes(tarball)] },
+	);
+}
+
+const scenarios: Record<string, Scenario> = {
+	uploads,
+	downloads,
+	concurrency,
+	items,
+	polling,
+	lightness,
+};
+
+async function main({ only, runs }: { only?: string; runs: number }): Promise<void> {
+	const started = new Started();
+	const [processor] = cpus();
+	const report: Report = {
+		setting:
+			`n8n 2.40, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ` +
+			`${runs} ${runs === 1 ? 'run' : 'runs'} of everything that is measured.`,
+		goals: [],
+		comparisons: [],
+		missing: [],
+	};
+	try {
+		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-bench-'));
+		started.add(async () => {
+			await rm(directory, { recursive: true, force: true });
+		});
+		const tarball = await packRepository(directory);
+		const kit = await prepareN8n(tarball, say, started.add);
+		const bench = { report, runs, kit, tarball, started };
+		for (const [name, measure] of Object.entries(scenarios)) {
+			if (only !== undefined && only !== name) continue;
+			try {
+				await measure(bench);
+			} catch (error) {
+				const reason = error instanceof Error ? error.message : String(error);
+				report.missing.push(`${name}: ${reason}`);
+				say(`${name} could not be measured: ${reason}`);
+			}
+		}
+	} finally {
+		await started.stopAll();
+	}
+	console.log();
+	for (const comparison of report.comparisons) {
+		console.log(`${comparisonLines(comparison).join('\n')}\n`);
+	}
+	for (const goal of report.goals) console.log(goalLine(goal));
+	if (only === undefined) {
+		await writeFile(join(root, 'docs', 'benchmarks.md'), toMarkdown(report));
+		await writeFile(join(root, 'docs', 'benchmarks.svg'), toSvg(report.comparisons));
+		console.log('\nWritten: docs/benchmarks.md, docs/benchmarks.svg');
+	}
+	if (report.missing.length > 0 || !report.goals.every(isMet)) process.exitCode = 2;
+}
+
+const command = new Command('bench')
+	.description('Measures what the project promises, in a real n8n against the emulator.')
+	.addOption(
+		new Option('--only <scenario>', 'one scenario; nothing is written then').choices(
+			Object.keys(scenarios),
+		),
+	)
+	.option('--runs <number>', 'how often everything is measured', wholeNumber, 3)
+	.action(main);
+
+function wholeNumber(text: string): number {
+	if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+	return Number(text);
+}
+
+command.parseAsync().catch((error: unknown) => {
+	console.error(error instanceof Error ? error.message : error);
+	process.exitCode = 1;
+});

@@ -1,0 +1,81 @@
+import { delayShare, mostLooksInASecond, shortestGapMs } from './pacing';
+import { simulate } from './simulation';
+
+const ANSWER_MS = 40;
+
+// Thousands of jobs take a second or two, and a busy machine several times that.
+jest.setTimeout(60_000);
+
+function seconds(value: number): () => number {
+	return () => value * 1000;
+}
+
+it.each([
+	[10, 7],
+	[60, 22],
+])(
+	'looks at a job of %i s at most %i times, and the first time after 1 s',
+	async (jobSeconds, most) => {
+		const { jobs } = await simulate({ items: 1, jobMs: seconds(jobSeconds), answerMs: ANSWER_MS });
+		const looks = jobs[0]?.looksAtMs ?? [];
+		expect(looks.length).toBeLessThanOrEqual(most);
+		expect(looks.length).toBeGreaterThan(1);
+		expect(looks[0]).toBeGreaterThanOrEqual(1000);
+		expect(looks[0]).toBeLessThan(1500);
+	},
+);
+
+it('notices the end of a job of any length within the larger of 2 s and a tenth of its time', async () => {
+	const delayShareOf = async (jobMs: number) =>
+		delayShare(await simulate({ items: 1, jobMs: () => jobMs, answerMs: ANSWER_MS }), 1, ANSWER_MS);
+	const { jobs } = await simulate({ items: 1, jobMs: seconds(290), answerMs: ANSWER_MS });
+	const looks = jobs[0]?.looksAtMs ?? [];
+	expect(looks.length).toBeGreaterThan(20);
+	// A job that ends right after a look is the one that waits longest for the next.
+	for (const at of looks) {
+		expect(await delayShareOf(at - (jobs[0]?.submittedAtMs ?? 0) + 1)).toBeLessThanOrEqual(1);
+	}
+});
+
+it.each([
+	['all alike', seconds(10)],
+	['of all lengths', (itemIndex: number) => 1000 + ((itemIndex * 7919) % 60_000)],
+])(
+	'never looks more than 20 times a second, evenly spread, and misses no end: 500 jobs, %s',
+	async (_, jobMs) => {
+		const items = 500;
+		const result = await simulate({ items, jobMs, answerMs: ANSWER_MS });
+		expect(result.outputItems).toBe(items);
+		expect(mostLooksInASecond(result.looksAtMs)).toBeLessThanOrEqual(20);
+		expect(shortestGapMs(result.looksAtMs)).toBeGreaterThanOrEqual(50);
+		expect(delayShare(result, items, ANSWER_MS)).toBeLessThanOrEqual(1);
+	},
+);
+
+it('looks at none of 20 jobs while the service asks for a pause', async () => {
+	const tooManyAtMs = 5000;
+	const { looksAtMs } = await simulate({
+		items: 20,
+		jobMs: seconds(30),
+		answerMs: ANSWER_MS,
+		tooManyAtMs,
+	});
+	const struckAtMs = looksAtMs.find((at) => at >= tooManyAtMs) ?? Number.NaN;
+	// Whoever had its turn already looks once more, within the second that 20 turns take.
+	const during = looksAtMs.filter((at) => at > struckAtMs + 1000 && at < struckAtMs + 10_000);
+	expect(during).toEqual([]);
+	expect(looksAtMs.some((at) => at > struckAtMs + 10_000)).toBe(true);
+});
+
+it('finishes 20 jobs of 10 s in at most 1.2 times the time of one', async () => {
+	const { tookMs } = await simulate({ items: 20, jobMs: seconds(10), answerMs: 4 });
+	expect(tookMs).toBeLessThanOrEqual(12_000);
+});
+
+it('takes as many looks and as much time for ten times the items as ten runs would', async () => {
+	const run = async (items: number) =>
+		await simulate({ items, jobMs: seconds(10), answerMs: ANSWER_MS, maxConcurrentJobs: 20 });
+	const [few, many] = [await run(40), await run(400)];
+	expect(many.looksAtMs.length / 400).toBeCloseTo(few.looksAtMs.length / 40, 0);
+	expect(many.tookMs).toBeLessThanOrEqual(10 * few.tookMs + 1000);
+});

@@ -1,0 +1,37 @@
+import { readFile, writeFile } from 'node:fs/promises';
+
+// Linux keeps these for every process: proc_pid_status(5), proc_pid_clear_refs(5), proc_pid_stat(5).
+
+/** Clock ticks of `/proc/<pid>/stat` a second, on every Linux that Node.js runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** Resident memory in megabytes (10⁶ bytes). */
+export interface ResidentMemory {
+	now: number;
+	/** The largest since the process started, or since {@link clearPeak}. */
+	peak: number;
+}
+
+export async function residentMemory(pid: number): Promise<ResidentMemory> {
+	const status = await readFile(`/proc/${pid}/status`, 'utf8');
+	return { now: field(status, 'VmRSS'), peak: field(status, 'VmHWM') };
+}
+
+/** Makes the present resident memory the largest so far. */
+export async function clearPeak(pid: number): Promise<void> {
+	await writeFile(`/proc/${pid}/clear_refs`, '5');
+}
+
+/** CPU time that a process has used, in milliseconds. */
+export async function cpuMs(pid: number): Promise<number> {
+	const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+	// The name in brackets may hold anything; after it come the fields from the third on.
+	const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+	return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1000;
+}
+
+function field(status: string, name: string): number {
+	const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
+	if (kilobytes === undefined) throw new Error(`The system does not tell ${name}.`);
+	return (Number(kilobytes) * 1024) / 1e6;
+}

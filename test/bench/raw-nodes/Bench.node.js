@@ -1,0 +1,121 @@
+// A throw-away node for the n8n that is measured: it prepares the input, tells the bench when the node
+// in between begins and ends, and does plain uploads, downloads and requests to compare with.
+const { Readable } = require('node:stream');
+
+const CHUNK = Buffer.alloc(65_536, 'x');
+const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
+const POLL_MS = 1000;
+
+/** A file of a size that passes for a PNG, without ever being in memory. */
+function* pngOf(bytes) {
+	yield PNG_SIGNATURE;
+	for (let left = bytes - PNG_SIGNATURE.length; left > 0; left -= CHUNK.length) {
+		yield CHUNK.subarray(0, Math.min(left, CHUNK.length));
+	}
+}
+
+const operations = {
+	/** `items` items with `files` files of `bytes` bytes each. */
+	async stage(context, { items, files, bytes }) {
+		const output = [];
+		for (let item = 0; item < items; item++) {
+			const binary = {};
+			for (let file = 0; file < files; file++) {
+				const name = `reference_${file}`;
+				const content = Readable.from(pngOf(bytes));
+				binary[name] = await context.helpers.prepareBinaryData(content, `${name}.png`, 'image/png');
+			}
+			output.push({
+				json: { row: item },
+				...(files > 0 ? { binary } : {}),
+				pairedItem: { item: 0 },
+			});
+		}
+		return output;
+	},
+
+	/** Goes on when the bench says so. */
+	async gate(context, { url }) {
+		await context.helpers.httpRequest({ method: 'POST', url, body: { pid: process.pid } });
+		return context.getInputData();
+	},
+
+	/** What a first version of such a node does: files into buffers, buffers into a form. */
+	async uploadBuffered(context, { baseUrl, apiKey }) {
+		// n8n lets packages without dependencies of their own find its copy.
+		const FormData = require('form-data');
+		const form = new FormData();
+		form.append('prompt', 'A lighthouse');
+		form.append('ai_model', 'GPT Image 1.5');
+		const [{ binary }] = context.getInputData();
+		for (const [name, { fileName, mimeType }] of Object.entries(binary)) {
+			const content = await context.helpers.getBinaryDataBuffer(0, name);
+			form.append('ref_images', content, { filename: fileName, contentType: mimeType });
+		}
+		const json = await context.helpers.httpRequest({
+			method: 'POST',
+			url: `${baseUrl}/public/v1/generate/image`,
+			body: form,
+			headers: { ...form.getHeaders(), Authorization: `Bearer ${apiKey}` },
+			json: true,
+		});
+		return [{ json, pairedItem: { item: 0 } }];
+	},
+
+	/** The same for a result. */
+	async downloadBuffered(context, { url }) {
+		const body = await context.helpers.httpRequest({ method: 'GET', url, encoding: 'arraybuffer' });
+		const data = await context.helpers.prepareBinaryData(Buffer.from(body), 'image.png');
+		return [{ json: {}, binary: { data }, pairedItem: { item: 0 } }];
+	},
+
+	/** The requests that jobs cannot do without, and nothing around them: submit, one look, one result. */
+	async bareRequests(context, { baseUrl, concurrency }) {
+		const { helpers } = context;
+		const send = async (options) =>
+			await helpers.httpRequestWithAuthentication.call(context, 'aetherForgeApi', options);
+		const items = context.getInputData();
+		const output = [];
+		let next = 0;
+		const work = async () => {
+			while (next < items.length) {
+				const item = next++;
+				const body = new FormData();
+				body.append('prompt', `row ${item}`);
+				body.append('ai_model', 'GPT Image 1.5');
+				const url = `${baseUrl}/public/v1/generate/image`;
+				const { job_id } = await send({ method: 'POST', url, body });
+				await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+				const job = await send({ url: `${baseUrl}/public/v1/job/${job_id}` });
+				const image = await helpers.httpRequest({ url: job.image_urls[0], encoding: 'stream' });
+				const data = await helpers.prepareBinaryData(image, `${job_id}.png`, 'image/png');
+				output[item] = { json: job, binary: { data }, pairedItem: { item } };
+			}
+		};
+		await Promise.all(Array.from({ length: concurrency }, work));
+		return output;
+	},
+};
+
+exports.Bench = class Bench {
+	description = {
+		displayName: 'Bench',
+		name: 'bench',
+		group: ['transform'],
+		version: 1,
+		description: 'Parts of the benchmark that run inside n8n',
+		defaults: { name: 'Bench' },
+		inputs: ['main'],
+		outputs: ['main'],
+		credentials: [{ name: 'aetherForgeApi' }],
+		properties: [
+			{ displayName: 'Operation', name: 'operation', type: 'string', default: '' },
+			{ displayName: 'Details', name: 'details', type: 'json', default: '{}' },
+		],
+	};
+
+	async execute() {
+		const operation = operations[this.getNodeParameter('operation', 0)];
+		return [await operation(this, JSON.parse(this.getNodeParameter('details', 0)))];
+	}
+};

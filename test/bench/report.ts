@@ -1,0 +1,128 @@
+/** A promise of the project and what was measured of it. */
+export interface Goal {
+	name: string;
+	/** At most this much. */
+	limit: number;
+	unit: string;
+	/** One value a run; a single one where the simulation makes it exact. */
+	values: readonly number[];
+}
+
+/** The node beside what a user would pick instead, run for run. */
+export interface Comparison {
+	title: string;
+	unit: string;
+	/** The node itself comes first. */
+	rows: readonly { label: string; values: readonly number[] }[];
+}
+
+export interface Report {
+	/** What it ran on. */
+	setting: string;
+	goals: Goal[];
+	comparisons: Comparison[];
+	/** What could not be measured, and why. */
+	missing: string[];
+}
+
+/** A rise of memory below this is noise, and nothing to divide by. */
+const LEAST_DIVISOR = 1;
+
+export function median(values: readonly number[]): number {
+	const sorted = [...values].sort((a, b) => a - b);
+	const middle = sorted.length / 2;
+	const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
+	if (low === undefined || high === undefined) throw new Error('There is nothing to take.');
+	return (low + high) / 2;
+}
+
+/** The middle of the runs counts. */
+export function isMet({ limit, values }: Goal): boolean {
+	return median(values) <= limit;
+}
+
+function rounded(value: number): string {
+	return value.toLocaleString('en', { maximumFractionDigits: Math.abs(value) < 10 ? 2 : 1 });
+}
+
+/** "5.1 (4.8–5.3)", or the value alone where there is no spread. */
+export function withSpread(values: readonly number[]): string {
+	const [least, most] = [rounded(Math.min(...values)), rounded(Math.max(...values))];
+	const middle = rounded(median(values));
+	return least === most ? middle : `${middle} (${least}–${most})`;
+}
+
+/** How many times as much a row is as the node, run for run. */
+export function ratios({ rows }: Comparison, row: number): number[] {
+	const own = rows[0]?.values ?? [];
+	return (rows[row]?.values ?? []).map(
+		(value, index) => value / Math.max(LEAST_DIVISOR, own[index] ?? Number.NaN),
+	);
+}
+
+export function goalLine(goal: Goal): string {
+	const { name, limit, unit } = goal;
+	const verdict = isMet(goal) ? 'met' : 'NOT met';
+	return `${verdict.padEnd(8)}${name}: ${withSpread(goal.values)} ${unit}, at most ${rounded(limit)}`;
+}
+
+export function comparisonLines(comparison: Comparison): string[] {
+	const { title, unit, rows } = comparison;
+	return [
+		`${title} (${unit})`,
+		...rows.map(({ label, values }, row) => {
+			const times = row === 0 ? '' : `  ${withSpread(ratios(comparison, row))} times as much`;
+			return `  ${label.padEnd(36)}${withSpread(values)}${times}`;
+		}),
+	];
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+	const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+	return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** The whole report as `docs/benchmarks.md`. */
+export function toMarkdown({ setting, goals, comparisons, missing }: Report): string {
+	const goalRows = goals.map((goal) => [
+		goal.name,
+		`${rounded(goal.limit)} ${goal.unit}`,
+		withSpread(goal.values),
+		isMet(goal) ? 'met' : '**not met**',
+	]);
+	const sections = comparisons.map((comparison) => {
+		const rows = comparison.rows.map(({ label, values }, row) => [
+			label,
+			withSpread(values),
+			row === 0 ? '1' : withSpread(ratios(comparison, row)),
+		]);
+		return `### ${comparison.title}\n\n${table(['', comparison.unit, 'times the node'], rows)}`;
+	});
+	return [
+		'# Benchmarks',
+		`Written by \`npm run bench\`. ${setting}`,
+		'A value is the middle of the runs, with the least and the most in brackets.',
+		'## Goals',
+		table(['goal', 'at most', 'measured', ''], goalRows),
+		...missing.map((line) => `Not measured: ${line}`),
+		'## Beside what one would use instead',
+		'![The comparisons below as bars](benchmarks.svg)',
+		...sections,
+		'## How it is measured',
+		METHOD,
+	].join('\n\n');
+}
+
+const METHOD = `- The service is the [emulator](../test/emulator), in a process of its own on the same machine.
+- **Memory**: a fresh n8n for each case, files on disk. A gate node holds the workflow right before and right after the node that is
+  measured. At the first gate the peak of n8n's resident memory is cleared (\`/proc/<pid>/clear_refs\`), at the second it is read (\`VmHWM\`).
+  The value is the rise, in megabytes of 10⁶ bytes. n8n's HTTP Request node takes one file a field name, so its further files go under
+  names of their own, which the real service would not look at. _Buffered_ is a node that reads files into buffers and sends them with
+  the form-data package.
+- **Jobs side by side**: from the gate until the last image has arrived, as a multiple of the 10 s that each job takes. _Batched_ is HTTP
+  Request, Wait 3 s, HTTP Request, IF, back to Wait; _looped_ the same inside Loop Over Items, whose time grows with every item.
+- **CPU**: of n8n's process between the gates, by \`/proc/<pid>/stat\`: the node with its checks, polls, downloads and storing, less the
+  same number of submits, single look-ups and stored downloads made by bare requests.
+- **Polling and thousands of items**: the node's own code from parameters to output items, with n8n and the service simulated on a virtual
+  clock. The counts are exact, and [tests](../test/bench) hold them.
+`;
