@@ -6,7 +6,8 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { installN8n, isRelease, releases, type Release } from '../test/e2e/real-n8n/install';
 import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
-import { startN8n, type N8nServer } from '../test/e2e/real-n8n/server';
+import { requireRedis, startRedis } from '../test/e2e/real-n8n/redis';
+import { queueMode, startN8n, type N8nProcess, type N8nServer } from '../test/e2e/real-n8n/server';
 import { Started } from '../test/e2e/real-n8n/started';
 
 const root = resolve(__dirname, '..');
@@ -42,17 +43,24 @@ async function offerRestart(n8n: N8nServer, started: Started): Promise<string> {
 	return `http://127.0.0.1:${address.port}`;
 }
 
+interface RunningN8n {
+	release: Release;
+	server: N8nServer;
+	/** There is one in queue mode, and it runs what is in production. */
+	worker?: N8nProcess;
+}
+
 async function runTests(
-	server: N8nServer,
+	{ release, server, worker }: RunningN8n,
 	restartUrl: string,
-	release: Release,
 	args: string[],
 ): Promise<boolean> {
 	const { execa } = await import('execa');
 	const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
+	const config = worker === undefined ? 'jest.config.js' : 'jest.queue.config.js';
 	const result = await execa(
 		process.execPath,
-		[jest, '--config', join(root, 'test', 'e2e', 'jest.config.js'), ...args],
+		[jest, '--config', join(root, 'test', 'e2e', config), ...args],
 		{
 			cwd: root,
 			stdin: 'ignore',
@@ -64,6 +72,7 @@ async function runTests(
 				E2E_N8N_LOG: server.logFile,
 				E2E_N8N_RELEASE: release,
 				E2E_RESTART_URL: restartUrl,
+				...(worker === undefined ? {} : { E2E_WORKER_LOG: worker.logFile }),
 			},
 		},
 	);
@@ -73,32 +82,42 @@ async function runTests(
 async function testRelease(
 	release: Release,
 	tarball: string,
-	args: string[],
+	{ queue, args }: { queue: boolean; args: string[] },
 	started: Started,
 ): Promise<boolean> {
 	const install = await stage(`${release} install`, async () => await installN8n(release, say));
-	const server = await stage(`${release} start`, async () => {
-		const starting = await startN8n(install, {
+	const running = await stage(`${release} start`, async (): Promise<RunningN8n> => {
+		const redis = queue ? await startRedis() : undefined;
+		if (redis !== undefined) {
+			started.add(redis.stop);
+			await redis.ready;
+		}
+		const server = await startN8n(install, {
 			installNodes: async (directory) => await installCommunityPackage(tarball, directory),
 			// The more it logs, the more could give a secret away.
-			env: { N8N_LOG_LEVEL: 'debug' },
+			env: { N8N_LOG_LEVEL: 'debug', ...(redis === undefined ? {} : queueMode(redis.port)) },
 		});
-		started.add(starting.stop);
-		await starting.ready;
-		return starting;
+		started.add(server.stop);
+		await server.ready;
+		if (redis === undefined) return { release, server };
+		const worker = await server.startWorker();
+		started.add(worker.stop);
+		await worker.ready;
+		return { release, server, worker };
 	});
-	const restartUrl = await offerRestart(server, started);
+	const restartUrl = await offerRestart(running.server, started);
 	const passed = await stage(
 		`${release} tests`,
-		async () => await runTests(server, restartUrl, release, args),
+		async () => await runTests(running, restartUrl, args),
 	);
-	await server.stop();
+	await running.worker?.stop();
+	await running.server.stop();
 	return passed;
 }
 
 async function main(
 	names: string[],
-	{ tests, files }: { tests?: string; files?: string },
+	{ tests, files, queue = false }: { tests?: string; files?: string; queue?: boolean },
 ): Promise<void> {
 	const unknown = names.find((name) => !isRelease(name));
 	if (unknown !== undefined) {
@@ -108,6 +127,7 @@ async function main(
 		...(tests === undefined ? [] : ['-t', tests]),
 		...(files === undefined ? [] : [files]),
 	];
+	if (queue) await requireRedis();
 	const failed: string[] = [];
 	const started = new Started();
 	try {
@@ -117,7 +137,7 @@ async function main(
 		});
 		const tarball = await stage('build and pack', async () => await packRepository(directory));
 		for (const release of names.filter(isRelease)) {
-			if (!(await testRelease(release, tarball, args, started))) failed.push(release);
+			if (!(await testRelease(release, tarball, { queue, args }, started))) failed.push(release);
 		}
 	} finally {
 		await started.stopAll();
@@ -133,6 +153,7 @@ const command = new Command('e2e')
 	.argument('<releases...>', `n8n versions, one after the other: ${releases.join(', ')}`)
 	.option('-t, --tests <pattern>', 'only tests whose name matches')
 	.option('-f, --files <pattern>', 'only test files whose path matches')
+	.option('-q, --queue', 'run test/e2e/*.queue.ts instead, with a Redis, a main n8n and a worker')
 	.action(main);
 
 command.parseAsync().catch((error: unknown) => {

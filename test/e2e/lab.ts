@@ -23,8 +23,10 @@ export interface Lab {
 	run(file: WorkflowFile, triggerName?: string): Promise<Execution>;
 	/** Ends the n8n and starts it again on the same data. */
 	restartN8n(): Promise<void>;
-	/** Everything n8n has logged so far, since it started. */
+	/** Everything n8n has logged so far, since it started; in queue mode, its main process. */
 	n8nLog(): Promise<string>;
+	/** The same of its worker, in queue mode. */
+	workerLog(): Promise<string>;
 	close(): Promise<void>;
 }
 
@@ -65,17 +67,18 @@ export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
 			if (!ok) throw new Error('n8n could not be restarted.');
 		},
 		n8nLog: async () => await readFile(setting('E2E_N8N_LOG'), 'utf8'),
+		workerLog: async () => await readFile(setting('E2E_WORKER_LOG'), 'utf8'),
 		close: async () => {
 			await emulator.close();
 		},
 	};
 }
 
-/** Waits until something is so; fails after 10 s, unlike a loop that would keep a failing test alive. */
+/** Waits until something is so; fails after 30 s, unlike a loop that would keep a failing test alive. */
 export async function until(isSo: () => boolean): Promise<void> {
-	const deadline = Date.now() + 10_000;
+	const deadline = Date.now() + 30_000;
 	while (!isSo()) {
-		if (Date.now() > deadline) throw new Error(`Not within 10 s: ${isSo.toString()}`);
+		if (Date.now() > deadline) throw new Error(`Not within 30 s: ${isSo.toString()}`);
 		await sleep(20);
 	}
 }

@@ -38,6 +38,22 @@ export function webhook(path: string): INode {
 	return node('Start', 'n8n-nodes-base.webhook', 2, parameters, { webhookId: randomUUID() });
 }
 
+/** Where a workflow begins that other workflows call. */
+export function calledByWorkflow(): INode {
+	const parameters = { inputSource: 'passthrough' };
+	return node('Start', 'n8n-nodes-base.executeWorkflowTrigger', 1.1, parameters);
+}
+
+/** Calls a workflow once for each item, and puts out what comes back. */
+export function callForEachItem(workflowId: string, settings: NodeSettings = {}): INode {
+	const parameters = {
+		workflowId: { __rl: true, mode: 'id', value: workflowId },
+		mode: 'each',
+		options: { waitForSubWorkflow: true },
+	};
+	return node('Call', 'n8n-nodes-base.executeWorkflow', 1.2, parameters, settings);
+}
+
 /** Puts out one item with the given JSON. */
 export function oneItem(name: string, json: object): INode {
 	const jsonOutput = JSON.stringify(json);

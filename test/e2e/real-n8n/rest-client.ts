@@ -9,6 +9,7 @@ import type {
 	INodeExecutionData,
 	INodeTypeDescription,
 	IPinData,
+	IRunData,
 	IRunExecutionData,
 	IWorkflowSettings,
 } from 'n8n-workflow';
@@ -61,6 +62,11 @@ export class Execution {
 		private readonly data: IRunExecutionData,
 	) {}
 
+	/** What every run of every node came to, as the editor keeps it. */
+	get runData(): IRunData {
+		return this.data.resultData.runData;
+	}
+
 	/** Message of the error that ended the execution. */
 	get errorMessage(): string | undefined {
 		return this.data.resultData.error?.message;
@@ -68,19 +74,19 @@ export class Execution {
 
 	/** The items a node put out, of its last run, or none where it did not run. */
 	items(nodeName: string, output = 0): INodeExecutionData[] {
-		const runs = this.data.resultData.runData[nodeName] ?? [];
+		const runs = this.runData[nodeName] ?? [];
 		return runs.at(-1)?.data?.main?.[output] ?? [];
 	}
 
 	/** The items that a node gave to an AI agent as its tool, of all its runs. */
 	toolResults(nodeName: string): INodeExecutionData[] {
-		const runs = this.data.resultData.runData[nodeName] ?? [];
+		const runs = this.runData[nodeName] ?? [];
 		return runs.flatMap(({ data }) => data?.ai_tool?.[0] ?? []);
 	}
 
 	/** How many times a node ran. */
 	runCount(nodeName: string): number {
-		return this.data.resultData.runData[nodeName]?.length ?? 0;
+		return this.runData[nodeName]?.length ?? 0;
 	}
 }
 
@@ -177,6 +183,28 @@ export class N8nClient {
 			{ workflowData: workflow, triggerToStartFrom: { name: triggerName } },
 		);
 		return executionId;
+	}
+
+	/**
+	 * Runs one node as the editor's "Execute step" button does, on what the nodes before it have put
+	 * out in an earlier execution.
+	 */
+	async runStep(
+		workflow: SavedWorkflow,
+		nodeName: string,
+		{ runData }: Execution,
+	): Promise<Execution> {
+		const { executionId } = await this.request<{ executionId: string }>(
+			'POST',
+			`/rest/workflows/${workflow.id}/run`,
+			{
+				workflowData: workflow,
+				runData,
+				destinationNode: { nodeName, mode: 'inclusive' },
+				dirtyNodeNames: [],
+			},
+		);
+		return await this.waitForExecution(executionId);
 	}
 
 	/** @throws Error when the execution has not ended in time. */

@@ -1,28 +1,37 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { N8nInstall } from './install';
+import {
+	answersJson,
+	endGroup,
+	freePort,
+	launchGroup,
+	untilReady,
+	type ProcessGroup,
+} from './process-group';
 
-/** A running n8n, on the loopback interface only. */
-export interface N8nServer {
+/** A running process of n8n. */
+export interface N8nProcess {
+	/** What it printed so far. */
+	logFile: string;
+	/** Settles when it answers; fails with the end of its log when it ends first or takes over two minutes. */
+	ready: Promise<void>;
+	/** Ends it with all its processes, and deletes what is its own. */
+	stop: () => Promise<void>;
+}
+
+/** A running n8n, on the loopback interface only. Its `stop` deletes its user folder. */
+export interface N8nServer extends N8nProcess {
 	/** Origin of the editor, without a trailing slash. */
 	url: string;
-	/** What n8n printed so far. */
-	logFile: string;
-	/** Settles when n8n answers; fails with the end of its log when it ends first or takes over two minutes. */
-	ready: Promise<void>;
 	/** Settles when n8n has ended, whoever ended it. */
 	ended: Promise<void>;
 	/** Ends n8n with all its processes and starts it again on the same data, port and settings. */
 	restart: () => Promise<void>;
-	/** Ends n8n with all its processes and deletes its user folder. */
-	stop: () => Promise<void>;
+	/** Starts a worker on the same data, once this n8n is ready. Whoever calls this must `stop` it, ready or not. */
+	startWorker: () => Promise<N8nProcess>;
 }
 
 interface StartOptions {
@@ -30,12 +39,14 @@ interface StartOptions {
 	preferredPort?: number;
 	/** Puts nodes in n8n's folder for community nodes before it starts. */
 	installNodes: (nodesDirectory: string) => Promise<unknown>;
-	/** Further settings of n8n. */
-	env?: Record<string, string>;
+	/** Further settings of n8n. An undefined one leaves n8n its own default. */
+	env?: NodeJS.ProcessEnv;
 }
 
-const startTimeoutMs = 120_000;
 const gracefulStopSeconds = 5;
+const patienceSeconds = gracefulStopSeconds + 2;
+/** n8n warns below five. */
+const workerConcurrency = 5;
 
 /** Nothing n8n would call home about is wanted here, and none of it is reachable offline. */
 const quiet = {
@@ -52,6 +63,17 @@ const quiet = {
 	EXTERNAL_FRONTEND_HOOKS_URLS: '',
 };
 
+/** The settings of an n8n whose production executions wait in a Redis for its workers. */
+export function queueMode(redisPort: number): NodeJS.ProcessEnv {
+	return {
+		EXECUTIONS_MODE: 'queue',
+		QUEUE_BULL_REDIS_HOST: '127.0.0.1',
+		QUEUE_BULL_REDIS_PORT: String(redisPort),
+		// n8n's own choice: with a queue, files are in the database (from n8n 2.0).
+		N8N_DEFAULT_BINARY_DATA_MODE: undefined,
+	};
+}
+
 /** Starts n8n with a fresh temporary user folder. Whoever calls this must `stop` it, ready or not. */
 export async function startN8n(install: N8nInstall, options: StartOptions): Promise<N8nServer> {
 	const userFolder = await realpath(await mkdtemp(join(tmpdir(), 'n8n-')));
@@ -67,7 +89,6 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		...inheritedEnvironment(),
 		...quiet,
 		...install.env,
-		LIFELINE_PARENT: String(process.pid),
 		N8N_USER_FOLDER: userFolder,
 		N8N_LISTEN_ADDRESS: '127.0.0.1',
 		N8N_HOST: '127.0.0.1',
@@ -83,54 +104,77 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		GENERIC_TIMEZONE: 'UTC',
 		...options.env,
 	};
-	const launch = (): Launched => {
-		const log = openSync(logFile, 'a');
-		const child = spawn(
+	const launch = (
+		command: readonly string[],
+		log: string,
+		settings: NodeJS.ProcessEnv,
+		addresses: readonly string[],
+	): Launched => {
+		const lifeline = join(__dirname, 'lifeline.cjs');
+		const group = launchGroup(
 			install.nodePath,
-			['--require', join(__dirname, 'lifeline.cjs'), install.commandPath, 'start'],
-			{
-				cwd: userFolder,
-				// A group of its own: Ctrl-C in the terminal reaches only us, and the whole group can be ended.
-				detached: true,
-				stdio: ['ignore', log, log, 'pipe'],
-				env,
-			},
+			['--require', lifeline, install.commandPath, ...command],
+			{ cwd: userFolder, env: settings, logFile: log },
 		);
-		closeSync(log);
-		const ended = once(child, 'exit').then(() => undefined);
-		const ready = untilReady(url, child).catch(async (error: unknown) => {
-			const tail = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-25).join('\n');
-			const reason = error instanceof Error ? error.message : String(error);
-			throw new Error(`${install.release} did not start: ${reason}\n${tail}`);
+		const name = `${install.release} (${command.join(' ')})`;
+		const ready = untilReady(name, group, log, async () => {
+			for (const address of addresses) if (!(await answersJson(address))) return false;
+			return true;
 		});
 		// Whoever stops n8n early does not wait for it, and must not be ended by this.
 		ready.catch(() => undefined);
-		return { child, ended, ready };
+		return { ...group, ready };
 	};
-	let launched = launch();
+	const launchMain = (): Launched =>
+		launch(['start'], logFile, env, [`${url}/healthz`, `${url}/rest/settings`]);
+
+	let main = launchMain();
 	return {
 		url,
 		logFile,
 		get ready() {
-			return launched.ready;
+			return main.ready;
 		},
 		get ended() {
-			return launched.ended;
+			return main.ended;
 		},
 		restart: async () => {
-			await endGroup(launched);
-			launched = launch();
-			await launched.ready;
+			await endGroup(main, patienceSeconds);
+			main = launchMain();
+			await main.ready;
+		},
+		startWorker: async () => {
+			const healthPort = await freePort();
+			const workerLogFile = join(userFolder, 'worker.log');
+			const worker = launch(
+				['worker', `--concurrency=${workerConcurrency}`],
+				workerLogFile,
+				{
+					...env,
+					N8N_RUNNERS_BROKER_PORT: String(await freePort()),
+					N8N_WORKER_SERVER_ADDRESS: '127.0.0.1',
+					QUEUE_HEALTH_CHECK_ACTIVE: 'true',
+					QUEUE_HEALTH_CHECK_PORT: String(healthPort),
+				},
+				[`http://127.0.0.1:${healthPort}/healthz/readiness`],
+			);
+			return {
+				logFile: workerLogFile,
+				ready: worker.ready,
+				stop: async () => {
+					await endGroup(worker, patienceSeconds);
+				},
+			};
 		},
 		stop: async () => {
-			await endGroup(launched);
+			await endGroup(main, patienceSeconds);
 			await rm(userFolder, { recursive: true, force: true, maxRetries: 3 });
 		},
 	};
 }
 
-interface Launched extends Pick<N8nServer, 'ready' | 'ended'> {
-	child: ChildProcess;
+interface Launched extends ProcessGroup {
+	ready: Promise<void>;
 }
 
 /** The machine's settings without those meant for another n8n, for npm, or for this process's Node.js. */
@@ -138,58 +182,4 @@ function inheritedEnvironment(): NodeJS.ProcessEnv {
 	const foreign =
 		/^(n8n_|npm_|node_options$|node_path$|node_env$|db_|executions_|queue_|webhook_|aetherforge_)/i;
 	return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
-}
-
-async function freePort(preferred = 0): Promise<number> {
-	const server = createServer().listen(preferred, '127.0.0.1');
-	try {
-		await once(server, 'listening');
-	} catch {
-		return await freePort();
-	}
-	const address = server.address();
-	server.close();
-	await once(server, 'close');
-	if (address === null || typeof address === 'string') throw new Error('No port could be had.');
-	return address.port;
-}
-
-async function untilReady(url: string, child: ChildProcess): Promise<void> {
-	const deadline = Date.now() + startTimeoutMs;
-	while (Date.now() < deadline) {
-		if (child.exitCode !== null || child.signalCode !== null) {
-			throw new Error(`it ended with ${child.signalCode ?? `code ${String(child.exitCode)}`}.`);
-		}
-		if ((await answers(`${url}/healthz`)) && (await answers(`${url}/rest/settings`))) return;
-		await sleep(200);
-	}
-	throw new Error(`no answer within ${startTimeoutMs / 1000} s.`);
-}
-
-/** Whether JSON comes back: while it starts, n8n answers everything with a page of its own. */
-async function answers(address: string): Promise<boolean> {
-	try {
-		const response = await fetch(address, { signal: AbortSignal.timeout(5_000) });
-		const type = response.headers.get('content-type') ?? '';
-		await response.arrayBuffer();
-		return response.ok && type.includes('json');
-	} catch {
-		return false;
-	}
-}
-
-async function endGroup({ child, ended }: Launched): Promise<void> {
-	if (child.pid === undefined) return;
-	child.kill('SIGTERM');
-	const patience = new AbortController();
-	const limit = sleep((gracefulStopSeconds + 2) * 1000, undefined, { signal: patience.signal });
-	await Promise.race([ended, limit]);
-	patience.abort();
-	limit.catch(() => undefined);
-	try {
-		process.kill(-child.pid, 'SIGKILL');
-	} catch {
-		// ESRCH: nobody of the group is left, as it should be.
-	}
-	await ended;
 }
