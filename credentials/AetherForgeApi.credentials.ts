@@ -59,6 +59,9 @@ export class AetherForgeApi implements ICredentialType {
 	/**
 	 * Adds the key to a request, but only to one for the base URL's own origin, over https or on this
 	 * machine. n8n's HTTP Request node can use this credential too, with any address.
+	 *
+	 * Such a request follows no redirect, whatever the node says: n8n would send the key along to
+	 * wherever it leads. n8n's switch against that does not hold for hosts below the base URL's.
 	 */
 	authenticate: IAuthenticate = async (credentials, requestOptions) => {
 		const checked = checkBaseUrl(credentials.baseUrl as string);
@@ -74,7 +77,13 @@ export class AetherForgeApi implements ICredentialType {
 			...requestOptions.headers,
 			Authorization: `Bearer ${(credentials.apiKey as string).trim()}`,
 		};
-		return await Promise.resolve({ ...requestOptions, headers });
+		return await Promise.resolve({
+			...requestOptions,
+			headers,
+			// The one is for n8n's current request helpers, the other for the older ones.
+			disableFollowRedirect: true,
+			maxRedirects: 0,
+		});
 	};
 
 	/**

@@ -1,3 +1,4 @@
+import type { Emulator } from '../emulator/emulator';
 import { openLab, type Lab } from './lab';
 import type { Execution } from './real-n8n/rest-client';
 import { chain, httpRequest, imageGenerate, manualTrigger, workflow } from './workflow';
@@ -87,6 +88,22 @@ describe('n8n’s HTTP Request node with the credential', () => {
 		const execution = await request(`${lab.emulator.apiUrl}/public/v1/job/${id}`);
 		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
 		expect(execution.items('Request')[0]?.json).toMatchObject({ job_id: id });
+		await expectNoKey(execution);
+	});
+
+	it.each<[string, (emulator: Emulator) => string]>([
+		['another port', ({ cdnUrl }) => `${cdnUrl}/elsewhere`],
+		['another host', ({ apiUrl }) => `${apiUrl.replace('127.0.0.1', 'localhost')}/elsewhere`],
+	])('does not carry the key along a redirect to %s', async (_, addressAt) => {
+		const { id } = lab.emulator.jobs.add();
+		lab.emulator.faults.add({
+			at: 'poll',
+			kind: 'redirect',
+			to: addressAt(lab.emulator),
+		});
+		const execution = await request(`${lab.emulator.apiUrl}/public/v1/job/${id}`);
+		expect(execution.status).toBe('error');
+		expect(lab.emulator.requests.map(({ path }) => path)).toEqual([`/public/v1/job/${id}`]);
 		await expectNoKey(execution);
 	});
 

@@ -28,6 +28,8 @@ describe('where the key is sent', () => {
 		await expect(authenticate(options)).resolves.toEqual({
 			...options,
 			headers: { Authorization: `Bearer ${KEY}` },
+			disableFollowRedirect: true,
+			maxRedirects: 0,
 		});
 	});
 
@@ -99,6 +101,14 @@ describe('what is sent', () => {
 	it('is the key without the blanks that copying may add', async () => {
 		const { headers } = await authenticate({ url }, { apiKey: `\t ${KEY} \n` });
 		expect(headers).toEqual({ Authorization: `Bearer ${KEY}` });
+	});
+
+	it('follows no redirect, even where the request would', async () => {
+		const asked = { url, disableFollowRedirect: false, maxRedirects: 21 };
+		await expect(authenticate(asked)).resolves.toMatchObject({
+			disableFollowRedirect: true,
+			maxRedirects: 0,
+		});
 	});
 
 	it('leaves other headers, and the options that were given, as they are', async () => {
