@@ -1,11 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { INodeParameters } from 'n8n-workflow';
-import { openLab, until, type Lab } from './lab';
-import type { Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
+import type { INode } from 'n8n-workflow';
+import { openLab, type Lab } from './lab';
+import type { Execution } from './real-n8n/rest-client';
 import {
+	finishJobs,
+	generateFrom,
+	jobIds,
+	lateJobOfWebhook,
+	manyLate,
+	expectJobsNamed,
+	observationMs,
+	retryOnFail,
+	save,
+	secondJobFails,
+	sentAfter,
+	sentAfterStopOf,
+	silenceWithinMs,
+	twoAtATime,
+} from './scenarios';
+import {
+	calledByWorkflow,
+	callForEachItem,
 	chain,
 	imageGenerate,
 	loopOverItems,
@@ -14,15 +30,9 @@ import {
 	oneItem,
 	splitOut,
 	webhook,
-	withCredential,
 	workflow,
 	type NodeSettings,
 } from './workflow';
-
-/** From Stop until nothing more may be sent. */
-const silenceWithinMs = 1000;
-/** Longer than any pause of the node, so that what would still be sent is seen. */
-const observationMs = 3500;
 
 let lab: Lab;
 beforeEach(async () => {
@@ -32,42 +42,12 @@ afterEach(async () => {
 	await lab.close();
 });
 
-function generateFrom(
-	prompts: readonly string[],
-	parameters: INodeParameters,
-	settings: NodeSettings = {},
-): WorkflowFile {
-	return workflow(
-		'Generate',
-		chain(
-			manualTrigger(),
-			oneItem('Prompts', { prompt: [...prompts] }),
-			splitOut('prompt'),
-			imageGenerate({ prompt: '={{ $json.prompt }}', ...parameters }, settings),
-		),
-	);
-}
-
-async function save(file: WorkflowFile): Promise<SavedWorkflow> {
-	return await lab.n8n.createWorkflow(withCredential(file, lab.credential));
-}
-
-function jobIds(execution: Execution): unknown[] {
-	return execution.items('Generate').map(({ json }) => json.job_id);
-}
-
-/** The job of the second submit fails, as it does when a service has a bad moment. */
 async function openLabWhereOneJobFails(): Promise<void> {
 	await lab.close();
-	let submits = 0;
-	lab = await openLab({
-		wish: () => (++submits === 2 ? { outcome: { status: 'Failed' } } : undefined),
-	});
+	lab = await openLab(secondJobFails());
 }
 
 describe('a retry', () => {
-	const retryOnFail = { retryOnFail: true, maxTries: 3, waitBetweenTries: 0 };
-
 	it.each([
 		['the same prompts', '={{ $json.prompt }}'],
 		['prompts that change with every try', '={{ $json.prompt }} at {{ $now.toMillis() }}'],
@@ -75,6 +55,7 @@ describe('a retry', () => {
 		await openLabWhereOneJobFails();
 		const execution = await lab.run(
 			generateFrom(
+				manualTrigger(),
 				['one', 'two', 'three'],
 				{ prompt, options: { maxConcurrentJobs: 3 } },
 				retryOnFail,
@@ -88,45 +69,9 @@ describe('a retry', () => {
 		expect(new Set(jobIds(execution)).size).toBe(3);
 	});
 
-	/** A form with a picture, sent to a webhook whose job is not done in time. */
-	async function lateJobOfWebhook(): Promise<{ execution: Execution; saved: SavedWorkflow }> {
-		const path = randomUUID();
-		const saved = await save(
-			workflow(
-				'Webhook',
-				chain(
-					webhook(path),
-					imageGenerate({
-						prompt: '=Like this #never {{ $execution.id }}',
-						referenceImages: 'all',
-						options: { timeout: 1 },
-					}),
-				),
-			),
-		);
-		await lab.n8n.activate(saved);
-		const form = new FormData();
-		const icon = await readFile(join(__dirname, '..', '..', 'docs', 'images', 'get-job-light.png'));
-		form.append('picture', new File([icon], 'picture.png', { type: 'image/png' }));
-		await lab.n8n.post(`webhook/${path}`, form);
-		const execution = await lab.n8n.nextExecution(saved);
-		await lab.n8n.deactivate(saved);
-		expect([execution.status, execution.errorMessage]).toEqual([
-			'error',
-			expect.stringContaining('is not finished after'),
-		]);
-		expect(lab.emulator.submits).toHaveLength(1);
-		expect(lab.emulator.submits[0]?.files).toHaveLength(1);
-		return { execution, saved };
-	}
-
-	function finishJobs(): void {
-		for (const { id } of lab.emulator.jobs.all()) lab.emulator.jobs.finish(id);
-	}
-
 	it('from the executions list takes up the job of a webhook, and pays nothing', async () => {
-		const { execution } = await lateJobOfWebhook();
-		finishJobs();
+		const { execution } = await lateJobOfWebhook(lab);
+		finishJobs(lab);
 		const retried = await lab.n8n.retry(execution.id);
 		expect([retried.status, retried.errorMessage]).toEqual(['success', undefined]);
 		expect(jobIds(retried)).toEqual([lab.emulator.submits[0]?.jobId]);
@@ -135,8 +80,8 @@ describe('a retry', () => {
 	});
 
 	it('with the current workflow pays nothing when only the timeout was raised', async () => {
-		const { execution, saved } = await lateJobOfWebhook();
-		finishJobs();
+		const { execution, saved } = await lateJobOfWebhook(lab);
+		finishJobs(lab);
 		await lab.n8n.update(saved, (node) => {
 			if (node.name === 'Generate') node.parameters.options = { timeout: 60 };
 		});
@@ -146,7 +91,7 @@ describe('a retry', () => {
 	});
 
 	it('with the current workflow pays for a prompt that was edited', async () => {
-		const { execution, saved } = await lateJobOfWebhook();
+		const { execution, saved } = await lateJobOfWebhook(lab);
 		await lab.n8n.update(saved, (node) => {
 			if (node.name === 'Generate') node.parameters.prompt = 'Something else';
 		});
@@ -178,20 +123,142 @@ describe('a retry', () => {
 	});
 });
 
+describe('a sub-workflow', () => {
+	/** A workflow that calls one with Image Generate for each of two items with the same prompt. */
+	async function callTwice(
+		callSettings: NodeSettings,
+		generateSettings: NodeSettings,
+	): Promise<Execution> {
+		const generate = imageGenerate({ prompt: '={{ $json.prompt }}' }, generateSettings);
+		const called = await save(lab, workflow('Called', chain(calledByWorkflow(), generate)));
+		return await lab.run(
+			workflow(
+				'Caller',
+				chain(
+					manualTrigger(),
+					oneItem('Prompts', { prompt: ['the same', 'the same'] }),
+					splitOut('prompt'),
+					callForEachItem(called.id, callSettings),
+				),
+			),
+		);
+	}
+
+	it('that is called twice makes a job of its own each time', async () => {
+		const execution = await callTwice({}, {});
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		expect(jobIds(execution, 'Call')).toEqual(lab.emulator.submits.map(({ jobId }) => jobId));
+		expect(lab.emulator.submits).toHaveLength(2);
+	});
+
+	it('pays for the failed job alone when Image Generate itself is retried', async () => {
+		await openLabWhereOneJobFails();
+		const execution = await callTwice({}, retryOnFail);
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		const [first, , again] = lab.emulator.submits;
+		expect(jobIds(execution, 'Call')).toEqual([first?.jobId, again?.jobId]);
+		expect(lab.emulator.submits).toHaveLength(3);
+	});
+
+	it('is forgotten by n8n when the call is retried, so that all is paid for again', async () => {
+		await openLabWhereOneJobFails();
+		const execution = await callTwice(retryOnFail, {});
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		const again = lab.emulator.submits.slice(2);
+		expect(jobIds(execution, 'Call')).toEqual(again.map(({ jobId }) => jobId));
+		expect(lab.emulator.submits).toHaveLength(4);
+	});
+});
+
+describe('branches side by side', () => {
+	it.each<[string, NodeSettings, number[]]>([
+		['make a job each of the same prompt', {}, [0, 1]],
+		['take up no job of each other in a retry', retryOnFail, [0, 2]],
+	])('%s', async (_, settings, submits) => {
+		if (settings.retryOnFail === true) await openLabWhereOneJobFails();
+		const start = manualTrigger();
+		// n8n runs branches in the order of their places on the canvas.
+		const branches = ['Upper', 'Lower'].map((name, index): INode => ({
+			...imageGenerate({ prompt: 'the same' }, settings),
+			name,
+			position: [200, 200 * index],
+		}));
+		const execution = await lab.run(
+			workflow(
+				'Branches',
+				branches.map((branch) => [start, branch]),
+			),
+		);
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		expect(branches.flatMap(({ name }) => jobIds(execution, name))).toEqual(
+			submits.map((index) => lab.emulator.submits[index]?.jobId),
+		);
+		expect(lab.emulator.submits).toHaveLength((submits.at(-1) ?? 0) + 1);
+	});
+});
+
+describe('pinned data', () => {
+	const prompts = ['a fox'];
+
+	it('of Image Generate keeps it from running, until it is unpinned', async () => {
+		const pinned = [{ json: { job_id: 'pinned' } }];
+		const saved = await save(lab, {
+			...generateFrom(manualTrigger(), prompts, {}),
+			pinData: { Generate: pinned },
+		});
+		const execution = await lab.n8n.runManually(saved, 'Start');
+		expect([execution.status, jobIds(execution)]).toEqual(['success', ['pinned']]);
+		expect(lab.emulator.requests).toEqual([]);
+
+		const unpinned = await lab.n8n.runManually(await lab.n8n.unpin(saved), 'Start');
+		expect(jobIds(unpinned)).toEqual([lab.emulator.submits[0]?.jobId]);
+		expect(lab.emulator.submits).toHaveLength(1);
+	});
+
+	it('of the node before it is paid for in every run', async () => {
+		const saved = await save(lab, {
+			...generateFrom(manualTrigger(), prompts, {}),
+			pinData: { 'Split prompt': [{ json: { prompt: 'a pinned wolf' } }] },
+		});
+		for (const count of [1, 2]) {
+			const execution = await lab.n8n.runManually(saved, 'Start');
+			expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+			expect(jobIds(execution)).toEqual([lab.emulator.submits[count - 1]?.jobId]);
+			expect(lab.emulator.submits).toHaveLength(count);
+		}
+		expect(new Set(lab.emulator.submits.map(({ fields }) => fields.prompt))).toEqual(
+			new Set(['a pinned wolf']),
+		);
+	});
+});
+
+describe('a step that is run again by hand', () => {
+	it('is a new execution for n8n, which knows no paid job', async () => {
+		const saved = await save(
+			lab,
+			generateFrom(manualTrigger(), ['Late #never'], { options: { timeout: 1 } }),
+		);
+		const execution = await lab.n8n.runManually(saved, 'Start');
+		expect(execution.errorMessage).toContain('is not finished after');
+		finishJobs(lab);
+
+		const step = await lab.n8n.runStep(saved, 'Generate', execution);
+		expect(step.errorMessage).toContain('is not finished after');
+		expect(step.errorMessage).toContain(lab.emulator.submits[1]?.jobId);
+		expect(lab.emulator.submits).toHaveLength(2);
+		// The nodes before it were not run: what they did is the first execution's, times and all.
+		expect(step.runData['Split prompt']).toEqual(execution.runData['Split prompt']);
+	});
+});
+
 describe('a failed item', () => {
 	it('does not take the paid jobs of the others with it when the node continues and n8n runs it again', async () => {
-		await lab.close();
-		lab = await openLab();
 		const execution = await lab.run(
 			generateFrom(
+				manualTrigger(),
 				['', 'two', 'three'],
 				{},
-				{
-					retryOnFail: true,
-					maxTries: 3,
-					waitBetweenTries: 0,
-					onError: 'continueRegularOutput',
-				},
+				{ ...retryOnFail, onError: 'continueRegularOutput' },
 			),
 		);
 		expect(execution.status).toBe('success');
@@ -200,73 +267,33 @@ describe('a failed item', () => {
 });
 
 describe('Stop', () => {
-	/** Waits until the jobs run, ends them somehow, and tells what was sent after that. */
-	async function sentAfter(jobCount: number, end: () => Promise<void>): Promise<number[]> {
-		await until(() => lab.emulator.submits.length === jobCount);
-		await sleep(300);
-		const endedAtMs = Date.now();
-		await end();
-		await sleep(observationMs);
-		return lab.emulator.requests
-			.map(({ startedAtMs }) => startedAtMs - endedAtMs)
-			.filter((afterMs) => afterMs > silenceWithinMs);
-	}
-
-	const manyLate = Array.from({ length: 4 }, (_, index) => `${index} #never`);
-	const twoAtATime = { options: { maxConcurrentJobs: 2 } };
-
-	async function expectLogToNameJobs(): Promise<void> {
-		const log = await lab.n8nLog();
-		for (const { jobId } of lab.emulator.submits) {
-			expect(log).toContain(`AetherForge started the job ${jobId}`);
-			expect(log).toMatch(new RegExp(`these AetherForge jobs were not collected: .*${jobId}`));
-		}
-	}
-
-	it.each([
+	it.each<[string, NodeSettings]>([
 		['', {}],
-		[', also with Retry On Fail', { retryOnFail: true, maxTries: 3, waitBetweenTries: 0 }],
+		[', also with Retry On Fail', retryOnFail],
 	])('ends a manual run within a second, and nothing more is submitted%s', async (_, settings) => {
-		const saved = await save(generateFrom(manyLate, twoAtATime, settings));
+		const saved = await save(lab, generateFrom(manualTrigger(), manyLate, twoAtATime, settings));
 		const executionId = await lab.n8n.startManually(saved, 'Start');
-		const late = await sentAfter(2, async () => {
+		const late = await sentAfter(lab, 2, async () => {
 			await lab.n8n.stop(executionId);
 		});
 		expect(late).toEqual([]);
 		expect(lab.emulator.submits).toHaveLength(2);
 		expect((await lab.n8n.waitForExecution(executionId)).status).toBe('canceled');
-		await expectLogToNameJobs();
+		expectJobsNamed(lab, await lab.n8nLog());
 	});
 
 	it('ends a production run within a second', async () => {
 		const path = randomUUID();
-		const saved = await save(
-			workflow(
-				'Webhook',
-				chain(
-					webhook(path),
-					oneItem('Prompts', { prompt: manyLate }),
-					splitOut('prompt'),
-					imageGenerate({ prompt: '={{ $json.prompt }}', ...twoAtATime }),
-				),
-			),
-		);
-		await lab.n8n.activate(saved);
-		const answer = lab.n8n.post(`webhook/${path}`, {}).catch(() => undefined);
-		const late = await sentAfter(2, async () => {
-			const [execution] = await lab.n8n.executions(saved);
-			await lab.n8n.stop(execution?.id ?? '');
-		});
-		await lab.n8n.deactivate(saved);
-		await answer;
+		const saved = await save(lab, generateFrom(webhook(path), manyLate, twoAtATime));
+		const late = await sentAfterStopOf(lab, saved, path, 2);
 		expect(late).toEqual([]);
 		expect(lab.emulator.submits).toHaveLength(2);
-		await expectLogToNameJobs();
+		expectJobsNamed(lab, await lab.n8nLog());
 	});
 
 	it('is also what the timeout of a workflow is', async () => {
-		const file = generateFrom(manyLate, twoAtATime);
-		const saved = await save({ ...file, settings: { ...file.settings, executionTimeout: 2 } });
+		const file = generateFrom(manualTrigger(), manyLate, twoAtATime);
+		const saved = await save(lab, { ...file, settings: { ...file.settings, executionTimeout: 2 } });
 		const startedAtMs = Date.now();
 		const executionId = await lab.n8n.startManually(saved, 'Start');
 		const execution = await lab.n8n.waitForExecution(executionId);

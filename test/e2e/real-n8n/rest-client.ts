@@ -137,7 +137,9 @@ export class N8nClient {
 	}
 
 	async createWorkflow(workflow: WorkflowFile): Promise<SavedWorkflow> {
-		return await this.request('POST', '/rest/workflows', { active: false, ...workflow });
+		// As the editor does; without, n8n saves a null that running a single step breaks down on.
+		const pinData = {};
+		return await this.request('POST', '/rest/workflows', { active: false, pinData, ...workflow });
 	}
 
 	/** Puts a workflow into production: its webhooks and schedules start. */
@@ -254,15 +256,12 @@ export class N8nClient {
 	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<void> {
 		const nodes = structuredClone(workflow.nodes);
 		nodes.forEach(change);
-		const { versionId } = await this.request<SavedWorkflow>(
-			'GET',
-			`/rest/workflows/${workflow.id}`,
-		);
-		await this.request('PATCH', `/rest/workflows/${workflow.id}`, {
-			...workflow,
-			nodes,
-			versionId,
-		});
+		await this.save({ ...workflow, nodes });
+	}
+
+	/** Removes all pinned data and saves the workflow, which n8n 2.40 runs as it is saved. */
+	async unpin(workflow: SavedWorkflow): Promise<SavedWorkflow> {
+		return await this.save({ ...workflow, pinData: {} });
 	}
 
 	/** "Retry" of the executions list: with the workflow as it was, or with the current one. */
@@ -317,6 +316,12 @@ export class N8nClient {
 	async nodeTypes(): Promise<INodeTypeDescription[]> {
 		const response = await this.send('GET', '/types/nodes.json');
 		return (await response.json()) as INodeTypeDescription[];
+	}
+
+	private async save(workflow: SavedWorkflow): Promise<SavedWorkflow> {
+		const path = `/rest/workflows/${workflow.id}`;
+		const { versionId } = await this.request<SavedWorkflow>('GET', path);
+		return await this.request('PATCH', path, { ...workflow, versionId });
 	}
 
 	private async request<T>(method: string, path: string, body?: object): Promise<T> {
