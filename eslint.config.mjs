@@ -35,5 +35,15 @@ export default defineConfig(
 		languageOptions: { globals: globals.node },
 		rules: { eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error' },
 	},
+	{
+		files: ['test/**/*.ts'],
+		ignores: ['test/integration/nock.ts'],
+		rules: {
+			'no-restricted-imports': [
+				'error',
+				{ name: 'nock', message: 'Import test/integration/nock.ts, which takes nock out again.' },
+			],
+		},
+	},
 	{ files: ['**/*.js'], languageOptions: { sourceType: 'commonjs' } },
 );

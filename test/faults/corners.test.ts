@@ -1,7 +1,6 @@
-import nock from 'nock';
-
 import { runEngine, SERVICE_URL, startBinaryStorage } from '../integration/engine';
 import { KEY, openScene, type Scene } from './scene';
+import { nock } from '../integration/nock';
 
 beforeAll(startBinaryStorage);
 jest.setTimeout(60_000);

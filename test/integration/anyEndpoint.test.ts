@@ -8,12 +8,12 @@ import {
 	type INodeType,
 	type INodeTypeDescription,
 } from 'n8n-workflow';
-import nock from 'nock';
 import { propertiesOf, type Endpoint } from '../../nodes/shared/endpoint';
 import { jobProperties } from '../../nodes/shared/parameters';
 import { runJobs } from '../../nodes/shared/run';
 import { tinyPicture } from '../emulator/pictures';
 import { runEngine, SERVICE_URL, type EngineResult } from './engine';
+import { nock } from './nock';
 
 /** An endpoint of the API document that no node has yet: one image, without which nothing is sent. */
 const upscale: Endpoint = {
@@ -87,11 +87,6 @@ afterEach(() => {
 	const pending = nock.pendingMocks();
 	nock.cleanAll();
 	expect(pending).toEqual([]);
-});
-
-afterAll(() => {
-	nock.restore();
-	nock.enableNetConnect();
 });
 
 /** The parts of a multipart body: name, file name, and what they hold. */

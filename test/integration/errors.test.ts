@@ -1,7 +1,7 @@
 import { stringify } from 'flatted';
-import nock from 'nock';
 import { runEngine, SERVICE_URL, type EngineOptions, type EngineResult } from './engine';
 import { VirtualClock } from './virtualClock';
+import { nock } from './nock';
 
 const KEY = 'sk-0123456789-never-to-be-seen';
 const SUBMIT = '/public/v1/generate/image';
@@ -19,11 +19,6 @@ afterEach(() => {
 	const pending = nock.pendingMocks();
 	nock.cleanAll();
 	expect(pending).toEqual([]);
-});
-
-afterAll(() => {
-	nock.restore();
-	nock.enableNetConnect();
 });
 
 type Answer = [status: number, body?: nock.Body, headers?: Record<string, string>];

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import nock from 'nock';
 import { runEngine, SERVICE_URL } from './engine';
+import { nock } from './nock';
 
 const ITEMS = 1000;
 const PROMPT_BYTES = 100_000;
@@ -16,11 +16,6 @@ function heapBytes(): number {
 
 beforeAll(() => {
 	nock.disableNetConnect();
-});
-
-afterAll(() => {
-	nock.restore();
-	nock.enableNetConnect();
 });
 
 it('has not piled up the prompts of thousands of items when the first is sent', async () => {
