@@ -393,7 +393,8 @@ export class Api {
 		try {
 			return await Promise.race([this.#exchange(options, limitMs, done.signal), late]);
 		} finally {
-			done.abort();
+			// Without a reason it would make an error with a stack trace, each time.
+			done.abort('done');
 		}
 	}
 

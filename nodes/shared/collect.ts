@@ -232,7 +232,7 @@ class Progress {
 	}
 
 	done(): void {
-		this.#done.abort();
+		this.#done.abort('done');
 	}
 
 	async #watchIdleness(): Promise<void> {

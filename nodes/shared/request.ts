@@ -14,10 +14,40 @@ import { readText } from './parameters';
 /** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
 export const COMBINED_BINARY_KEY = '_files';
 
+/** Texts of requests that may wait for their turn in memory: thousands of short prompts, few long ones. */
+const KEPT_CHARACTERS = 1_000_000;
+
 /**
- * An item's parameters as a request whose every part has been checked. Nothing of it is kept: it is
- * read once for all items before the first is paid for, and once more when its turn has come, so
- * that thousands of long prompts are never in memory together.
+ * Checked requests from the check of all items until each one's turn, so that what was checked is
+ * what is sent. Beyond a little memory nothing is kept: such an item's parameters are read again.
+ */
+export class CheckedRequests {
+	readonly #requests = new Map<number, JobRequest>();
+	#characters = 0;
+
+	keep(itemIndex: number, request: JobRequest): void {
+		const characters = charactersOf(request);
+		if (this.#characters + characters > KEPT_CHARACTERS) return;
+		this.#characters += characters;
+		this.#requests.set(itemIndex, request);
+	}
+
+	/** Hands a request out, once. */
+	take(itemIndex: number): JobRequest | undefined {
+		const request = this.#requests.get(itemIndex);
+		if (request === undefined) return undefined;
+		this.#requests.delete(itemIndex);
+		this.#characters -= charactersOf(request);
+		return request;
+	}
+}
+
+function charactersOf({ values }: JobRequest): number {
+	return Object.values(values).reduce((sum, value) => sum + value.length, 0);
+}
+
+/**
+ * An item's parameters as a request whose every part has been checked.
  *
  * @throws Failure saying what is wrong with this item
  */

@@ -18,7 +18,7 @@ import {
 import { isFinished, LookUpPace, SINGLE_LOOK_BUDGET_MS, watch } from './jobs';
 import { Ledger } from './ledger';
 import { isTool, jobProperties, lookUpProperties, readSettings, readText } from './parameters';
-import { readRequest, readValues } from './request';
+import { CheckedRequests, readRequest, readValues } from './request';
 
 /** The API's job IDs are UUIDs; anything else gets a 422 (aetherforge-api.md). */
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
@@ -130,6 +130,12 @@ class Run {
 	}
 }
 
+/** Reads something of each item once: what was checked is what counts, and n8n evaluates slowly. */
+function perItem<T>(read: (itemIndex: number) => T): (itemIndex: number) => T {
+	const known: T[] = [];
+	return (itemIndex) => (known[itemIndex] ??= read(itemIndex));
+}
+
 /** Whether an item is anything but an error item. */
 function isResult({ json }: INodeExecutionData): boolean {
 	return !('error' in json);
@@ -182,6 +188,8 @@ export async function runJobs(
 ): Promise<INodeExecutionData[][]> {
 	const items = new Run(context);
 	const ledger = isTool(context) ? undefined : new Ledger(context, endpoint);
+	const checked = new CheckedRequests();
+	const settingsOf = perItem((itemIndex) => readSettings(context, itemIndex, jobProperties));
 	let concurrency: number | undefined;
 	let dryRunCount = 0;
 
@@ -190,7 +198,7 @@ export async function runJobs(
 		if (remembered && 'jobId' in remembered) items.jobIds.set(itemIndex, remembered.jobId);
 	}
 	await items.forEachItem(1, async (itemIndex) => {
-		const settings = readSettings(context, itemIndex, jobProperties);
+		const settings = settingsOf(itemIndex);
 		const { maxJobsPerRun } = settings;
 		concurrency ??= settings.maxConcurrentJobs;
 		if (maxJobsPerRun > 0 && items.itemCount > maxJobsPerRun) {
@@ -201,7 +209,10 @@ export async function runJobs(
 		if (remembered && 'jobId' in remembered) return undefined;
 		if (remembered && !settings.resubmitUnclear) throw sentences.outcomeStillUnknown();
 		const request = await readRequest(context, endpoint, itemIndex);
-		if (!settings.dryRun) return undefined;
+		if (!settings.dryRun) {
+			checked.keep(itemIndex, request);
+			return undefined;
+		}
 		dryRunCount++;
 		return [{ json: dryRunResult(request), pairedItem: { item: itemIndex } }];
 	});
@@ -222,7 +233,7 @@ export async function runJobs(
 			const echo = readValues(context, endpoint, itemIndex);
 			return { jobId: remembered.jobId, echo, isNew: false };
 		}
-		const request = await readRequest(context, endpoint, itemIndex);
+		const request = checked.take(itemIndex) ?? (await readRequest(context, endpoint, itemIndex));
 		if (signal.aborted) throw run.canceled();
 		try {
 			const jobId = await api.submit(request, signal);
@@ -241,7 +252,7 @@ export async function runJobs(
 	};
 
 	await items.forEachItem(concurrency ?? 1, async (itemIndex, signal) => {
-		const settings = readSettings(context, itemIndex, jobProperties);
+		const settings = settingsOf(itemIndex);
 		let started = await start(itemIndex, signal);
 		if (!settings.waits) return [submittedItem(started, itemIndex)];
 		const finish = () =>
@@ -311,9 +322,10 @@ export async function runLookUps(
 ): Promise<INodeExecutionData[][]> {
 	const items = new Run(context);
 	const jobIds: string[] = [];
+	const settingsOf = perItem((itemIndex) => readSettings(context, itemIndex, lookUpProperties));
 
 	await items.forEachItem(1, (itemIndex) => {
-		readSettings(context, itemIndex, lookUpProperties);
+		settingsOf(itemIndex);
 		const jobId = readText(context, 'jobId', 'Job ID', itemIndex).trim();
 		if (!UUID.test(jobId)) throw refused.malformedJobId(jobId);
 		jobIds[itemIndex] = jobId;
@@ -326,7 +338,7 @@ export async function runLookUps(
 	const collector = new Collector(context, api, clock);
 
 	await items.forEachItem(items.itemCount, async (itemIndex, signal) => {
-		const settings = readSettings(context, itemIndex, lookUpProperties);
+		const settings = settingsOf(itemIndex);
 		const jobId = jobIds[itemIndex] ?? '';
 		const watched = await watch(api, clock, pace, jobId, {
 			isNew: false,
