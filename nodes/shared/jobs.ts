@@ -22,11 +22,26 @@ export const SINGLE_LOOK_BUDGET_MS = 30_000;
 /** Spreads the look-ups of all jobs of a node evenly, and slows them all when the API asks for it. */
 export class LookUpPace {
 	readonly #clock: Clock;
+	/** New jobs that wait for their first look. */
+	#newJobs = 0;
 	#nextAt = 0;
 	#heldUntil = 0;
 
 	constructor(clock: Clock) {
 		this.#clock = clock;
+	}
+
+	/**
+	 * Waits until a new job is due for its first look. Jobs started together are looked at one after
+	 * the other: the later ones of them are due a little earlier, so that the middle one keeps its time.
+	 */
+	async firstLook(timeoutMs: number, signal: AbortSignal): Promise<void> {
+		const earlierMs = Math.min(FIRST_LOOK_MS, this.#newJobs++ * LOOK_SPACING_MS) / 2;
+		try {
+			await this.#clock.pause(Math.min(FIRST_LOOK_MS - earlierMs, timeoutMs), signal);
+		} finally {
+			this.#newJobs--;
+		}
 	}
 
 	/**
@@ -109,8 +124,9 @@ export async function watch(
 	let job: Job = { jobId, status: 'Pending', imageUrls: [] };
 	let wasSeen = false;
 	let troubleCount = 0;
-	let pauseMs = isNew ? Math.min(FIRST_LOOK_MS, timeoutMs) : 0;
+	let pauseMs = 0;
 
+	if (isNew) await pace.firstLook(timeoutMs, signal);
 	for (;;) {
 		if (pauseMs > 0) await clock.pause(pauseMs, signal);
 		await pace.turn(deadline, signal);

@@ -67,6 +67,15 @@ it('looks at none of 20 jobs while the service asks for a pause', async () => {
 	expect(looksAtMs.some((at) => at > struckAtMs + 10_000)).toBe(true);
 });
 
+it('looks at jobs that were started together about 1 s later, one after the other', async () => {
+	const { jobs } = await simulate({ items: 20, jobMs: seconds(10), answerMs: ANSWER_MS });
+	const afterMs = jobs.map(({ looksAtMs, submittedAtMs }) => (looksAtMs[0] ?? 0) - submittedAtMs);
+	const sum = afterMs.reduce((total, each) => total + each, 0);
+	expect(Math.abs(sum / afterMs.length - 1000)).toBeLessThanOrEqual(2 * ANSWER_MS);
+	expect(Math.min(...afterMs)).toBeGreaterThanOrEqual(500);
+	expect(Math.max(...afterMs)).toBeLessThanOrEqual(1500 + ANSWER_MS);
+});
+
 it('finishes 20 jobs of 10 s in at most 1.2 times the time of one', async () => {
 	const { tookMs } = await simulate({ items: 20, jobMs: seconds(10), answerMs: 4 });
 	expect(tookMs).toBeLessThanOrEqual(12_000);
