@@ -19,6 +19,8 @@ const JOB_MS = 10_000;
 /** As the pattern is usually built. */
 const WAIT_SECONDS = 3;
 const LIMIT_SECONDS = 400;
+/** The node's default. */
+const CONCURRENCY = 20;
 const PROMPT = '=A lighthouse, number {{ $json.row }}';
 
 export type Pattern = 'node' | 'batched' | 'looped';
@@ -96,11 +98,11 @@ export async function cpuMsPerItem(
 				way === 'node'
 					? imageGenerate({
 							prompt: PROMPT,
-							options: { maxConcurrentJobs: items, maxJobsPerRun: 0 },
+							options: { maxConcurrentJobs: CONCURRENCY, maxJobsPerRun: 0 },
 						})
 					: benchNode('Requests', 'bareRequests', {
 							baseUrl: service.apiUrl,
-							concurrency: 20,
+							concurrency: CONCURRENCY,
 						});
 			const file = workflow(
 				'Items',

@@ -1,10 +1,12 @@
 // A throw-away node for the n8n that is measured: it prepares the input, tells the bench when the node
 // in between begins and ends, and does plain uploads, downloads and requests to compare with.
 const { Readable } = require('node:stream');
+const { json } = require('node:stream/consumers');
 
 const CHUNK = Buffer.alloc(65_536, 'x');
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 const POLL_MS = 1000;
+const LIMIT_MS = 30_000;
 
 /** A file of a size that passes for a PNG, without ever being in memory. */
 function* pngOf(bytes) {
@@ -69,11 +71,23 @@ const operations = {
 		return [{ json: {}, binary: { data }, pairedItem: { item: 0 } }];
 	},
 
-	/** The requests that jobs cannot do without, and nothing around them: submit, one look, one result. */
+	/** The requests that jobs cannot do without, sent as the node sends them, and nothing around them. */
 	async bareRequests(context, { baseUrl, concurrency }) {
 		const { helpers } = context;
-		const send = async (options) =>
-			await helpers.httpRequestWithAuthentication.call(context, 'aetherForgeApi', options);
+		const asSent = {
+			encoding: 'stream',
+			returnFullResponse: true,
+			ignoreHttpStatusErrors: true,
+			timeout: LIMIT_MS,
+		};
+		const send = async (options) => {
+			const { body } = await helpers.httpRequestWithAuthentication.call(context, 'aetherForgeApi', {
+				...asSent,
+				disableFollowRedirect: true,
+				...options,
+			});
+			return await json(body);
+		};
 		const items = context.getInputData();
 		const output = [];
 		let next = 0;
@@ -86,9 +100,9 @@ const operations = {
 				const url = `${baseUrl}/public/v1/generate/image`;
 				const { job_id } = await send({ method: 'POST', url, body });
 				await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-				const job = await send({ url: `${baseUrl}/public/v1/job/${job_id}` });
-				const image = await helpers.httpRequest({ url: job.image_urls[0], encoding: 'stream' });
-				const data = await helpers.prepareBinaryData(image, `${job_id}.png`, 'image/png');
+				const job = await send({ method: 'GET', url: `${baseUrl}/public/v1/job/${job_id}` });
+				const image = await helpers.httpRequest({ url: job.image_urls[0], ...asSent });
+				const data = await helpers.prepareBinaryData(image.body, `${job_id}.png`, 'image/png');
 				output[item] = { json: job, binary: { data }, pairedItem: { item } };
 			}
 		};
