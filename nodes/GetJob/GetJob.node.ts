@@ -6,7 +6,7 @@ import {
 	type INodeTypeDescription,
 } from 'n8n-workflow';
 
-import { lookUpProperties } from '../shared/parameters';
+import { lookUpProperties, toolDescription } from '../shared/parameters';
 import { runLookUps } from '../shared/run';
 
 export class GetJob implements INodeType {
@@ -25,13 +25,16 @@ export class GetJob implements INodeType {
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		properties: [
+			toolDescription(
+				'Looks up an image job by its job_id and returns its status, and its image_url once the status is Succeed. Free of charge.',
+			),
 			{
 				displayName: 'Job ID',
 				name: 'jobId',
 				type: 'string',
 				default: '',
 				required: true,
-				placeholder: 'e.g. {{ $json.job_id }}',
+				placeholder: 'e.g. 123e4567-e89b-12d3-a456-426614174000',
 				description: 'The ID of the job, as AetherForge Image Generate returns it in "job_id"',
 			},
 			...lookUpProperties,

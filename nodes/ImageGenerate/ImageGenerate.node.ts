@@ -8,7 +8,7 @@ import {
 
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from '../shared/endpoints/generateImage';
-import { jobProperties } from '../shared/parameters';
+import { jobProperties, toolDescription } from '../shared/parameters';
 import { runJobs } from '../shared/run';
 
 export class ImageGenerate implements INodeType {
@@ -26,7 +26,23 @@ export class ImageGenerate implements INodeType {
 		outputs: [NodeConnectionTypes.Main],
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
-		properties: [...propertiesOf(generateImage), ...jobProperties],
+		hints: [
+			{
+				message:
+					'Each input item starts one job, and each job costs credits. The option "Dry Run" checks everything free of charge.',
+				type: 'info',
+				location: 'outputPane',
+				whenToDisplay: 'beforeExecution',
+				displayCondition: '={{ !$parameter["options"]["dryRun"] }}',
+			},
+		],
+		properties: [
+			toolDescription(
+				'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, look the job up by its job_id instead of generating again.',
+			),
+			...propertiesOf(generateImage),
+			...jobProperties,
+		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {

@@ -4,6 +4,9 @@ import { refused } from './errors';
 
 // The parameters and options that nodes share, and how they are read.
 
+/** Whether n8n shows the node as an AI agent's tool, as `displayOptions` have it. */
+const asTool = { '@tool': [true] };
+
 const outputItems: INodeProperties = {
 	displayName: 'Output Items',
 	name: 'outputItems',
@@ -33,6 +36,7 @@ const timeout: INodeProperties = {
 	default: 300,
 	displayOptions: { show: { '/waitForCompletion': [true] } },
 	description: 'How long to wait for each job, counted from its start',
+	hint: 'A job that takes longer goes on and is paid for: see "On Timeout"',
 };
 
 const pollInterval: INodeProperties = {
@@ -137,6 +141,24 @@ function collection(options: INodeProperties[]): INodeProperties {
 	};
 }
 
+/**
+ * What an AI agent's model is told of the node as a tool, until somebody writes another text. n8n
+ * would show this parameter by itself, but always with the node's description for people: it heeds
+ * `replacements` of `usableAsTool` in the editor only, not in what it tells the model.
+ */
+export function toolDescription(text: string): INodeProperties {
+	return {
+		displayName: 'Description',
+		name: 'toolDescription',
+		type: 'string',
+		typeOptions: { rows: 4 },
+		default: text,
+		required: true,
+		displayOptions: { show: asTool },
+		description: "What the agent's model is told of this tool. It knows nothing else of it.",
+	};
+}
+
 /** For nodes that start paid jobs: to wait or not, what comes out, and the options. */
 export const jobProperties: INodeProperties[] = [
 	{
@@ -188,7 +210,7 @@ function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
 			name: 'downloadImages',
 			type: 'boolean',
 			default: true,
-			displayOptions: { show },
+			displayOptions: { show, hide: asTool },
 			description:
 				'Whether to put the finished images into the output as files. Otherwise only their addresses come out.',
 		},
@@ -199,7 +221,7 @@ function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
 			default: 'data',
 			required: true,
 			placeholder: 'e.g. data',
-			displayOptions: { show: { ...show, downloadImages: [true] } },
+			displayOptions: { show: { ...show, downloadImages: [true] }, hide: asTool },
 			hint: 'The name of the output binary field to put the image in',
 		},
 	];

@@ -172,12 +172,29 @@ it('describes a tool that was added without a description of its own', async () 
 	const tools = await toolsShown((node) => {
 		if (isOurs(node)) delete node.parameters.toolDescription;
 	});
-	const types = await lab.n8n.nodeTypes();
-	const descriptions = file.nodes
-		.filter(isOurs)
-		.map(({ type }) => types.find(({ name }) => name === type)?.description);
-	expect(tools.map(({ description }) => description)).toEqual(descriptions);
-	for (const description of descriptions) expect(description).toMatch(/image/);
+	expect(tools.map(({ description }) => description)).toEqual([
+		'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, look the job up by its job_id instead of generating again.',
+		'Looks up an image job by its job_id and returns its status, and its image_url once the status is Succeed. Free of charge.',
+	]);
+});
+
+it('takes the choice of the model from the agent where an expression leaves it to it', async () => {
+	const choices = 'One of: GPT Image 2, Nano Banana Pro';
+	const { model } = await ask(
+		[
+			() => ({ tool: generateTool, arguments: { prompt: 'A fox', ai_model: 'Nano Banana Pro' } }),
+			() => ({ text: 'Here it is' }),
+		],
+		(node) => {
+			if (node.name !== 'Generate image') return;
+			node.parameters.aiModel = `={{ $fromAI('ai_model', '${choices}', 'string', 'GPT Image 2') }}`;
+		},
+	);
+	const shown = model.requests[0]?.tools?.find((tool) => tool.function.name === generateTool);
+	expect(shown?.function.parameters.properties).toMatchObject({
+		ai_model: { type: 'string', description: choices },
+	});
+	expect(lab.emulator.submits.map(({ fields }) => fields.ai_model)).toEqual(['Nano Banana Pro']);
 });
 
 it('tells the model why a job failed, and the run goes on', async () => {
