@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { findBrowser } from '../test/e2e/editor/browser';
 import { installN8n, isRelease, releases, type Release } from '../test/e2e/real-n8n/install';
 import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
 import { requireRedis, startRedis } from '../test/e2e/real-n8n/redis';
@@ -115,9 +116,16 @@ async function testRelease(
 	return passed;
 }
 
+interface Options {
+	tests?: string;
+	files?: string;
+	queue?: boolean;
+	editor?: boolean;
+}
+
 async function main(
 	names: string[],
-	{ tests, files, queue = false }: { tests?: string; files?: string; queue?: boolean },
+	{ tests, files, queue = false, editor = false }: Options,
 ): Promise<void> {
 	const unknown = names.find((name) => !isRelease(name));
 	if (unknown !== undefined) {
@@ -126,7 +134,10 @@ async function main(
 	const args = [
 		...(tests === undefined ? [] : ['-t', tests]),
 		...(files === undefined ? [] : [files]),
+		// Last, as jest takes all that follows for further patterns.
+		...(editor ? ['--testMatch', '**/*.editor.ts'] : []),
 	];
+	if (editor) findBrowser();
 	if (queue) await requireRedis();
 	const failed: string[] = [];
 	const started = new Started();
@@ -154,6 +165,7 @@ const command = new Command('e2e')
 	.option('-t, --tests <pattern>', 'only tests whose name matches')
 	.option('-f, --files <pattern>', 'only test files whose path matches')
 	.option('-q, --queue', 'run test/e2e/*.queue.ts instead, with a Redis, a main n8n and a worker')
+	.option('-e, --editor', 'run test/e2e/editor/*.editor.ts instead, in a Chromium on the editor')
 	.action(main);
 
 command.parseAsync().catch((error: unknown) => {

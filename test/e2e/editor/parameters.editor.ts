@@ -1,0 +1,215 @@
+import type { INode, INodeParameters } from 'n8n-workflow';
+import { openLab, type Lab } from '../lab';
+import { chain, getJob, imageGenerate, manualTrigger, withCredential, workflow } from '../workflow';
+import { Editor, eventually, labelsCutOff, spreadOut } from './editor';
+
+const exhibits: INode[] = [];
+
+/** Puts a node into the workflow that these tests look at. Each has its own: some change it. */
+function exhibit(name: string, node: INode): string {
+	exhibits.push({ ...node, name });
+	return name;
+}
+
+let lab: Lab;
+let editor: Editor;
+beforeAll(async () => {
+	lab = await openLab();
+	editor = await Editor.open(lab.n8n.url);
+	const file = workflow('Parameters', chain(manualTrigger(), ...exhibits));
+	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
+	await editor.openWorkflow(saved);
+});
+afterEach(async () => {
+	await editor.closeNode();
+});
+afterAll(async () => {
+	await editor.close();
+	await lab.close();
+});
+
+async function expectLabels(labels: string[]): Promise<void> {
+	await eventually(async () => {
+		expect(await editor.labels()).toEqual(labels);
+	});
+}
+
+function without(labels: string[], ...hidden: string[]): string[] {
+	return labels.filter((label) => !hidden.includes(label));
+}
+
+/** The node as n8n offers it to an AI agent. */
+function asTool(node: INode): INode {
+	return { ...node, type: `${node.type}Tool` };
+}
+
+describe('Image Generate', () => {
+	const labels = [
+		'Prompt',
+		'Model',
+		'Reference Images',
+		'Wait for Completion',
+		'Download Images',
+		'Put Output File in Field',
+		'Options',
+	];
+	const allOptions: INodeParameters = {
+		dryRun: false,
+		maxConcurrentJobs: 20,
+		maxJobsPerRun: 100,
+		onFailed: 'error',
+		onTimeout: 'error',
+		outputItems: 'perImage',
+		pollInterval: 2,
+		resubmitUnclear: false,
+		timeout: 300,
+	};
+
+	const fresh = exhibit('Fresh Generate', imageGenerate({}));
+	it('asks from top to bottom as one thinks', async () => {
+		await editor.openNode(fresh);
+		await expectLabels(labels);
+	});
+
+	const references = exhibit('References', imageGenerate({ prompt: 'A red fox' }));
+	it('asks for the binary fields only when they are to be selected, and says which are meant', async () => {
+		await editor.openNode(references);
+		await editor.choose('referenceImages', 'All Binary Fields of the Item');
+		await expectLabels(labels);
+		await editor.choose('referenceImages', 'Selected Binary Fields');
+		await expectLabels(labels.toSpliced(3, 0, 'Input Data Field Name(s)'));
+		await editor.parameterPanel
+			.getByText('The names of the input binary fields that hold the images, separated by commas')
+			.waitFor();
+		await editor.choose('referenceImages', 'None');
+		await expectLabels(labels);
+	});
+
+	const switchedOff = exhibit('Switched off', imageGenerate({ prompt: 'A red fox' }));
+	it('asks for what becomes of the images only when there will be some', async () => {
+		await editor.openNode(switchedOff);
+		await editor.toggle('downloadImages');
+		await expectLabels(without(labels, 'Put Output File in Field'));
+		await editor.toggle('waitForCompletion');
+		await expectLabels(without(labels, 'Download Images', 'Put Output File in Field'));
+		expect(await editor.optionsOffered()).toEqual([
+			'Dry Run',
+			'Max Concurrent Jobs',
+			'Max Jobs per Run',
+			'Resubmit When Outcome Is Unknown',
+		]);
+	});
+
+	it('offers all options, in alphabetical order, when it waits', async () => {
+		await editor.openNode(fresh);
+		const offered = await editor.optionsOffered();
+		expect(offered).toHaveLength(Object.keys(allOptions).length);
+		expect(offered).toEqual([...offered].sort());
+	});
+
+	const dryRun = exhibit('Dry', imageGenerate({ prompt: 'A fox', options: { dryRun: true } }));
+	it('says before a run that it costs credits, unless it is a dry run', async () => {
+		const hint = editor.outputPanel.getByText('each job costs credits');
+		await editor.openNode(fresh);
+		await hint.waitFor();
+		await editor.closeNode();
+		await editor.openNode(dryRun);
+		await eventually(async () => {
+			expect(await hint.count()).toBe(0);
+		});
+	});
+
+	const full = exhibit(
+		'Full Generate',
+		imageGenerate({ prompt: 'A fox', referenceImages: 'selected', options: allOptions }),
+	);
+	it('says beside the timeout what happens after it', async () => {
+		await editor.openNode(full);
+		await editor.parameterPanel.getByText('A job that takes longer goes on').waitFor();
+	});
+
+	it('cuts off no label but one', async () => {
+		await editor.openNode(full);
+		await expectLabels(expect.arrayContaining(['Timeout (Seconds)']) as string[]);
+		expect(await labelsCutOff(editor.page)).toEqual(['Resubmit When Outcome Is Unknown']);
+	});
+
+	const tool = exhibit('Generate tool', asTool(imageGenerate({})));
+	it('asks as a tool for a description, which is there already, and for nothing about files that come out', async () => {
+		await editor.openNode(tool);
+		await expectLabels([
+			'Description',
+			...without(labels, 'Download Images', 'Put Output File in Field'),
+		]);
+		const description = editor.parameter('toolDescription').getByRole('textbox');
+		expect(await description.inputValue()).toMatch(/^Generates one image .* costs credits\./);
+	});
+});
+
+describe('Get Job', () => {
+	const labels = [
+		'Job ID',
+		'Wait for Completion',
+		'Download Images',
+		'Put Output File in Field',
+		'Options',
+	];
+
+	const fresh = exhibit('Fresh Get Job', getJob({}));
+	it('asks from top to bottom as one thinks', async () => {
+		await editor.openNode(fresh);
+		await expectLabels(labels);
+	});
+
+	const switchedOff = exhibit('Get Job switched off', getJob({}));
+	it('asks for the field of the images only when they are downloaded', async () => {
+		await editor.openNode(switchedOff);
+		await editor.toggle('downloadImages');
+		await expectLabels(without(labels, 'Put Output File in Field'));
+	});
+
+	const waiting = exhibit('Waiting Get Job', getJob({ waitForCompletion: true }));
+	it('offers what concerns waiting only when it waits', async () => {
+		await editor.openNode(fresh);
+		expect(await editor.optionsOffered()).toEqual(['On Failed Job', 'Output Items']);
+		await editor.closeNode();
+		await editor.openNode(waiting);
+		expect(await editor.optionsOffered()).toEqual([
+			'On Failed Job',
+			'On Timeout',
+			'Output Items',
+			'Poll Interval (Seconds)',
+			'Timeout (Seconds)',
+		]);
+	});
+
+	const full = exhibit(
+		'Full Get Job',
+		getJob({
+			waitForCompletion: true,
+			options: {
+				onFailed: 'returnFailed',
+				onTimeout: 'error',
+				outputItems: 'perImage',
+				pollInterval: 2,
+				timeout: 300,
+			},
+		}),
+	);
+	it('cuts off no label', async () => {
+		await editor.openNode(full);
+		await expectLabels(expect.arrayContaining(['Timeout (Seconds)']) as string[]);
+		expect(await labelsCutOff(editor.page)).toEqual([]);
+	});
+
+	const tool = exhibit('Get Job tool', asTool(getJob({})));
+	it('asks as a tool for a description, which is there already, and for nothing about files that come out', async () => {
+		await editor.openNode(tool);
+		await expectLabels([
+			'Description',
+			...without(labels, 'Download Images', 'Put Output File in Field'),
+		]);
+		const description = editor.parameter('toolDescription').getByRole('textbox');
+		expect(await description.inputValue()).toMatch(/^Looks up an image job .* Free of charge\.$/);
+	});
+});

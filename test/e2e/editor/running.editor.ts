@@ -1,0 +1,99 @@
+import type { INode } from 'n8n-workflow';
+import { openLab, type Lab } from '../lab';
+import {
+	chain,
+	imageGenerate,
+	manualTrigger,
+	oneItem,
+	splitOut,
+	withCredential,
+	workflow,
+} from '../workflow';
+import { Editor, eventually, spreadOut } from './editor';
+
+const prompt = '={{ $json.prompt }}';
+const failing = 'A market #fail-message';
+
+let lab: Lab;
+let editor: Editor;
+beforeAll(async () => {
+	lab = await openLab();
+	editor = await Editor.open(lab.n8n.url);
+});
+afterAll(async () => {
+	await editor.close();
+	await lab.close();
+});
+
+/** Runs a node for some prompts by the editor's button, and opens its panel. */
+async function run(node: INode, prompts: string[]): Promise<void> {
+	const file = workflow(
+		'Running',
+		chain(manualTrigger(), oneItem('Prompts', { prompt: prompts }), splitOut('prompt'), node),
+	);
+	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
+	await editor.openWorkflow(saved);
+	await editor.executeWorkflow();
+	await editor.openNode(node.name);
+}
+
+it('shows an image of the output', async () => {
+	await run(imageGenerate({ prompt }), ['A harbor', 'A train']);
+	await editor.viewFile();
+	await eventually(async () => {
+		expect(await editor.loadedImageWidths()).toHaveLength(1);
+	});
+});
+
+it('shows what became of the jobs above the items', async () => {
+	const options = { timeout: 1, onTimeout: 'returnPending' };
+	await run(imageGenerate({ prompt, options }), ['A harbor', 'A train #never']);
+	const [, pending] = lab.emulator.submits.slice(-2);
+	await editor.outputPanel
+		.getByText(`1 of 2 jobs still running: ${String(pending?.jobId)}.`)
+		.waitFor();
+});
+
+it('says in the output panel what went wrong, for which item, and what to do', async () => {
+	await run(imageGenerate({ prompt }), ['A harbor', failing]);
+	const { jobId } = lab.emulator.submits.at(-1) ?? {};
+	expect(await editor.outputPanel.getByTestId('node-error-message').innerText()).toBe(
+		`AetherForge could not finish the job ${String(jobId)} [item 1]`,
+	);
+	const advice = editor.outputPanel.getByTestId('node-error-description');
+	expect(await advice.isVisible()).toBe(true);
+	expect(await advice.innerText()).toMatch(/Try another prompt, model or reference image\./);
+	expect(await editor.canvasNodeHasFailed('Generate')).toBe(true);
+});
+
+it('says what is wrong with an item before anything is paid for', async () => {
+	const paid = lab.emulator.submits.length;
+	await run(imageGenerate({ prompt }), ['A harbor', ' ']);
+	expect(await editor.outputPanel.getByTestId('node-error-message').innerText()).toBe(
+		'The "Prompt" parameter is empty [item 1]',
+	);
+	const advice = await editor.outputPanel.getByTestId('node-error-description').innerText();
+	expect(advice).toMatch(/^Enter a text in "Prompt"\..* nothing was charged/);
+	expect(lab.emulator.submits).toHaveLength(paid);
+});
+
+it('shows a failed item on its own line, with the reason, when the workflow goes on', async () => {
+	await run(imageGenerate({ prompt }, { onError: 'continueRegularOutput' }), ['A harbor', failing]);
+	await editor.showOutputAs('table');
+	const lines = editor.outputPanel.locator('tbody tr');
+	await lines.nth(1).getByText('AetherForge could not finish the job').waitFor();
+	const [finished = '', failed = ''] = await lines.allInnerTexts();
+	expect(finished).toContain('Succeed');
+	expect(failed).toContain('Try another prompt');
+	expect(failed).not.toContain('Succeed');
+});
+
+it('sends a failed item down the error branch, and shows it there with its prompt', async () => {
+	await run(imageGenerate({ prompt }, { onError: 'continueErrorOutput' }), ['A harbor', failing]);
+	await editor.outputPanel.getByText('Success Branch').waitFor();
+	await editor.outputPanel.getByText('Error Branch').click();
+	await editor.showOutputAs('table');
+	const lines = editor.outputPanel.locator('tbody tr');
+	await lines.first().getByText('AetherForge could not finish the job').waitFor();
+	expect(await lines.allInnerTexts()).toEqual([expect.stringContaining(failing)]);
+});
