@@ -1,56 +1,22 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import type { Locator } from 'playwright-core';
+import { themes, type Theme } from '../test/e2e/editor/browser';
+import { Editor } from '../test/e2e/editor/editor';
 import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
-import { owner, type SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
+import type { SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
 import { Started } from '../test/e2e/real-n8n/started';
 import { openWorkbench, say } from './workbench';
 
 const outputFolder = resolve(__dirname, '..', 'docs', 'images');
-const themes = ['light', 'dark'] as const;
-const viewport = { width: 1440, height: 780 };
-const runTimeoutMs = 60_000;
 /** Until the editor's animations have ended. */
 const settleMs = 1500;
 
-/** Where the usual installers put Chromium; Playwright's core package brings none. */
-const browserPaths = [
-	'/usr/bin/chromium',
-	'/usr/bin/chromium-browser',
-	'/usr/bin/google-chrome',
-	'/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-];
-
-function findBrowser(): string {
-	const path = [process.env.CHROMIUM_PATH ?? '', ...browserPaths].find(
-		(candidate) => candidate !== '' && existsSync(candidate),
-	);
-	if (path === undefined) throw new Error('No Chromium found: set CHROMIUM_PATH to its command.');
-	return path;
-}
-
-async function openWorkflow(page: Page, workflow: SavedWorkflow): Promise<void> {
-	await page.goto(`/workflow/${workflow.id}`);
-	await canvasNode(page, '').first().waitFor();
-	await page.waitForTimeout(settleMs);
-}
-
-function canvasNode(page: Page, name: string) {
-	return page.locator('[data-test-id="canvas-node"]').filter({ hasText: name });
-}
-
-async function save(page: Page, name: string): Promise<void> {
-	await page.waitForTimeout(settleMs);
-	await page.screenshot({ path: join(outputFolder, `${name}.png`) });
-	say(`  docs/images/${name}.png`);
-}
-
 async function takePictures(
-	context: BrowserContext,
-	theme: (typeof themes)[number],
+	editor: Editor,
+	theme: Theme,
 	examples: ReadonlyMap<string, SavedWorkflow>,
 ): Promise<void> {
 	const example = (name: string) => {
@@ -58,25 +24,34 @@ async function takePictures(
 		if (found === undefined) throw new Error(`The example "${name}" is missing.`);
 		return found;
 	};
-	const page = await context.newPage();
+	const save = async (name: string, shown: Locator): Promise<void> => {
+		// The pointer would leave a parameter's buttons showing.
+		await editor.page.mouse.move(0, 0);
+		await editor.page.waitForTimeout(settleMs);
+		const path = join(outputFolder, `${name}-${theme}.png`);
+		await shown.screenshot({ path });
+		say(`  ${name}-${theme}.png, ${Math.ceil((await stat(path)).size / 1024)} KB`);
+	};
 
-	await openWorkflow(page, example('prompt-to-image'));
-	await page.getByText('Execute workflow').last().click();
-	await page.getByText('Workflow executed successfully').waitFor({ timeout: runTimeoutMs });
-	await page.locator('.el-notification__closeBtn').first().click();
-	await canvasNode(page, 'Generate images').dblclick();
-	await page.getByText('View', { exact: true }).first().click();
-	await save(page, `image-generate-${theme}`);
+	await editor.openWorkflow(example('prompt-to-image'));
+	await editor.openNode('Generate images');
+	await save('image-generate', editor.settingsPanel);
+	await editor.openWorkflow(example('prompt-to-image'));
+	await editor.executeWorkflow();
+	await editor.openNode('Generate images');
+	await editor.viewFile();
+	await editor.dismissNotices();
+	await save('execution', editor.nodePanel);
 
-	await openWorkflow(page, example('job-id-first-then-get-job'));
-	await canvasNode(page, 'Look at the job').dblclick();
-	await save(page, `get-job-${theme}`);
+	await editor.openWorkflow(example('job-id-first-then-get-job'));
+	await editor.openNode('Look at the job');
+	await save('get-job', editor.settingsPanel);
 
-	await openWorkflow(page, example('reference-images-to-image'));
-	await page.locator('[data-test-id="node-creator-plus-button"]').click();
-	await page.getByPlaceholder('Search nodes').fill('aetherforge');
-	await save(page, `nodes-panel-${theme}`);
-	await page.close();
+	await editor.openWorkflow(example('prompt-to-image'));
+	await editor.openNodesPanel();
+	await editor.searchNodes('aetherforge');
+	await editor.nodesPanelEntry('AetherForge Get Job').waitFor();
+	await save('nodes-panel', editor.nodesPanel);
 }
 
 async function main(): Promise<void> {
@@ -92,27 +67,15 @@ async function main(): Promise<void> {
 				await installCommunityPackage(tarball, nodesDirectory),
 			onStarted: started.add,
 		});
-		const browser = await chromium.launch({
-			executablePath: findBrowser(),
-			args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-		});
-		started.add(async () => {
-			await browser.close();
-		});
 		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
-			const context = await browser.newContext({
-				viewport,
-				colorScheme: theme,
-				baseURL: server.url,
+			const editor = await Editor.open(server.url, {
+				theme,
+				viewport: { width: 1440, height: 780 },
 			});
-			await context.addInitScript(`localStorage.setItem('N8N_THEME', '${theme}')`);
-			await context.request.post('/rest/login', {
-				data: { emailOrLdapLoginId: owner.email, password: owner.password },
-			});
-			say(`Pictures of the ${theme} theme:`);
-			await takePictures(context, theme, examples);
-			await context.close();
+			started.add(editor.close);
+			say(`Pictures of the ${theme} theme, in docs/images:`);
+			await takePictures(editor, theme, examples);
 		}
 	} finally {
 		await started.stopAll();
