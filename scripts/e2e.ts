@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { findBrowser } from '../test/e2e/editor/browser';
 import { installN8n, isRelease, releases, type Release } from '../test/e2e/real-n8n/install';
@@ -54,14 +54,21 @@ interface RunningN8n {
 async function runTests(
 	{ release, server, worker }: RunningN8n,
 	restartUrl: string,
+	directory: string,
 	args: string[],
-): Promise<boolean> {
+): Promise<string[]> {
 	const { execa } = await import('execa');
 	const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
 	const config = worker === undefined ? 'jest.config.js' : 'jest.queue.config.js';
-	const result = await execa(
+	const results = join(directory, `${release}.json`);
+	const { failed } = await execa(
 		process.execPath,
-		[jest, '--config', join(root, 'test', 'e2e', config), ...args],
+		[
+			jest,
+			...['--config', join(root, 'test', 'e2e', config)],
+			...['--json', `--outputFile=${results}`],
+			...args,
+		],
 		{
 			cwd: root,
 			stdin: 'ignore',
@@ -77,7 +84,30 @@ async function runTests(
 			},
 		},
 	);
-	return !result.failed;
+	return failed ? await failedTests(results) : [];
+}
+
+/** The parts of jest's report that say what failed. */
+interface TestReport {
+	testResults: {
+		name: string;
+		message: string;
+		assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+	}[];
+}
+
+/** A line for each failed test. Of a run of many stages only the end may be at hand: it is printed there. */
+async function failedTests(reportFile: string): Promise<string[]> {
+	const report = await readFile(reportFile, 'utf8').catch(() => undefined);
+	if (report === undefined) return ['jest ended without a report'];
+	const { testResults } = JSON.parse(report) as TestReport;
+	const lines = testResults.flatMap(({ assertionResults }) =>
+		assertionResults
+			.filter(({ status }) => status === 'failed')
+			.map(({ fullName, failureMessages }) => `${fullName}\n${failureMessages.join('\n')}`),
+	);
+	// A file that could not be loaded has no tests.
+	return lines.length > 0 ? lines : testResults.map(({ name, message }) => `${name}\n${message}`);
 }
 
 async function testRelease(
@@ -85,7 +115,7 @@ async function testRelease(
 	tarball: string,
 	{ queue, args }: { queue: boolean; args: string[] },
 	started: Started,
-): Promise<boolean> {
+): Promise<string[]> {
 	const install = await stage(`${release} install`, async () => await installN8n(release, say));
 	const running = await stage(`${release} start`, async (): Promise<RunningN8n> => {
 		const redis = queue ? await startRedis() : undefined;
@@ -107,13 +137,13 @@ async function testRelease(
 		return { release, server, worker };
 	});
 	const restartUrl = await offerRestart(running.server, started);
-	const passed = await stage(
+	const failed = await stage(
 		`${release} tests`,
-		async () => await runTests(running, restartUrl, args),
+		async () => await runTests(running, restartUrl, dirname(tarball), args),
 	);
 	await running.worker?.stop();
 	await running.server.stop();
-	return passed;
+	return failed.map((test) => `${release}: ${test}`);
 }
 
 interface Options {
@@ -148,13 +178,15 @@ async function main(
 		});
 		const tarball = await stage('build and pack', async () => await packRepository(directory));
 		for (const release of names.filter(isRelease)) {
-			if (!(await testRelease(release, tarball, { queue, args }, started))) failed.push(release);
+			failed.push(...(await testRelease(release, tarball, { queue, args }, started)));
 		}
 	} finally {
 		await started.stopAll();
 		say(`\nTime per stage\n${timings.map((timing) => `  ${timing}`).join('\n')}`);
 	}
-	if (failed.length > 0) throw new Error(`End-to-end tests failed in ${failed.join(', ')}.`);
+	if (failed.length > 0) {
+		throw new Error(`${failed.length} end-to-end tests failed.\n\n${failed.join('\n\n')}`);
+	}
 }
 
 const command = new Command('e2e')
