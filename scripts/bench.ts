@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { toSvg } from '../test/bench/chart';
 import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
 import { loadMs, packedKilobytes } from '../test/bench/lightness';
-import { downloadPeak, uploadPeak, type Way } from '../test/bench/memory';
+import { downloadPeak, uploadPeak, type DownloadWay, type Way } from '../test/bench/memory';
 import { prepareN8n, startFreshN8n, type N8nKit } from '../test/bench/n8n';
 import { delayShare, mostLooksInASecond, shortestGapMs } from '../test/bench/pacing';
 import { comparisonLines, goalLine, isMet, toMarkdown, type Report } from '../test/bench/report';
@@ -25,6 +25,10 @@ const ways: readonly [Way, string][] = [
 	['node', 'this node'],
 	['httpRequest', 'HTTP Request'],
 	['buffered', 'buffered'],
+];
+const downloadWays: readonly [DownloadWay, string][] = [
+	...ways,
+	['piped', 'Node.js alone, piped into a file'],
 ];
 
 interface Bench {
@@ -60,11 +64,12 @@ async function inTurn<T extends string>(
 	return values;
 }
 
-async function measureMemory(
+async function measureMemory<T extends DownloadWay>(
 	title: string,
 	{ runs, report }: Bench,
-	measure: (way: Way) => Promise<number>,
-): Promise<number[]> {
+	ways: readonly (readonly [T, string])[],
+	measure: (way: T) => Promise<number>,
+): Promise<Map<T, number[]>> {
 	const names = ways.map(([way]) => way);
 	const values = await inTurn(title, names, runs, measure);
 	report.comparisons.push({
@@ -72,15 +77,18 @@ async function measureMemory(
 		unit: 'MB',
 		rows: ways.map(([way, label]) => ({ label, values: values.get(way) ?? [] })),
 	});
-	return values.get('node') ?? [];
+	return values;
 }
 
 async function uploads(bench: Bench): Promise<void> {
 	const { report, kit, started } = bench;
-	const measure = async (megabytes: number) =>
-		await measureMemory(`Peak memory, uploading 10 × ${megabytes} MB`, bench, async (way) => {
+	const measure = async (megabytes: number): Promise<number[]> => {
+		const title = `Peak memory, uploading 10 × ${megabytes} MB`;
+		const values = await measureMemory(title, bench, ways, async (way) => {
 			return await uploadPeak(kit, way, megabytes, started.add);
 		});
+		return values.get('node') ?? [];
+	};
 	const twenty = await measure(20);
 	const forty = await measure(40);
 	const more = forty.map((value, run) => value - (twenty[run] ?? Number.NaN));
@@ -92,15 +100,20 @@ async function uploads(bench: Bench): Promise<void> {
 
 async function downloads(bench: Bench): Promise<void> {
 	const { report, kit, started } = bench;
-	const values = await measureMemory('Peak memory, downloading 200 MB', bench, async (way) => {
-		return await downloadPeak(kit, way, started.add);
-	});
-	report.goals.push({
-		name: 'Downloading 200 MB adds to peak memory',
-		limit: 15,
-		unit: 'MB',
-		values,
-	});
+	const measure = async (megabytes: number): Promise<number[]> => {
+		const title = `Peak memory, downloading ${megabytes} MB`;
+		const values = await measureMemory(title, bench, downloadWays, async (way) => {
+			return await downloadPeak(kit, way, megabytes, started.add);
+		});
+		return values.get('node') ?? [];
+	};
+	const small = await measure(100);
+	const large = await measure(200);
+	const more = large.map((value, run) => value - (small[run] ?? Number.NaN));
+	report.goals.push(
+		{ name: 'Downloading 200 MB adds to peak memory', limit: 15, unit: 'MB', values: large },
+		{ name: '200 MB instead of 100 MB add further', limit: 15, unit: 'MB', values: more },
+	);
 }
 
 async function concurrency({ report, kit, runs, started }: Bench): Promise<void> {

@@ -17,12 +17,13 @@ import { BENCH_KEY, startService, type Service } from './service';
 
 const REFERENCES = 10;
 const BYTES_PER_MEGABYTE = 1_000_000;
-const RESULT_MEGABYTES = 200;
 /** n8n has settled after the steps before. */
 const SETTLE_MS = 1000;
 const ARRIVAL_LIMIT_MS = 120_000;
 
 export type Way = 'node' | 'httpRequest' | 'buffered';
+/** The least there is: Node.js' own request, piped into a file. */
+export type DownloadWay = Way | 'piped';
 
 /**
  * How many megabytes the peak of n8n's resident memory rises while 10 files of this size each are
@@ -58,19 +59,21 @@ export async function uploadPeak(
 	});
 }
 
-/** The same while one result of 200 MB is downloaded. */
+/** The same while one result of this size is downloaded. */
 export async function downloadPeak(
 	kit: N8nKit,
-	way: Way,
+	way: DownloadWay,
+	resultMegabytes: number,
 	onStarted: Started['add'],
 ): Promise<number> {
-	const options = { jobDurationMs: 0, resultMegabytes: RESULT_MEGABYTES };
+	const options = { jobDurationMs: 0, resultMegabytes };
 	return await inFreshN8n(kit, options, onStarted, async ({ n8n, service, gate }) => {
 		const { jobId, imageUrl } = await service.finishedJob();
-		const measured: Record<Way, () => INode> = {
+		const measured: Record<DownloadWay, () => INode> = {
 			node: () => getJob({ jobId }),
 			httpRequest: () => httpDownload(imageUrl),
 			buffered: () => benchNode('Download', 'downloadBuffered', { url: imageUrl }),
+			piped: () => benchNode('Download', 'downloadPiped', { url: imageUrl }),
 		};
 		const stage = benchNode('Stage', 'stage', { items: 1, files: 0, bytes: 0 });
 		const rise = await riseDuring(n8n, service, gate, [stage, measured[way]()]);

@@ -1,5 +1,10 @@
 // A throw-away node for the n8n that is measured: it prepares the input, tells the bench when the node
 // in between begins and ends, and does plain uploads, downloads and requests to compare with.
+const { once } = require('node:events');
+const { mkdtemp, rm, writeFile } = require('node:fs/promises');
+const { get } = require('node:http');
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
 const { Readable } = require('node:stream');
 const { json } = require('node:stream/consumers');
 
@@ -69,6 +74,15 @@ const operations = {
 		const body = await context.helpers.httpRequest({ method: 'GET', url, encoding: 'arraybuffer' });
 		const data = await context.helpers.prepareBinaryData(Buffer.from(body), 'image.png');
 		return [{ json: {}, binary: { data }, pairedItem: { item: 0 } }];
+	},
+
+	/** What no node can be below. */
+	async downloadPiped(context, { url }) {
+		const folder = await mkdtemp(join(tmpdir(), 'aetherforge-bench-'));
+		const [response] = await once(get(url), 'response');
+		await writeFile(join(folder, 'result'), response);
+		await rm(folder, { recursive: true });
+		return context.getInputData();
 	},
 
 	/** The requests that jobs cannot do without, sent as the node sends them, and nothing around them. */
