@@ -29,11 +29,20 @@ interface Seen {
 	end: string;
 }
 
-const PATIENCE_MS = 60;
+/** However busy the machine, what is to come comes within this time. */
+const PATIENCE_MS = 10_000;
+/** A silence as long as this is a stall, where one is expected. */
+const STALL_MS = 60;
 const ENOUGH_BYTES = 2_000_000;
 
+interface Expected {
+	prompt?: string;
+	/** What comes before a stall. */
+	stallsAfter?: 'nothing' | 'data' | undefined;
+}
+
 /** What a client sees of one request: the answer as far as it came, and how it ended. */
-async function see(place: FaultPlace, prompt = 'x'): Promise<Seen> {
+async function see(place: FaultPlace, { prompt = 'x', stallsAfter }: Expected = {}): Promise<Seen> {
 	const form = new FormData();
 	form.append('prompt', prompt);
 	form.append('ai_model', 'GPT Image 2');
@@ -43,6 +52,7 @@ async function see(place: FaultPlace, prompt = 'x'): Promise<Seen> {
 		poll: `${emulator.apiUrl}/public/v1/job/${job?.id ?? ''}`,
 		download: `${emulator.cdnUrl}/results/${job?.id ?? ''}/1.png`,
 	}[place];
+	const requestIndex = emulator.requests.length;
 	const headers = place === 'download' ? {} : { authorization: 'Bearer test-key' };
 	const outgoing = httpRequest(url, {
 		agent: false,
@@ -53,6 +63,7 @@ async function see(place: FaultPlace, prompt = 'x'): Promise<Seen> {
 		const seen: Omit<Seen, 'end'> = { body: Buffer.alloc(0) };
 		const done = (end: string): void => {
 			clearTimeout(patience);
+			clearInterval(silence);
 			resolve({ ...seen, end });
 			outgoing.destroy();
 		};
@@ -60,12 +71,18 @@ async function see(place: FaultPlace, prompt = 'x'): Promise<Seen> {
 			done(error.code ?? error.message);
 		};
 		const patience = setTimeout(done, PATIENCE_MS, 'waiting');
+		let silentSince: number | undefined;
+		const silence = setInterval(() => {
+			const isStruck = emulator.requests[requestIndex]?.fault !== undefined;
+			if (stallsAfter === 'nothing' && isStruck) silentSince ??= Date.now();
+			if (Date.now() - (silentSince ?? Infinity) >= STALL_MS) done('waiting');
+		}, 5);
 		outgoing.on('error', lost);
 		outgoing.on('response', (incoming) => {
 			seen.status = incoming.statusCode ?? 0;
 			seen.headers = incoming.headers;
 			incoming.on('data', (chunk: Buffer) => {
-				patience.refresh();
+				if (stallsAfter === 'data') silentSince = Date.now();
 				seen.body = Buffer.concat([seen.body, chunk]);
 				if (seen.body.length > ENOUGH_BYTES) done('enough');
 			});
@@ -141,14 +158,14 @@ describe.each(PLACES)('a fault at %s', (at) => {
 
 	it('stalls without an answer', async () => {
 		emulator.faults.add({ at, kind: 'stall' });
-		const seen = await see(at);
+		const seen = await see(at, { stallsAfter: 'nothing' });
 		expect(seen).toMatchObject({ end: 'waiting' });
 		expect(seen.status).toBeUndefined();
 	});
 
 	it('stalls within the body', async () => {
 		emulator.faults.add({ at, kind: 'stallBody' });
-		const seen = await see(at);
+		const seen = await see(at, { stallsAfter: 'data' });
 		expect(seen).toMatchObject({ status: 200, end: 'waiting' });
 		expect(seen.body.length).toBe(Math.ceil(Number(seen.headers?.['content-length']) / 2));
 	});
@@ -216,9 +233,10 @@ describe('a fault at submit', () => {
 	it.each(replacing)('makes a job or none, as told: $kind', async (fault) => {
 		emulator.faults.add({ at: 'submit', ...fault });
 		emulator.faults.add({ at: 'submit', when: 'accepted', ...fault });
-		const before = await see('submit');
+		const expected = { stallsAfter: fault.kind === 'stall' ? 'nothing' : undefined } as const;
+		const before = await see('submit', expected);
 		expect(emulator.submits).toHaveLength(0);
-		const after = await see('submit');
+		const after = await see('submit', expected);
 		expect(emulator.submits).toHaveLength(1);
 		expect({ ...after, body: [], headers: {} }).toEqual({ ...before, body: [], headers: {} });
 		expect(emulator.requests[1]?.jobId).toBe(emulator.submits[0]?.jobId);
@@ -232,7 +250,7 @@ describe('a fault at submit', () => {
 
 	it.each(damaging)('damages the answer about a job that was made: $kind', async (fault) => {
 		emulator.faults.add(fault);
-		await see('submit');
+		await see('submit', { stallsAfter: fault.kind === 'stallBody' ? 'data' : undefined });
 		expect(emulator.submits).toHaveLength(1);
 	});
 
@@ -244,7 +262,10 @@ describe('a fault at submit', () => {
 			times: Infinity,
 			match: ({ form }) => form?.fields.prompt === 'second',
 		});
-		const statuses = [await see('submit', 'first'), await see('submit', 'second')];
+		const statuses = [
+			await see('submit', { prompt: 'first' }),
+			await see('submit', { prompt: 'second' }),
+		];
 		expect(statuses.map(({ status }) => status)).toEqual([200, 500]);
 		expect(emulator.submits.map(({ fields }) => fields.prompt)).toEqual(['first']);
 	});
