@@ -22,12 +22,17 @@ const SIGNATURES: readonly (readonly [signature: string, type: ImageType])[] = [
 	['\xff\xd8\xff', JPEG],
 	['GIF87a', GIF],
 	['GIF89a', GIF],
-	['BM', BMP],
 	['II*\0', TIFF],
 	['MM\0*', TIFF],
 	['II+\0', TIFF],
 	['MM\0+', TIFF],
 ];
+
+/**
+ * A Windows bitmap: "BM" alone also begins many a text, so the size of the header that follows the
+ * first 14 bytes counts as well. It is 12 to 124, in four bytes, the lowest first.
+ */
+const BITMAP = /^BM[^]{12}[\x0c-\x7c]\0\0\0/;
 
 /** Brands of the ISO base media file format (ISO/IEC 23008-12, AV1 Image File Format). */
 const BRANDS: Readonly<Record<string, ImageType>> = {
@@ -54,6 +59,7 @@ export function imageTypeOf(head: Uint8Array): ImageType | undefined {
 	const text = Buffer.from(head.subarray(0, IMAGE_SIGNATURE_BYTES)).toString('latin1');
 	const match = SIGNATURES.find(([signature]) => text.startsWith(signature));
 	if (match) return match[1];
+	if (BITMAP.test(text)) return BMP;
 	if (text.startsWith('RIFF') && text.startsWith('WEBP', 8)) return WEBP;
 	if (!text.startsWith('ftyp', 4)) return undefined;
 	// An AVIF file may call itself "mif1" first and "avif" among the compatible brands that follow.

@@ -514,7 +514,13 @@ describe('a result’s type', () => {
 			'image/gif',
 			'gif',
 		],
-		['the bytes’, for a file of just enough', Buffer.from('BM'), 'text/plain', 'image/bmp', 'bmp'],
+		[
+			'the bytes’, for a file of just enough',
+			Buffer.from('ffd8ff', 'hex'),
+			'text/plain',
+			'image/jpeg',
+			'jpg',
+		],
 	])('is %s', async (_, body, contentType, mimeType, extension) => {
 		respond(body, { 'content-type': contentType });
 		const { items, error } = await generate();
