@@ -7,7 +7,6 @@ import {
 } from 'n8n-workflow';
 
 import { lookUpProperties, toolDescription } from '../shared/parameters';
-import { runLookUps } from '../shared/run';
 
 export class GetJob implements INodeType {
 	description: INodeTypeDescription = {
@@ -42,6 +41,8 @@ export class GetJob implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
+		// n8n loads every node when it starts; the engine, when one of them first runs.
+		const { runLookUps } = await import('../shared/run');
 		return await runLookUps(this);
 	}
 }

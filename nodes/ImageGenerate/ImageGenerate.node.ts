@@ -9,7 +9,6 @@ import {
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from '../shared/endpoints/generateImage';
 import { jobProperties, toolDescription } from '../shared/parameters';
-import { runJobs } from '../shared/run';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -46,6 +45,8 @@ export class ImageGenerate implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
+		// n8n loads every node when it starts; the engine, when one of them first runs.
+		const { runJobs } = await import('../shared/run');
 		return await runJobs(this, generateImage);
 	}
 }
