@@ -1,5 +1,6 @@
 import { backOffMs, type Api, type Job, type LookUp } from './api';
 import type { Clock } from './clock';
+import { Gate } from './concurrency';
 import { api as sentences, run, trouble } from './errors';
 
 /** The API advises to look 1 s after creation, and then every 2 to 5 s (aetherforge-api.md). */
@@ -16,12 +17,15 @@ const SLOW_DOWN_MS = 1000;
 const VISIBILITY_MS = 30_000;
 /** A look at the deadline still gets a fair time for its answer. */
 const LAST_LOOK_MS = 5000;
+/** Look-ups under way at one time, however slow the answers: as many as may start within a last look's time. */
+export const CONCURRENT_LOOK_UPS = LAST_LOOK_MS / LOOK_SPACING_MS;
 /** All tries of a single look-up. */
 export const SINGLE_LOOK_BUDGET_MS = 30_000;
 
 /** Spreads the look-ups of all jobs of a node evenly, and slows them all when the API asks for it. */
 export class LookUpPace {
 	readonly #clock: Clock;
+	readonly #underWay = new Gate(CONCURRENT_LOOK_UPS);
 	/** New jobs that wait for their first look. */
 	#newJobs = 0;
 	#nextAt = 0;
@@ -63,6 +67,16 @@ export class LookUpPace {
 			// Meanwhile another look may have met a 429.
 			if (this.#clock.now() >= Math.min(this.#heldUntil, deadline)) return;
 		}
+	}
+
+	/**
+	 * Does a look-up whose turn it is, once not too many others wait for their answers.
+	 * @returns undefined as soon as the signal aborts
+	 */
+	async look<T>(lookUp: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+		return await this.#underWay.pass(async () =>
+			signal.aborted ? undefined : await orAborted(lookUp(), signal),
+		);
 	}
 
 	/** Holds all look-ups up. */
@@ -130,9 +144,10 @@ export async function watch(
 	for (;;) {
 		if (pauseMs > 0) await clock.pause(pauseMs, signal);
 		await pace.turn(deadline, signal);
-		if (signal.aborted) throw run.canceled();
-		const limitMs = Math.max(LAST_LOOK_MS, deadline - clock.now());
-		const look = await orAborted(api.lookUp(jobId, limitMs), signal);
+		const look = await pace.look(
+			async () => await api.lookUp(jobId, Math.max(LAST_LOOK_MS, deadline - clock.now())),
+			signal,
+		);
 		if (look === undefined) throw run.canceled();
 
 		const now = clock.now();

@@ -3,7 +3,7 @@ import type { IDataObject, IExecuteFunctions, INodeExecutionData } from 'n8n-wor
 import { Api } from './api';
 import { systemClock, type Clock } from './clock';
 import { Collector } from './collect';
-import { forEachIndex } from './concurrency';
+import { forEachIndex, Gate } from './concurrency';
 import type { Endpoint, JobRequest } from './endpoint';
 import {
 	api as sentences,
@@ -15,13 +15,16 @@ import {
 	toErrorItem,
 	toNodeError,
 } from './errors';
-import { isFinished, LookUpPace, SINGLE_LOOK_BUDGET_MS, watch } from './jobs';
+import { CONCURRENT_LOOK_UPS, isFinished, LookUpPace, SINGLE_LOOK_BUDGET_MS, watch } from './jobs';
 import { Ledger } from './ledger';
 import { isTool, jobProperties, lookUpProperties, readSettings, readText } from './parameters';
 import { CheckedRequests, readRequest, readValues } from './request';
 
 /** The API's job IDs are UUIDs; anything else gets a 422 (aetherforge-api.md). */
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
+
+/** Submits under way at one time, however many jobs may be unfinished. */
+const CONCURRENT_SUBMITS = 20;
 
 /**
  * The items of one execution of a node: their results in input order, what one failure means for the
@@ -40,6 +43,7 @@ class Run {
 	readonly #context: IExecuteFunctions;
 	readonly #cancel: AbortSignal | undefined;
 	readonly #halt = new AbortController();
+	readonly #submits = new Gate(CONCURRENT_SUBMITS);
 	readonly #results: (INodeExecutionData[] | undefined)[];
 	#ending: { failure: Failure; itemIndex: number } | undefined;
 	#accountFailure: Failure | undefined;
@@ -63,7 +67,7 @@ class Run {
 		await forEachIndex(this.itemCount, limit, async (itemIndex) => {
 			if (this.#signal.aborted || this.#results[itemIndex]) return;
 			try {
-				if (this.#accountFailure) throw this.#accountFailure;
+				this.#throwIfPointless();
 				// A signal of its own for each item: Node.js warns of a leak when many listen to one.
 				this.#results[itemIndex] = await handle(itemIndex, AbortSignal.any([this.#signal]));
 			} catch (error) {
@@ -89,6 +93,23 @@ class Run {
 		}
 	}
 
+	/**
+	 * Submits for an item once not too many others are being sent, and not at all when the run is over
+	 * by then. What it fails of counts before the next one in line is let through.
+	 */
+	async submitInTurn<T>(itemIndex: number, submit: () => Promise<T>): Promise<T> {
+		return await this.#submits.pass(async () => {
+			this.#throwIfPointless();
+			try {
+				return await submit();
+			} catch (error) {
+				const failure = asFailure(error);
+				this.#note(itemIndex, failure);
+				throw failure;
+			}
+		});
+	}
+
 	/** Whether nothing is left to be done. */
 	get isComplete(): boolean {
 		return this.#results.every((result) => result !== undefined);
@@ -100,15 +121,26 @@ class Run {
 	}
 
 	#fail(itemIndex: number, error: unknown): void {
-		const jobId = this.jobIds.get(itemIndex);
-		const failure = withJob(asFailure(error), jobId);
+		const failure = withJob(asFailure(error), this.jobIds.get(itemIndex));
+		this.#note(itemIndex, failure);
+		if (this.#continues) {
+			this.#results[itemIndex] = [toErrorItem(failure, itemIndex, this.itemCount)];
+		}
+	}
+
+	/** What a failure means for the items that are not handled yet. */
+	#note(itemIndex: number, failure: Failure): void {
 		if (this.#continues) {
 			if (failure.facts.concernsAllItems) this.#accountFailure ??= withoutJob(failure);
-			this.#results[itemIndex] = [toErrorItem(failure, itemIndex, this.itemCount)];
 			return;
 		}
 		this.#ending ??= { failure, itemIndex };
 		this.#halt.abort();
+	}
+
+	#throwIfPointless(): void {
+		if (this.#signal.aborted) throw run.canceled();
+		if (this.#accountFailure) throw this.#accountFailure;
 	}
 
 	/** Only when no item is under way any more, so that every job is known by now. */
@@ -234,9 +266,11 @@ export async function runJobs(
 			return { jobId: remembered.jobId, echo, isNew: false };
 		}
 		const request = checked.take(itemIndex) ?? (await readRequest(context, endpoint, itemIndex));
-		if (signal.aborted) throw run.canceled();
 		try {
-			const jobId = await api.submit(request, signal);
+			const jobId = await items.submitInTurn(
+				itemIndex,
+				async () => await api.submit(request, signal),
+			);
 			ledger?.record(itemIndex, { jobId });
 			items.jobIds.set(itemIndex, jobId);
 			context.logger.info(logLines.started(jobId, itemIndex));
@@ -323,9 +357,11 @@ export async function runLookUps(
 	const items = new Run(context);
 	const jobIds: string[] = [];
 	const settingsOf = perItem((itemIndex) => readSettings(context, itemIndex, lookUpProperties));
+	// Whoever looks once must not use up its time in line; whoever waits, waits beside the others.
+	let concurrency = CONCURRENT_LOOK_UPS;
 
 	await items.forEachItem(1, (itemIndex) => {
-		settingsOf(itemIndex);
+		if (settingsOf(itemIndex).waits) concurrency = items.itemCount;
 		const jobId = readText(context, 'jobId', 'Job ID', itemIndex).trim();
 		if (!UUID.test(jobId)) throw refused.malformedJobId(jobId);
 		jobIds[itemIndex] = jobId;
@@ -337,7 +373,7 @@ export async function runLookUps(
 	const pace = new LookUpPace(clock);
 	const collector = new Collector(context, api, clock);
 
-	await items.forEachItem(items.itemCount, async (itemIndex, signal) => {
+	await items.forEachItem(concurrency, async (itemIndex, signal) => {
 		const settings = settingsOf(itemIndex);
 		const jobId = jobIds[itemIndex] ?? '';
 		const watched = await watch(api, clock, pace, jobId, {

@@ -52,6 +52,17 @@ it.each([
 	},
 );
 
+it('keeps few requests under way however slow the answers: 500 jobs at once', async () => {
+	const { mostAtOnce, outputItems } = await simulate({
+		items: 500,
+		jobMs: seconds(10),
+		answerMs: ANSWER_MS,
+		lookMs: 20_000,
+	});
+	expect(outputItems).toBe(500);
+	expect(mostAtOnce).toEqual({ submits: 20, looks: 100 });
+});
+
 it('looks at none of 20 jobs while the service asks for a pause', async () => {
 	const tooManyAtMs = 5000;
 	const { looksAtMs } = await simulate({

@@ -20,6 +20,8 @@ export interface Simulation {
 	jobMs: (itemIndex: number) => number;
 	/** The round trip of every request; default 0. */
 	answerMs?: number;
+	/** The same of a look-up; default `answerMs`. */
+	lookMs?: number;
 	/** Default: as many as there are items. */
 	maxConcurrentJobs?: number;
 	/** The service answers 429 at this time, once. */
@@ -40,6 +42,8 @@ export interface SimulationResult {
 	jobs: SimulatedJob[];
 	/** Every look of the node, in order of time. */
 	looksAtMs: number[];
+	/** Requests of a kind that waited for their answers at one time, at most. */
+	mostAtOnce: { submits: number; looks: number };
 	/** Virtual time of the whole run. */
 	tookMs: number;
 	/** CPU of this process for all of it, simulated service included. */
@@ -152,20 +156,35 @@ function isBefore(a: Timer, b: Timer): boolean {
 
 /** Runs the node's own code from parameters to output items, as fast as the machine can. */
 export async function simulate(simulation: Simulation): Promise<SimulationResult> {
-	const { items, jobMs, answerMs = 0, maxConcurrentJobs = items, tooManyAtMs } = simulation;
+	const { items, jobMs, answerMs = 0, lookMs = answerMs, tooManyAtMs } = simulation;
+	const { maxConcurrentJobs = items } = simulation;
 	const clock = new SimulatedClock();
 	const jobs: SimulatedJob[] = [];
 	const jobById = new Map<string, SimulatedJob>();
 	const looksAtMs: number[] = [];
 	let wasTooMany = false;
-
-	const answer = async (statusCode: number, body: object, headers: IDataObject = {}) => {
-		if (answerMs > 0) await clock.pause(answerMs / 2);
-		return { statusCode, headers, body: Readable.from([Buffer.from(JSON.stringify(body))]) };
+	const mostAtOnce = { submits: 0, looks: 0 };
+	const underWay = { submits: 0, looks: 0 };
+	/** There and back again, with the service's part in between. */
+	const roundTrip = async <T>(
+		kind: keyof typeof underWay,
+		tookMs: number,
+		serve: () => T,
+	): Promise<T> => {
+		mostAtOnce[kind] = Math.max(mostAtOnce[kind], ++underWay[kind]);
+		if (tookMs > 0) await clock.pause(tookMs / 2);
+		const answer = serve();
+		if (tookMs > 0) await clock.pause(tookMs / 2);
+		underWay[kind]--;
+		return answer;
 	};
+	const answer = (statusCode: number, body: object, headers: IDataObject = {}) => ({
+		statusCode,
+		headers,
+		body: Readable.from([Buffer.from(JSON.stringify(body))]),
+	});
 
-	const submit = async (prompt: unknown) => {
-		if (answerMs > 0) await clock.pause(answerMs / 2);
+	const submit = (prompt: unknown) => {
 		const itemIndex = Number(prompt);
 		const jobId = randomUUID();
 		const submittedAtMs = clock.now();
@@ -173,11 +192,10 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 		const job = { submittedAtMs, endsAtMs, looksAtMs: [], noticedAtMs: Number.NaN };
 		jobs[itemIndex] = job;
 		jobById.set(jobId, job);
-		return await answer(200, { job_id: jobId });
+		return answer(200, { job_id: jobId });
 	};
 
-	const lookUp = async (url: string) => {
-		if (answerMs > 0) await clock.pause(answerMs / 2);
+	const lookUp = (url: string) => {
 		const now = clock.now();
 		const jobId = url.slice(url.lastIndexOf('/') + 1);
 		const job = jobById.get(jobId);
@@ -186,21 +204,21 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 		job.looksAtMs.push(now);
 		if (tooManyAtMs !== undefined && !wasTooMany && now >= tooManyAtMs) {
 			wasTooMany = true;
-			return await answer(429, { detail: 'Too Many Requests' }, { 'retry-after': '10' });
+			return answer(429, { detail: 'Too Many Requests' }, { 'retry-after': '10' });
 		}
 		if (now < job.endsAtMs) {
-			return await answer(200, { job_id: jobId, status: 'Pending', image_urls: [] });
+			return answer(200, { job_id: jobId, status: 'Pending', image_urls: [] });
 		}
-		job.noticedAtMs = now + answerMs / 2;
+		job.noticedAtMs = now + lookMs / 2;
 		const imageUrls = [`https://cdn.aetherforgeai.com/${jobId}.png`];
-		return await answer(200, { job_id: jobId, status: 'Succeed', image_urls: imageUrls });
+		return answer(200, { job_id: jobId, status: 'Succeed', image_urls: imageUrls });
 	};
 
 	const context = simulatedContext(items, maxConcurrentJobs, {
 		withKey: async ({ method, url, body }) =>
 			method === 'POST' && body instanceof FormData
-				? await submit(body.get('prompt'))
-				: await lookUp(url),
+				? await roundTrip('submits', answerMs, () => submit(body.get('prompt')))
+				: await roundTrip('looks', lookMs, () => lookUp(url)),
 		withoutKey: async () => {
 			if (answerMs > 0) await clock.pause(answerMs);
 			const picture = tinyPicture('simulated', 'png');
@@ -214,6 +232,7 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 	return {
 		jobs,
 		looksAtMs,
+		mostAtOnce,
 		tookMs: clock.now(),
 		cpuMs: (user + system) / 1000,
 		outputItems: output.length,

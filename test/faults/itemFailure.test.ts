@@ -162,6 +162,18 @@ describe.each([
 	});
 });
 
+it.each<Partial<EngineOptions>>([{}, CONTINUES])(
+	'keeps back the items that wait in line to be sent, however many may run: %j',
+	async (settings) => {
+		scene = await openScene({ jobDurationMs: 60_000, apiKeys: ['another key'] });
+		const { errorItems, error } = await generate(60, { maxConcurrentJobs: 60 }, settings);
+		expect(scene.postCount()).toBe(20);
+		expect([errorItems.length, error === undefined]).toEqual(
+			settings === CONTINUES ? [60, true] : [0, false],
+		);
+	},
+);
+
 it('ends submitting when the key dies while the first jobs are waited for', async () => {
 	scene = await openScene({ jobDurationMs: 10_000 });
 	scene.emulator.faults.add({

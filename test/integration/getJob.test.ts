@@ -267,6 +267,23 @@ describe('many items', () => {
 		}
 	});
 
+	it('have as long as one has for a look that does not work at first, however many are before', async () => {
+		const jobIds = Array.from({ length: 700 }, () => pending());
+		const last = jobIds.at(-1);
+		emulator.faults.add({
+			at: 'poll',
+			kind: 'respond',
+			status: 503,
+			match: ({ jobId }) => jobId === last,
+		});
+		const startedAt = clock.now();
+		const { items, error } = await lookUp(jobIds);
+		expect(error).toBeUndefined();
+		expect(items).toHaveLength(700);
+		expect(looks()).toHaveLength(701);
+		expect(clock.now() - startedAt).toBeGreaterThan(30_000);
+	});
+
 	it('slow down all together when the API asks one of them to', async () => {
 		const startedAt = clock.now();
 		const jobIds = Array.from({ length: 5 }, () => emulator.jobs.add({ durationMs: 5000 }).id);
