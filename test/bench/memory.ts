@@ -21,9 +21,8 @@ const BYTES_PER_MEGABYTE = 1_000_000;
 const SETTLE_MS = 1000;
 const ARRIVAL_LIMIT_MS = 120_000;
 
-export type Way = 'node' | 'httpRequest' | 'buffered';
-/** The least there is: Node.js' own request, piped into a file. */
-export type DownloadWay = Way | 'piped';
+/** `piped` is the least there is: Node.js' own request, with nothing of n8n between file and socket. */
+export type Way = 'node' | 'httpRequest' | 'buffered' | 'piped';
 
 /**
  * How many megabytes the peak of n8n's resident memory rises while 10 files of this size each are
@@ -47,6 +46,8 @@ export async function uploadPeak(
 			httpRequest: () => httpSubmit(service.apiUrl, 'A lighthouse', REFERENCES),
 			buffered: () =>
 				benchNode('Upload', 'uploadBuffered', { baseUrl: service.apiUrl, apiKey: BENCH_KEY }),
+			piped: () =>
+				benchNode('Upload', 'uploadPiped', { baseUrl: service.apiUrl, apiKey: BENCH_KEY }),
 		};
 		const stage = benchNode('Stage', 'stage', { items: 1, files: REFERENCES, bytes });
 		const rise = await riseDuring(n8n, service, gate, [stage, measured[way]()]);
@@ -62,14 +63,14 @@ export async function uploadPeak(
 /** The same while one result of this size is downloaded. */
 export async function downloadPeak(
 	kit: N8nKit,
-	way: DownloadWay,
+	way: Way,
 	resultMegabytes: number,
 	onStarted: Started['add'],
 ): Promise<number> {
 	const options = { jobDurationMs: 0, resultMegabytes };
 	return await inFreshN8n(kit, options, onStarted, async ({ n8n, service, gate }) => {
 		const { jobId, imageUrl } = await service.finishedJob();
-		const measured: Record<DownloadWay, () => INode> = {
+		const measured: Record<Way, () => INode> = {
 			node: () => getJob({ jobId }),
 			httpRequest: () => httpDownload(imageUrl),
 			buffered: () => benchNode('Download', 'downloadBuffered', { url: imageUrl }),

@@ -118,7 +118,9 @@ const METHOD = `- The service is the [emulator](../test/emulator), in a process 
   measured. At the first gate the peak of n8n's resident memory is cleared (\`/proc/<pid>/clear_refs\`), at the second it is read (\`VmHWM\`).
   The value is the rise, in megabytes of 10⁶ bytes. n8n's HTTP Request node takes one file a field name, so its further files go under
   names of their own, which the real service would not look at. _Buffered_ is a node that reads files into buffers and sends them with
-  the form-data package.
+  the form-data package. _Node.js alone_ is a pipe between file and socket with nothing of n8n in between, in the same n8n: the chunks
+  that went through it stay in memory until Node.js collects garbage, and it does so after some tens of megabytes of them, however large
+  the file. No node can be below that, so what the node adds to it is measured too.
 - **Jobs side by side**: from the gate until the last image has arrived, as a multiple of the 10 s that each job takes. _Batched_ is HTTP
   Request, Wait 3 s, HTTP Request, IF, back to Wait; _looped_ the same inside Loop Over Items, whose time grows with every item.
 - **CPU**: of n8n's process between the gates, by \`/proc/<pid>/stat\`: the node with its checks, polls, downloads and storing, less the

@@ -2,11 +2,12 @@
 // in between begins and ends, and does plain uploads, downloads and requests to compare with.
 const { once } = require('node:events');
 const { mkdtemp, rm, writeFile } = require('node:fs/promises');
-const { get } = require('node:http');
+const { get, request } = require('node:http');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
 const { Readable } = require('node:stream');
 const { json } = require('node:stream/consumers');
+const { pipeline } = require('node:stream/promises');
 
 const CHUNK = Buffer.alloc(65_536, 'x');
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
@@ -69,7 +70,39 @@ const operations = {
 		return [{ json, pairedItem: { item: 0 } }];
 	},
 
-	/** The same for a result. */
+	/** What no node can be below: files from n8n's storage, one after the other into a socket. */
+	async uploadPiped(context, { baseUrl, apiKey }) {
+		const boundary = 'bench';
+		const value = (name, text) =>
+			`--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`;
+		const file = ({ fileName, mimeType }) =>
+			`--${boundary}\r\nContent-Disposition: form-data; name="ref_images"; filename="${fileName}"\r\n` +
+			`Content-Type: ${mimeType}\r\n\r\n`;
+		const [{ binary }] = context.getInputData();
+		const { helpers } = context;
+		async function* body() {
+			yield value('prompt', 'A lighthouse') + value('ai_model', 'GPT Image 1.5');
+			for (const each of Object.values(binary)) {
+				yield file(each);
+				yield* await helpers.getBinaryStream(each.id);
+				yield '\r\n';
+			}
+			yield `--${boundary}--\r\n`;
+		}
+		const outgoing = request(`${baseUrl}/public/v1/generate/image`, {
+			method: 'POST',
+			headers: {
+				Authorization: `Bearer ${apiKey}`,
+				'Content-Type': `multipart/form-data; boundary=${boundary}`,
+			},
+		});
+		const answered = once(outgoing, 'response');
+		await pipeline(Readable.from(body()), outgoing);
+		const [response] = await answered;
+		return [{ json: await json(response), pairedItem: { item: 0 } }];
+	},
+
+	/** The first version of a download. */
 	async downloadBuffered(context, { url }) {
 		const body = await context.helpers.httpRequest({ method: 'GET', url, encoding: 'arraybuffer' });
 		const data = await context.helpers.prepareBinaryData(Buffer.from(body), 'image.png');
