@@ -252,7 +252,7 @@ export class Api {
 
 	/**
 	 * Reads the node's credential. Nothing is sent.
-	 * @throws Failure when the key must not be sent to the credential's base URL
+	 * @throws Failure when there is no key, or it must not be sent to the credential's base URL
 	 */
 	static async connect(context: IExecuteFunctions, clock: Clock): Promise<Api> {
 		const { baseUrl, apiKey } = await context.getCredentials<{ baseUrl: string; apiKey: string }>(
@@ -260,7 +260,9 @@ export class Api {
 		);
 		const checked = checkBaseUrl(baseUrl);
 		if ('reason' in checked) throw refused.baseUrl(baseUrl, checked.reason);
-		return new Api(context, clock, checked.url, apiKey.trim());
+		const key = apiKey.trim();
+		if (key === '') throw refused.noKey();
+		return new Api(context, clock, checked.url, key);
 	}
 
 	/**
@@ -475,6 +477,6 @@ export class Api {
 
 	/** Servers may repeat what they were sent, and what they say ends up in texts that people share. */
 	#scrub(text: string): string {
-		return this.#apiKey === '' ? text : text.replaceAll(this.#apiKey, '***');
+		return text.replaceAll(this.#apiKey, '***');
 	}
 }

@@ -143,10 +143,18 @@ export const refused = {
 			description: `Its first bytes are those of no image type, whatever its type says (${mimeType}). PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF and HEIC are sent on. Nothing was sent for this item and nothing was charged.`,
 		}),
 
+	noKey: (): Failure =>
+		new Failure({
+			message: 'The API key of the AetherForge credential is empty',
+			description:
+				'Enter the key of your AetherForge account in the credential, or check the expression in it. Nothing was sent.',
+			concernsAllItems: true,
+		}),
+
 	baseUrl: (baseUrl: string, reason: string): Failure =>
 		new Failure({
 			message: `The Base URL of the AetherForge credential ${reason}`,
-			description: `It is "${baseUrl}". Adjust it in the credential; https://api.aetherforgeai.com is the service's own. Nothing was sent.`,
+			description: `It is "${baseUrl.replace(/\/\/[^/]*@/, '//***@')}". Adjust it in the credential; https://api.aetherforgeai.com is the service's own. Nothing was sent.`,
 			concernsAllItems: true,
 		}),
 };
@@ -379,7 +387,7 @@ export const trouble = {
 		`${CONNECTION_WORDS[code] ?? reason.replace(/\.+$/, '')} (${code})`,
 	notVisibleYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	notAnImage: (contentType: string): string =>
-		`the file is not an image (its server calls it "${contentType}")`,
+		`the file is not an image${contentType === '' ? '' : ` (its server calls it "${contentType}")`}`,
 	stalled: (): string => 'the transfer has stalled',
 	fileTooLarge: (limitBytes: number): string =>
 		`the file is larger than ${Math.round(limitBytes / 1_048_576)} MB`,

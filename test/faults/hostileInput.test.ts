@@ -211,6 +211,20 @@ describe('result addresses', () => {
 		expect(fault.struck).toBeLessThanOrEqual(6);
 	});
 
+	it('that give more than 256 MB end there, and are not tried again', async () => {
+		const { id } = scene.emulator.jobs.add();
+		const fault = scene.emulator.faults.add({
+			at: 'download',
+			kind: 'hugeBody',
+			megabytes: 300,
+			times: Infinity,
+		});
+		const { error } = await scene.run({ node: 'getJob', parameters: { jobId: id } });
+		expect(error?.description).toContain('the file is larger than 256 MB');
+		expect(error?.context.data).toMatchObject({ job_id: id });
+		expect(fault.struck).toBe(1);
+	});
+
 	it.each([
 		'file:///etc/passwd',
 		'ftp://127.0.0.1/x.png',

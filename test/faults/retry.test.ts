@@ -233,6 +233,20 @@ describe('Retry from the list', () => {
 		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', 'b']);
 	});
 
+	it('remembers neither a job that has failed meanwhile nor the one in its place that fails too', async () => {
+		const first = await timedOut();
+		scene.emulator.jobs.finish(scene.emulator.submits[1]?.jobId ?? '', { status: 'Failed' });
+		wishes[3] = { outcome: { status: 'Failed' } };
+		const again = await generate({}, { retryOf: first });
+		expect(again.error?.context.data).toMatchObject({
+			job_id: scene.emulator.submits[3]?.jobId,
+			status: 'Failed',
+		});
+		const third = await generate({}, { retryOf: again });
+		expect(third.error).toBeUndefined();
+		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', 'b', 'b']);
+	});
+
 	it('downloads again what could not be downloaded, and pays nothing', async () => {
 		const fault = scene.emulator.faults.add({
 			at: 'download',

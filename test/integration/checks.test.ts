@@ -400,6 +400,19 @@ describe('more items than the run may have', () => {
 	});
 });
 
+it.each(['', ' \n'])(
+	'an API key that is empty is refused before anything is sent: %j',
+	async (apiKey) => {
+		const { error } = await runEngine({
+			node: 'imageGenerate',
+			clock,
+			credential: { apiKey },
+			parameters: { prompt: 'p' },
+		});
+		expect(error?.message).toBe('The API key of the AetherForge credential is empty');
+	},
+);
+
 describe('a base URL that the key must not be sent to', () => {
 	const run = async (baseUrl: string, onError: OnError = 'stopWorkflow') =>
 		await runEngine({
@@ -418,9 +431,24 @@ describe('a base URL that the key must not be sent to', () => {
 			expect(error?.message).toMatch(
 				/^The Base URL of the AetherForge credential (is|must) [^[]+$/,
 			);
-			expect(error?.description).toContain(`It is "${baseUrl}".`);
+			expect(error?.description).toContain(`It is "${baseUrl.replace('u:p', '***')}".`);
 		},
 	);
+
+	it('is what is wrong with the items that nothing else is wrong with, when the node continues', async () => {
+		const { items } = await runEngine({
+			node: 'imageGenerate',
+			clock,
+			credential: { baseUrl: 'http://x.example' },
+			parameters: { prompt: '={{ $json.prompt }}' },
+			items: [{ json: { prompt: ' ' } }, { json: { prompt: 'p' } }],
+			nodeSettings: { onError: 'continueRegularOutput' },
+		});
+		expect(items.map(({ json }) => json.error)).toMatchObject([
+			{ message: 'The "Prompt" parameter is empty [Item 0]' },
+			{ message: expect.stringMatching(/^The Base URL/) as string },
+		]);
+	});
 
 	it('is refused for every item when the node continues', async () => {
 		const { items } = await run('http://x.example', 'continueRegularOutput');

@@ -351,7 +351,7 @@ describe('many items', () => {
 		}
 	});
 
-	it('stop at a bad key, which is asked once', async () => {
+	it('are each told of a bad key', async () => {
 		emulator.apiKeys.clear();
 		const jobIds = Array.from({ length: 5 }, () => finished());
 		const { items } = await lookUp(jobIds, {}, CONTINUES);

@@ -540,7 +540,7 @@ describe('a result’s type', () => {
 			times: Infinity,
 		});
 		const { error } = await generate();
-		expect(error?.description).toContain('the file is not an image');
+		expect(error?.description).toContain('is not an image (its server calls it "image/png").');
 		expect(error?.context.data?.image_urls).toHaveLength(1);
 	});
 

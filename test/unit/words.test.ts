@@ -56,6 +56,7 @@ const SAMPLES: Samples = {
 		emptyFile: [['data', 'photo.png']],
 		unreadableFile: [['data', 'photo.png', DETAIL]],
 		notAnImage: [['data', 'page.html', 'text/html']],
+		noKey: [[]],
 		baseUrl: [['http://evil.example', 'must start with https://']],
 	},
 	api: {
@@ -126,7 +127,7 @@ const SAMPLES: Samples = {
 		status: [[502, DETAIL]],
 		connection: [['ECONNRESET', DETAIL]],
 		notVisibleYet: [[]],
-		notAnImage: [['text/html']],
+		notAnImage: [['text/html'], ['']],
 		stalled: [[]],
 		fileTooLarge: [[536_870_912]],
 		unusableUrl: [[]],
