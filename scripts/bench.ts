@@ -60,27 +60,43 @@ async function inTurn<T extends string>(
 	return values;
 }
 
-interface Peaks {
-	/** The node's, in megabytes, a value for each run. */
-	own: number[];
-	/** By how much it is above what Node.js takes for the same without n8n. */
-	beyondNodeJs: number[];
+interface Memory {
+	/** What is measured, of files of a size in megabytes. */
+	titleOf: (megabytes: number) => string;
+	measure: (way: Way, megabytes: number) => Promise<number>;
+	sizes: readonly [number, number];
+	/** The names of the goals: of one of the two sizes, and of the difference. */
+	goalOf: { megabytes: number; rise: string; more: string };
 }
 
 async function measureMemory(
-	title: string,
 	{ runs, report }: Bench,
-	measure: (way: Way) => Promise<number>,
-): Promise<Peaks> {
+	{ titleOf, measure, sizes, goalOf }: Memory,
+): Promise<void> {
 	const names = ways.map(([way]) => way);
-	const values = await inTurn(title, names, runs, measure);
-	report.comparisons.push({
-		title,
-		unit: 'MB',
-		rows: ways.map(([way, label]) => ({ label, values: values.get(way) ?? [] })),
-	});
-	const own = values.get('node') ?? [];
-	return { own, beyondNodeJs: differences(own, values.get('piped') ?? []) };
+	const peaks = new Map<number, Map<Way, number[]>>();
+	for (const megabytes of sizes) {
+		const title = titleOf(megabytes);
+		const values = await inTurn(title, names, runs, async (way) => await measure(way, megabytes));
+		peaks.set(megabytes, values);
+		const rows = ways.map(([way, label]) => ({ label, values: values.get(way) ?? [] }));
+		report.comparisons.push({ title, unit: 'MB', rows });
+	}
+	const of = (megabytes: number, way: Way) => peaks.get(megabytes)?.get(way) ?? [];
+	const [small, large] = sizes.map((megabytes) => of(megabytes, 'node'));
+	const own = of(goalOf.megabytes, 'node');
+	const beyondNodeJs = differences(own, of(goalOf.megabytes, 'piped'));
+	const more = differences(large ?? [], small ?? []);
+	report.goals.push(
+		{ name: goalOf.rise, limit: 15, unit: 'MB', values: own },
+		{
+			name: 'The same beyond what Node.js alone takes',
+			limit: 15,
+			unit: 'MB',
+			values: beyondNodeJs,
+		},
+		{ name: goalOf.more, limit: 5, unit: 'MB', values: more },
+	);
 }
 
 function differences(values: readonly number[], from: readonly number[]): number[] {
@@ -88,35 +104,31 @@ function differences(values: readonly number[], from: readonly number[]): number
 }
 
 async function uploads(bench: Bench): Promise<void> {
-	const { report, kit, started } = bench;
-	const measure = async (megabytes: number): Promise<Peaks> =>
-		await measureMemory(`Peak memory, uploading 10 × ${megabytes} MB`, bench, async (way) => {
-			return await uploadPeak(kit, way, megabytes, started.add);
-		});
-	const small = await measure(20);
-	const large = await measure(40);
-	const goal = (name: string, limit: number, values: number[]) => {
-		report.goals.push({ name, limit, unit: 'MB', values });
-	};
-	goal('Uploading 10 × 20 MB adds to peak memory', 15, small.own);
-	goal('The same beyond what Node.js alone takes', 15, small.beyondNodeJs);
-	goal('10 × 40 MB instead add further', 5, differences(large.own, small.own));
+	await measureMemory(bench, {
+		titleOf: (megabytes) => `Peak memory, uploading 10 × ${megabytes} MB`,
+		measure: async (way, megabytes) =>
+			await uploadPeak(bench.kit, way, megabytes, bench.started.add),
+		sizes: [20, 40],
+		goalOf: {
+			megabytes: 20,
+			rise: 'Uploading 10 × 20 MB adds to peak memory',
+			more: '10 × 40 MB instead add further',
+		},
+	});
 }
 
 async function downloads(bench: Bench): Promise<void> {
-	const { report, kit, started } = bench;
-	const measure = async (megabytes: number): Promise<Peaks> =>
-		await measureMemory(`Peak memory, downloading ${megabytes} MB`, bench, async (way) => {
-			return await downloadPeak(kit, way, megabytes, started.add);
-		});
-	const small = await measure(100);
-	const large = await measure(200);
-	const goal = (name: string, limit: number, values: number[]) => {
-		report.goals.push({ name, limit, unit: 'MB', values });
-	};
-	goal('Downloading 200 MB adds to peak memory', 15, large.own);
-	goal('The same beyond what Node.js alone takes', 15, large.beyondNodeJs);
-	goal('200 MB instead of 100 MB add further', 5, differences(large.own, small.own));
+	await measureMemory(bench, {
+		titleOf: (megabytes) => `Peak memory, downloading ${megabytes} MB`,
+		measure: async (way, megabytes) =>
+			await downloadPeak(bench.kit, way, megabytes, bench.started.add),
+		sizes: [100, 200],
+		goalOf: {
+			megabytes: 200,
+			rise: 'Downloading 200 MB adds to peak memory',
+			more: '200 MB instead of 100 MB add further',
+		},
+	});
 }
 
 async function concurrency({ report, kit, runs, started }: Bench): Promise<void> {

@@ -125,10 +125,15 @@ describe('Reference images to image', () => {
 		await expectImages(execution, 'Generate from references', 1);
 		const [submit] = lab.emulator.submits;
 		expect(submit?.fields.prompt).toBe('As on my pictures');
-		expect(submit?.files.map(({ fileName, sha256 }) => [fileName, sha256])).toEqual([
-			['one.png', sha256(bytes)],
-			['two.png', sha256(bytes)],
-		]);
+		// n8n numbers the files of one form field as they are stored, not as they were sent.
+		const uploaded = execution.items('Upload pictures')[0]?.binary ?? {};
+		const fileNames = Object.keys(uploaded)
+			.sort()
+			.map((field) => uploaded[field]?.fileName);
+		expect([...fileNames].sort()).toEqual(['one.png', 'two.png']);
+		expect(submit?.files.map(({ fileName, sha256 }) => [fileName, sha256])).toEqual(
+			fileNames.map((fileName) => [fileName, sha256(bytes)]),
+		);
 	});
 });
 
