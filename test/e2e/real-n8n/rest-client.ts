@@ -49,6 +49,8 @@ export const owner = {
 	lastName: 'Owner',
 };
 
+/** From an execution's last status until its data are saved. */
+const DATA_SAVED_WITHIN_MS = 2000;
 const finalStatuses = ['success', 'error', 'crashed', 'canceled'];
 
 /** A finished execution as n8n saved it. */
@@ -212,15 +214,21 @@ export class N8nClient {
 	/** @throws Error when the execution has not ended in time. */
 	async waitForExecution(id: string, timeoutSeconds = 60): Promise<Execution> {
 		const deadline = Date.now() + timeoutSeconds * 1000;
+		let endedAt: number | undefined;
 		for (;;) {
 			const { status, mode, data } = await this.request<ExecutionSummary & { data: string }>(
 				'GET',
 				`/rest/executions/${id}`,
 			);
 			if (finalStatuses.includes(status)) {
-				// n8n 1 saves the status a moment before the data.
+				// n8n 1 saves the status a moment before the data, which are those of the start until then. An
+				// execution that was stopped may never name its last node.
+				endedAt ??= Date.now();
 				const saved = parse(data) as IRunExecutionData | undefined;
-				if (saved !== undefined) return new Execution(id, status, mode, data, saved);
+				const isWhole =
+					saved?.resultData.lastNodeExecuted !== undefined ||
+					Date.now() - endedAt > DATA_SAVED_WITHIN_MS;
+				if (saved !== undefined && isWhole) return new Execution(id, status, mode, data, saved);
 			}
 			if (Date.now() > deadline) {
 				throw new Error(`Execution ${id} is still "${status}" after ${timeoutSeconds} s.`);
