@@ -27,6 +27,7 @@ const ways: readonly [Way, string][] = [
 	['buffered', 'buffered'],
 	['piped', 'Node.js alone'],
 ];
+
 interface Bench {
 	report: Report;
 	runs: number;

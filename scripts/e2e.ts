@@ -84,30 +84,34 @@ async function runTests(
 			},
 		},
 	);
-	return failed ? await failedTests(results) : [];
+	if (!failed) return [];
+	const tests = await failedTests(results);
+	return tests.length > 0 ? tests : ['jest failed, and none of its tests'];
 }
 
 /** The parts of jest's report that say what failed. */
 interface TestReport {
 	testResults: {
 		name: string;
+		status: string;
 		message: string;
 		assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
 	}[];
 }
 
-/** A line for each failed test. Of a run of many stages only the end may be at hand: it is printed there. */
+/** What failed, test by test. Of a run of many stages only the end may be at hand: it is printed there. */
 async function failedTests(reportFile: string): Promise<string[]> {
 	const report = await readFile(reportFile, 'utf8').catch(() => undefined);
 	if (report === undefined) return ['jest ended without a report'];
 	const { testResults } = JSON.parse(report) as TestReport;
-	const lines = testResults.flatMap(({ assertionResults }) =>
-		assertionResults
-			.filter(({ status }) => status === 'failed')
-			.map(({ fullName, failureMessages }) => `${fullName}\n${failureMessages.join('\n')}`),
-	);
-	// A file that could not be loaded has no tests.
-	return lines.length > 0 ? lines : testResults.map(({ name, message }) => `${name}\n${message}`);
+	return testResults
+		.filter(({ status }) => status === 'failed')
+		.flatMap(({ name, message, assertionResults }) => {
+			const failed = assertionResults.filter((test) => test.status === 'failed');
+			// A file that could not be loaded has no tests.
+			if (failed.length === 0) return [`${name}\n${message}`];
+			return failed.map((test) => `${test.fullName}\n${test.failureMessages.join('\n')}`);
+		});
 }
 
 async function testRelease(

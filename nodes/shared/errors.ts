@@ -154,7 +154,7 @@ export const refused = {
 	baseUrl: (baseUrl: string, reason: string): Failure =>
 		new Failure({
 			message: `The Base URL of the AetherForge credential ${reason}`,
-			description: `It is "${baseUrl.replace(/\/\/[^/]*@/, '//***@')}". Adjust it in the credential; https://api.aetherforgeai.com is the service's own. Nothing was sent.`,
+			description: `It is "${baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@')}". Adjust it in the credential; https://api.aetherforgeai.com is the service's own. Nothing was sent.`,
 			concernsAllItems: true,
 		}),
 };

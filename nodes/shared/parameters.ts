@@ -99,7 +99,7 @@ const maxConcurrentJobs: INodeProperties = {
 	typeOptions: { minValue: 1 },
 	default: 20,
 	description:
-		'How many jobs of this run may be unfinished at one time. Without waiting: how many are started at one time.',
+		'How many jobs of this run may be unfinished at one time. Without waiting: how many are sent at one time, up to 20.',
 };
 
 const maxJobsPerRun: INodeProperties = {

@@ -424,16 +424,17 @@ describe('a base URL that the key must not be sent to', () => {
 			nodeSettings: { onError },
 		});
 
-	it.each(['http://api.aetherforgeai.com', 'aetherforgeai.com', '', 'https://u:p@x.example'])(
-		'is refused: %j',
-		async (baseUrl) => {
-			const { error } = await run(baseUrl);
-			expect(error?.message).toMatch(
-				/^The Base URL of the AetherForge credential (is|must) [^[]+$/,
-			);
-			expect(error?.description).toContain(`It is "${baseUrl.replace('u:p', '***')}".`);
-		},
-	);
+	it.each([
+		'http://api.aetherforgeai.com',
+		'aetherforgeai.com',
+		'',
+		'https://u:p@x.example',
+		'u:p@x.example',
+	])('is refused: %j', async (baseUrl) => {
+		const { error } = await run(baseUrl);
+		expect(error?.message).toMatch(/^The Base URL of the AetherForge credential (is|must) [^[]+$/);
+		expect(error?.description).toContain(`It is "${baseUrl.replace('u:p', '***')}".`);
+	});
 
 	it('is what is wrong with the items that nothing else is wrong with, when the node continues', async () => {
 		const { items } = await runEngine({
