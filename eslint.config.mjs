@@ -37,11 +37,11 @@ export default defineConfig(
 	},
 	{
 		files: ['test/**/*.ts'],
-		ignores: ['test/integration/nock.ts'],
+		ignores: ['test/support/nock.ts'],
 		rules: {
 			'no-restricted-imports': [
 				'error',
-				{ name: 'nock', message: 'Import test/integration/nock.ts, which takes nock out again.' },
+				{ name: 'nock', message: 'Import test/support/nock.ts, which takes nock out again.' },
 			],
 		},
 	},

@@ -8,7 +8,7 @@ import type {
 } from 'n8n-workflow';
 import { ApplicationError } from 'n8n-workflow';
 
-import { checkBaseUrl } from '../nodes/shared/baseUrl';
+import { checkBaseUrl } from '../nodes/shared/api/baseUrl';
 
 const WRONG_KEY = 'The API key is wrong or has expired';
 const ACCOUNT_GONE = 'The API key is known, but its account no longer exists';

@@ -6,7 +6,7 @@ import {
 	type INodeTypeDescription,
 } from 'n8n-workflow';
 
-import { lookUpProperties, toolDescription } from '../shared/parameters';
+import { lookUpProperties, toolDescription } from '../shared/properties';
 
 export class GetJob implements INodeType {
 	description: INodeTypeDescription = {
@@ -42,7 +42,7 @@ export class GetJob implements INodeType {
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
-		const { runLookUps } = await import('../shared/run');
+		const { runLookUps } = await import('../shared/engine/runJobs');
 		return await runLookUps(this);
 	}
 }

@@ -7,8 +7,8 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { generateImage } from '../shared/endpoints/generateImage';
-import { jobProperties, toolDescription } from '../shared/parameters';
+import { generateImage } from './generateImage.endpoint';
+import { jobProperties, toolDescription } from '../shared/properties';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -46,7 +46,7 @@ export class ImageGenerate implements INodeType {
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
-		const { runJobs } = await import('../shared/run');
+		const { runJobs } = await import('../shared/engine/runJobs');
 		return await runJobs(this, generateImage);
 	}
 }

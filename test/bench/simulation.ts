@@ -9,8 +9,8 @@ import type {
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
 import type { Clock } from '../../nodes/shared/clock';
-import { generateImage } from '../../nodes/shared/endpoints/generateImage';
-import { runJobs } from '../../nodes/shared/run';
+import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
+import { runJobs } from '../../nodes/shared/engine/runJobs';
 import { tinyPicture } from '../emulator/pictures';
 
 /** A run of the Image Generate node whose time, service and n8n are simulated. */

@@ -1,6 +1,6 @@
-import { runEngine, SERVICE_URL, startBinaryStorage } from '../integration/engine';
-import { KEY, openScene, type Scene } from './scene';
-import { nock } from '../integration/nock';
+import { runEngine, SERVICE_URL, startBinaryStorage } from '../support/engine';
+import { KEY, openScene, type Scene } from '../support/scene';
+import { nock } from '../support/nock';
 
 beforeAll(startBinaryStorage);
 jest.setTimeout(60_000);

@@ -4,8 +4,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import fc from 'fast-check';
 
 import { tinyPicture } from '../emulator/pictures';
-import { startBinaryStorage, storeBinary } from '../integration/engine';
-import { KEY, openScene, type Scene } from './scene';
+import { startBinaryStorage, storeBinary } from '../support/engine';
+import { KEY, openScene, type Scene } from '../support/scene';
 
 beforeAll(startBinaryStorage);
 // A run that outlives its test would go on in real time, beside the next one.

@@ -1,9 +1,9 @@
 import type { FaultPlace, JobWish } from '../emulator/emulator';
-import { startBinaryStorage, type EngineResult } from '../integration/engine';
-import { VirtualClock } from '../integration/virtualClock';
-import { Door } from './door';
+import { startBinaryStorage, type EngineResult } from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
+import { Door } from '../support/door';
 import { ANOTHER_ORIGIN, expectedOutcome, faultCases, SIGNS, type FaultCase } from './rules';
-import { KEY, openScene, shownText, type Scene } from './scene';
+import { KEY, openScene, shownText, type Scene } from '../support/scene';
 
 const STRUCK_ID = '11111111-1111-4111-8111-111111111111';
 const HEALTHY_ID = '22222222-2222-4222-8222-222222222222';

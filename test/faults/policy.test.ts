@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 
-import { backOffMs, retryAfterMs } from '../../nodes/shared/api';
-import { runEngine, SERVICE_URL, startBinaryStorage } from '../integration/engine';
-import { openScene } from './scene';
-import { nock } from '../integration/nock';
+import { backOffMs, retryAfterMs } from '../../nodes/shared/api/api';
+import { runEngine, SERVICE_URL, startBinaryStorage } from '../support/engine';
+import { openScene } from '../support/scene';
+import { nock } from '../support/nock';
 
 beforeAll(startBinaryStorage);
 // A run that outlives its test would go on in real time, beside the next one.

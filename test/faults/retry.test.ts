@@ -1,8 +1,8 @@
 import type { INode, INodeExecutionData, INodeParameters, INodeType } from 'n8n-workflow';
 
 import type { JobWish } from '../emulator/emulator';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../integration/engine';
-import { openScene, type Scene } from './scene';
+import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import { openScene, type Scene } from '../support/scene';
 
 beforeAll(startBinaryStorage);
 // A run that outlives its test would go on in real time, beside the next one.

@@ -1,6 +1,6 @@
 import type { FaultPlace } from '../emulator/emulator';
-import { startBinaryStorage, type EngineResult } from '../integration/engine';
-import { openScene, type Scene } from './scene';
+import { startBinaryStorage, type EngineResult } from '../support/engine';
+import { openScene, type Scene } from '../support/scene';
 
 /** From Stop until nothing moves any more. */
 const SILENCE_MS = 1000;

@@ -9,11 +9,11 @@ import {
 	type INodeTypeDescription,
 } from 'n8n-workflow';
 import { propertiesOf, type Endpoint } from '../../nodes/shared/endpoint';
-import { jobProperties } from '../../nodes/shared/parameters';
-import { runJobs } from '../../nodes/shared/run';
+import { jobProperties } from '../../nodes/shared/properties';
+import { runJobs } from '../../nodes/shared/engine/runJobs';
 import { tinyPicture } from '../emulator/pictures';
-import { runEngine, SERVICE_URL, type EngineResult } from './engine';
-import { nock } from './nock';
+import { runEngine, SERVICE_URL, type EngineResult } from '../support/engine';
+import { nock } from '../support/nock';
 
 /** An endpoint of the API document that no node has yet: one image, without which nothing is sent. */
 const upscale: Endpoint = {

@@ -7,8 +7,8 @@ import {
 	storeBinary,
 	type EngineOptions,
 	type EngineResult,
-} from './engine';
-import { VirtualClock } from './virtualClock';
+} from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
 
 const PNG = tinyPicture('a picture', 'png');
 const NOTHING_CHARGED = 'Nothing was sent for this item and nothing was charged.';

@@ -1,7 +1,7 @@
 import { stringify } from 'flatted';
-import { runEngine, SERVICE_URL, type EngineOptions, type EngineResult } from './engine';
-import { VirtualClock } from './virtualClock';
-import { nock } from './nock';
+import { runEngine, SERVICE_URL, type EngineOptions, type EngineResult } from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
+import { nock } from '../support/nock';
 
 const KEY = 'sk-0123456789-never-to-be-seen';
 const SUBMIT = '/public/v1/generate/image';

@@ -8,8 +8,8 @@ import {
 	TEST_KEY,
 	type EngineOptions,
 	type EngineResult,
-} from './engine';
-import { VirtualClock } from './virtualClock';
+} from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
 
 let clock: VirtualClock;
 let emulator: Emulator;

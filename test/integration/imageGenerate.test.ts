@@ -14,8 +14,8 @@ import {
 	TEST_KEY,
 	type EngineOptions,
 	type EngineResult,
-} from './engine';
-import { VirtualClock } from './virtualClock';
+} from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
 
 const MODELS = [
 	'GPT Image 1.5',

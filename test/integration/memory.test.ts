@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { runEngine, SERVICE_URL } from './engine';
-import { nock } from './nock';
+import { runEngine, SERVICE_URL } from '../support/engine';
+import { nock } from '../support/nock';
 
 const ITEMS = 1000;
 const PROMPT_BYTES = 100_000;

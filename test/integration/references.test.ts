@@ -8,8 +8,8 @@ import {
 	storeBinary,
 	type EngineOptions,
 	type EngineResult,
-} from './engine';
-import { VirtualClock } from './virtualClock';
+} from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
 
 const PNG = tinyPicture('a picture', 'png');
 const GIF = tinyPicture('another', 'gif');

@@ -1,7 +1,12 @@
 import { startEmulator, type Emulator } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
-import { runEngine, startBinaryStorage, type EngineOptions, type EngineResult } from './engine';
-import { VirtualClock } from './virtualClock';
+import {
+	runEngine,
+	startBinaryStorage,
+	type EngineOptions,
+	type EngineResult,
+} from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
 
 let clock: VirtualClock;
 let emulator: Emulator;

@@ -15,8 +15,8 @@ import {
 	startBinaryStorage,
 	type EngineOptions,
 	type EngineResult,
-} from './engine';
-import { VirtualClock } from './virtualClock';
+} from '../support/engine';
+import { VirtualClock } from '../support/virtualClock';
 
 let clock: VirtualClock;
 let emulator: Emulator;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { backOffMs, retryAfterMs } from '../../nodes/shared/api';
+import { backOffMs, retryAfterMs } from '../../nodes/shared/api/api';
 
 const NOW = Date.UTC(2026, 10, 22, 12, 0, 0);
 

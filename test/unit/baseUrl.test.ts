@@ -1,4 +1,4 @@
-import { checkBaseUrl } from '../../nodes/shared/baseUrl';
+import { checkBaseUrl } from '../../nodes/shared/api/baseUrl';
 
 describe('the base URL of a credential', () => {
 	it.each([

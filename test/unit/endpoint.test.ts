@@ -6,18 +6,18 @@ import {
 	type Endpoint,
 	type FilesField,
 } from '../../nodes/shared/endpoint';
-import { generateImage } from '../../nodes/shared/endpoints/generateImage';
+import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { root, sourcesIn } from '../package/sources';
 
 /** The endpoints that are declared, one to a file, by the names of their files. */
-const ENDPOINTS: [file: string, endpoint: Endpoint][] = sourcesIn('nodes', '.ts')
-	.filter((file) => file.startsWith('nodes/shared/endpoints/'))
-	.map((file) => {
+const ENDPOINTS: [file: string, endpoint: Endpoint][] = sourcesIn('nodes', '.endpoint.ts').map(
+	(file) => {
 		const exported = jest.requireActual<Record<string, Endpoint>>(path.join(root, file));
 		const [endpoint, ...others] = Object.values(exported);
 		if (!endpoint || others.length > 0) throw new Error(`${file} does not export one endpoint`);
 		return [file, endpoint];
-	});
+	},
+);
 
 function filesFields(endpoint: Endpoint): FilesField[] {
 	return endpoint.fields.filter((field) => field.kind === 'files');

@@ -8,8 +8,8 @@ import type {
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
 import type { Endpoint } from '../../nodes/shared/endpoint';
-import { generateImage } from '../../nodes/shared/endpoints/generateImage';
-import { Ledger } from '../../nodes/shared/ledger';
+import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
+import { Ledger } from '../../nodes/shared/engine/ledger';
 
 /** All that the ledger asks of n8n. */
 interface Execution {

@@ -1,5 +1,5 @@
 import type { JobRequest } from '../../nodes/shared/endpoint';
-import { CheckedRequests } from '../../nodes/shared/request';
+import { CheckedRequests } from '../../nodes/shared/engine/request';
 
 function requestOf(characters: number): JobRequest {
 	return { path: '/', values: { prompt: 'x'.repeat(characters) }, files: [] };

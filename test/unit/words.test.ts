@@ -8,10 +8,9 @@ import {
 	type INodeType,
 	type NodeApiError,
 } from 'n8n-workflow';
-import * as errors from '../../nodes/shared/errors';
+import { Failure, toErrorItem, toNodeError } from '../../nodes/shared/failure';
+import * as sentences from '../../nodes/shared/messages';
 import { root, sourcesIn } from '../package/sources';
-
-const { Failure, toErrorItem, toNodeError, ...sentences } = errors;
 
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const URL = 'https://cdn.example/1.png';
@@ -300,8 +299,8 @@ describe.each(FAILURES)('$place', ({ made }) => {
 
 it('names at most ten jobs in a text', () => {
 	const texts = [
-		errors.run.withOtherJobs(failure, manyJobs, []).facts.description,
-		errors.hints.stillRunning(manyJobs, 20),
+		sentences.run.withOtherJobs(failure, manyJobs, []).facts.description,
+		sentences.hints.stillRunning(manyJobs, 20),
 	];
 	for (const text of texts) expect(text.match(new RegExp(JOB, 'g'))).toHaveLength(10);
 	expect(texts[0]).toContain('and 2 more');

@@ -2,8 +2,8 @@ import { inspect } from 'node:util';
 import { stringify } from 'flatted';
 
 import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
-import { runEngine, type EngineOptions, type EngineResult } from '../integration/engine';
-import { VirtualClock } from '../integration/virtualClock';
+import { runEngine, type EngineOptions, type EngineResult } from './engine';
+import { VirtualClock } from './virtualClock';
 
 /** Distinctive, so that any trace of it anywhere is a leak. */
 export const KEY = 'af-key-3f9c0d5e7b2a4816';

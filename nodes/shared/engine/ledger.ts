@@ -1,7 +1,7 @@
 import { createHash } from 'crypto';
 import type { IExecuteFunctions } from 'n8n-workflow';
 
-import { propertiesOf, type Endpoint } from './endpoint';
+import { propertiesOf, type Endpoint } from '../endpoint';
 import { COMBINED_BINARY_KEY } from './request';
 
 /** What the ledger remembers of an item: its paid job, or that a submit's outcome is unknown. */

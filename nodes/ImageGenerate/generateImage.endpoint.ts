@@ -1,4 +1,4 @@
-import type { Endpoint } from '../endpoint';
+import type { Endpoint } from '../shared/endpoint';
 
 /** POST /public/v1/generate/image: an image from a prompt and, optionally, reference images. */
 export const generateImage: Endpoint = {

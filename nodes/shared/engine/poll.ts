@@ -1,7 +1,7 @@
-import { backOffMs, type Api, type Job, type LookUp } from './api';
-import type { Clock } from './clock';
-import { Gate } from './concurrency';
-import { api as sentences, run, trouble } from './errors';
+import { backOffMs, type Api, type Job, type LookUp } from '../api/api';
+import type { Clock } from '../clock';
+import { Gate } from '../concurrency';
+import { api as sentences, run, trouble } from '../messages';
 
 /** The API advises to look 1 s after creation, and then every 2 to 5 s (aetherforge-api.md). */
 const FIRST_LOOK_MS = 1000;

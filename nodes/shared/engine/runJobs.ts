@@ -1,23 +1,16 @@
 import type { IDataObject, IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
-import { Api } from './api';
-import { systemClock, type Clock } from './clock';
-import { Collector } from './collect';
-import { forEachIndex, Gate } from './concurrency';
-import type { Endpoint, JobRequest } from './endpoint';
-import {
-	api as sentences,
-	Failure,
-	hints,
-	logLines,
-	refused,
-	run,
-	toErrorItem,
-	toNodeError,
-} from './errors';
-import { CONCURRENT_LOOK_UPS, isFinished, LookUpPace, SINGLE_LOOK_BUDGET_MS, watch } from './jobs';
+import { Api } from '../api/api';
+import { systemClock, type Clock } from '../clock';
+import { Collector } from './output';
+import { forEachIndex, Gate } from '../concurrency';
+import type { Endpoint, JobRequest } from '../endpoint';
+import { Failure, toErrorItem, toNodeError } from '../failure';
+import { api as sentences, hints, logLines, refused, run } from '../messages';
+import { CONCURRENT_LOOK_UPS, isFinished, LookUpPace, SINGLE_LOOK_BUDGET_MS, watch } from './poll';
 import { Ledger } from './ledger';
-import { isTool, jobProperties, lookUpProperties, readSettings, readText } from './parameters';
+import { jobProperties, lookUpProperties } from '../properties';
+import { isTool, readSettings, readText } from './settings';
 import { CheckedRequests, readRequest, readValues } from './request';
 
 /** The API's job IDs are UUIDs; anything else gets a 422 (aetherforge-api.md). */

@@ -1,10 +1,10 @@
 import type { IDataObject, IExecuteFunctions, IHttpRequestOptions } from 'n8n-workflow';
 
 import { checkBaseUrl } from './baseUrl';
-import type { Clock } from './clock';
-import type { JobRequest, RequestFile } from './endpoint';
-import type { Failure } from './errors';
-import { api as sentences, refused, run, trouble } from './errors';
+import type { Clock } from '../clock';
+import type { JobRequest, RequestFile } from '../endpoint';
+import type { Failure } from '../failure';
+import { api as sentences, refused, run, trouble } from '../messages';
 
 /** The credential's type name (contract.md). */
 export const CREDENTIAL = 'aetherForgeApi';

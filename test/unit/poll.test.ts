@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isFinished, nextPauseMs } from '../../nodes/shared/jobs';
+import { isFinished, nextPauseMs } from '../../nodes/shared/engine/poll';
 
 const DEFAULT_INTERVAL_MS = 2000;
 const FIRST_LOOK_MS = 1000;

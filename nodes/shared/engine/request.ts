@@ -6,10 +6,10 @@ import {
 	type FilesField,
 	type JobRequest,
 	type RequestFile,
-} from './endpoint';
-import { refused } from './errors';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from './images';
-import { readText } from './parameters';
+} from '../endpoint';
+import { refused } from '../messages';
+import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from './fileType';
+import { readText } from './settings';
 
 /** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
 export const COMBINED_BINARY_KEY = '_files';

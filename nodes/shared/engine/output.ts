@@ -1,12 +1,13 @@
 import type { IBinaryData, IDataObject, IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
-import { backOffMs, type Api, type ByteStream, type Job } from './api';
-import type { Clock } from './clock';
-import { Gate } from './concurrency';
-import { Failure, job as sentences, toErrorItem, trouble } from './errors';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from './images';
-import type { Watched } from './jobs';
-import type { Settings } from './parameters';
+import { backOffMs, type Api, type ByteStream, type Job } from '../api/api';
+import type { Clock } from '../clock';
+import { Gate } from '../concurrency';
+import { Failure, toErrorItem } from '../failure';
+import { job as sentences, trouble } from '../messages';
+import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from './fileType';
+import type { Watched } from './poll';
+import type { Settings } from './settings';
 
 /** Downloads under way at one time in one node. */
 const CONCURRENT_DOWNLOADS = 6;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from '../../nodes/shared/images';
+import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from '../../nodes/shared/engine/fileType';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
