@@ -22,6 +22,11 @@ function originOf(options: IHttpRequestOptions & { uri?: unknown }): string | un
 		: undefined;
 }
 
+/** The message alone: n8n shows nothing else of what a credential throws. */
+function refusal({ message }: Error): ApplicationError {
+	return new ApplicationError(message);
+}
+
 export class AetherForgeApi implements ICredentialType {
 	name = 'aetherForgeApi';
 
@@ -64,36 +69,33 @@ export class AetherForgeApi implements ICredentialType {
 	 * wherever it leads. n8n's switch against that does not hold for hosts below the base URL's.
 	 */
 	authenticate: IAuthenticate = async (credentials, requestOptions) => {
-		const checked = checkBaseUrl(credentials.baseUrl as string);
-		if ('reason' in checked) {
-			throw new ApplicationError(`The Base URL of the AetherForge credential ${checked.reason}`);
-		}
-		if (originOf(requestOptions) !== checked.url.origin) {
-			throw new ApplicationError(
-				`The AetherForge API key is only sent to ${checked.url.origin}, the Base URL of its credential`,
-			);
-		}
-		const headers = {
-			...requestOptions.headers,
-			Authorization: `Bearer ${(credentials.apiKey as string).trim()}`,
-		};
-		return await Promise.resolve({
+		const { apiKey, baseUrl } = credentials;
+		const { credentialFailures } = await import('../nodes/shared/messages');
+		// An expression in the credential may give anything.
+		if (typeof apiKey !== 'string') throw refusal(credentialFailures.keyIsNoText());
+		if (typeof baseUrl !== 'string') throw refusal(credentialFailures.baseUrlIsNoText());
+		const checked = checkBaseUrl(baseUrl);
+		if ('flaw' in checked) throw refusal(credentialFailures.baseUrl(baseUrl, checked.flaw));
+		const { origin } = checked.url;
+		if (originOf(requestOptions) !== origin) throw refusal(credentialFailures.otherOrigin(origin));
+		return {
 			...requestOptions,
-			headers,
+			headers: { ...requestOptions.headers, Authorization: `Bearer ${apiKey.trim()}` },
 			// The one is for n8n's current request helpers, the other for the older ones.
 			disableFollowRedirect: true,
 			maxRedirects: 0,
-		});
+		};
 	};
 
 	/**
 	 * Asks for a job that cannot exist: 401 is a bad key, a 404 for the job a good one, and neither
 	 * costs anything. n8n 2.40 reads the exceptions and the rules for status codes; older versions
-	 * know neither and take every answer for a success unless a rule knows its text.
+	 * know neither and take every answer for a success unless a rule knows its text. The last rule is
+	 * for servers that are no AetherForge API: their answers have no `detail`.
 	 */
 	test: ICredentialTestRequest = {
 		request: {
-			baseURL: '={{$credentials.baseUrl.replace(/\\/+$/, "")}}',
+			baseURL: '={{$credentials.baseUrl.trim().replace(/\\/+$/, "")}}',
 			url: '/public/v1/job/00000000-0000-0000-0000-000000000000',
 			disableFollowRedirect: true,
 			ignoreHttpStatusErrors: { ignore: true, except: [401, 403, 429, 500, 502, 503, 504] },
@@ -111,6 +113,10 @@ export class AetherForgeApi implements ICredentialType {
 			{
 				type: 'responseSuccessBody',
 				properties: { key: 'detail', value: 'Not Found', message: NO_API },
+			},
+			{
+				type: 'responseSuccessBody',
+				properties: { key: 'detail', value: undefined, message: NO_API },
 			},
 		] as NonNullable<ICredentialTestRequest['rules']>,
 	};

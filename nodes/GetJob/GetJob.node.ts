@@ -6,7 +6,7 @@ import {
 	type INodeTypeDescription,
 } from 'n8n-workflow';
 
-import { lookUpProperties, toolDescription } from '../shared/properties';
+import { lookupProperties, toolDescription } from '../shared/properties';
 
 export class GetJob implements INodeType {
 	description: INodeTypeDescription = {
@@ -15,9 +15,9 @@ export class GetJob implements INodeType {
 		icon: { light: 'file:../shared/aetherforge.svg', dark: 'file:../shared/aetherforge.dark.svg' },
 		group: ['transform'],
 		version: 1,
-		subtitle: '={{ $parameter["waitForCompletion"] ? "Wait Until Finished" : "Look Up Once" }}',
+		subtitle: '={{ $parameter["waitForCompletion"] ? "Wait Until Finished" : "Check Once" }}',
 		description:
-			'Look up AetherForge jobs by their IDs and get the images of those that are finished',
+			'Check on AetherForge jobs by their IDs and get the images of those that are finished',
 		defaults: { name: 'AetherForge Get Job' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
@@ -25,7 +25,7 @@ export class GetJob implements INodeType {
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		properties: [
 			toolDescription(
-				'Looks up an image job by its job_id and returns its status, and its image_url once the status is Succeed. Free of charge.',
+				'Checks the status of a job by its job_id and returns it, with the image_url once the status is Succeed. Free of charge.',
 			),
 			{
 				displayName: 'Job ID',
@@ -34,15 +34,15 @@ export class GetJob implements INodeType {
 				default: '',
 				required: true,
 				placeholder: 'e.g. 123e4567-e89b-12d3-a456-426614174000',
-				description: 'The ID of the job, as AetherForge Image Generate returns it in "job_id"',
+				description: 'The ID of the job, as the node that started it returns it in "job_id"',
 			},
-			...lookUpProperties,
+			...lookupProperties,
 		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
-		const { runLookUps } = await import('../shared/engine/runJobs');
-		return await runLookUps(this);
+		const { runLookups } = await import('../shared/engine/runLookups');
+		return await runLookups(this);
 	}
 }

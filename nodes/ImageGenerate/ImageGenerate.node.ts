@@ -8,7 +8,7 @@ import {
 
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from './generateImage.endpoint';
-import { jobProperties, toolDescription } from '../shared/properties';
+import { jobHints, jobProperties, toolDescription } from '../shared/properties';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -25,19 +25,10 @@ export class ImageGenerate implements INodeType {
 		outputs: [NodeConnectionTypes.Main],
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
-		hints: [
-			{
-				message:
-					'Each input item starts one job, and each job costs credits. The option "Dry Run" checks everything free of charge.',
-				type: 'info',
-				location: 'outputPane',
-				whenToDisplay: 'beforeExecution',
-				displayCondition: '={{ !$parameter["options"]["dryRun"] }}',
-			},
-		],
+		hints: jobHints,
 		properties: [
 			toolDescription(
-				'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, look the job up by its job_id instead of generating again.',
+				'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of generating again.',
 			),
 			...propertiesOf(generateImage),
 			...jobProperties,
@@ -47,6 +38,6 @@ export class ImageGenerate implements INodeType {
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
 		const { runJobs } = await import('../shared/engine/runJobs');
-		return await runJobs(this, generateImage);
+		return await runJobs(this, [generateImage]);
 	}
 }

@@ -3,9 +3,10 @@ import type { Endpoint } from '../shared/endpoint';
 /** POST /public/v1/generate/image: an image from a prompt and, optionally, reference images. */
 export const generateImage: Endpoint = {
 	path: '/public/v1/generate/image',
+	adviceIfFailed: 'Try another prompt, model, or reference image.',
 	fields: [
 		{
-			kind: 'value',
+			kind: 'text',
 			apiName: 'prompt',
 			property: {
 				displayName: 'Prompt',
@@ -19,8 +20,9 @@ export const generateImage: Endpoint = {
 			},
 		},
 		{
-			kind: 'value',
+			kind: 'choice',
 			apiName: 'ai_model',
+			isOpen: true,
 			property: {
 				displayName: 'Model',
 				name: 'aiModel',
@@ -69,7 +71,7 @@ export const generateImage: Endpoint = {
 		{
 			kind: 'files',
 			apiName: 'ref_images',
-			noun: 'reference image',
+			noun: { one: 'reference image', many: 'reference images' },
 			source: {
 				displayName: 'Reference Images',
 				name: 'referenceImages',
@@ -92,7 +94,7 @@ export const generateImage: Endpoint = {
 					},
 				],
 				default: 'none',
-				description: 'Which files of the input item to send along for the model to go by',
+				description: "Which of the input item's files to send as reference images",
 			},
 			names: {
 				displayName: 'Input Data Field Name(s)',
@@ -107,8 +109,13 @@ export const generateImage: Endpoint = {
 					'The names are listed in the Binary tab of the input panel. An expression may also give an array of names.',
 			},
 			limit: {
-				files: 10,
-				by: { apiName: 'ai_model', files: { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 } },
+				min: 0,
+				max: 10,
+				by: {
+					apiName: 'ai_model',
+					max: { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 },
+					advice: 'or choose a model that takes more',
+				},
 			},
 		},
 	],

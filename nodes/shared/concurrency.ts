@@ -1,29 +1,15 @@
-/**
- * Calls `work` for each index from 0, at most `limit` of them at one time, in order of the indices.
- * @param limit at least 1
- */
-export async function forEachIndex(
-	count: number,
-	limit: number,
-	work: (index: number) => Promise<void>,
-): Promise<void> {
-	let next = 0;
-	const worker = async () => {
-		while (next < count) await work(next++);
-	};
-	await Promise.all(Array.from({ length: Math.min(limit, count) }, worker));
-}
-
-/** Lets a limited number of pieces of work through at one time; the others wait in line. */
-export class Gate {
+/** Lets a limited number of pieces of work run at once; the others wait in line, in order. */
+export class Semaphore {
 	readonly #waiting: (() => void)[] = [];
 	#free: number;
 
+	/** @param limit at least 1 */
 	constructor(limit: number) {
 		this.#free = limit;
 	}
 
-	async pass<T>(work: () => Promise<T>): Promise<T> {
+	/** Runs the work once it is its turn. */
+	async run<T>(work: () => Promise<T>): Promise<T> {
 		if (this.#free > 0) this.#free--;
 		else await new Promise<void>((resolve) => this.#waiting.push(resolve));
 		try {

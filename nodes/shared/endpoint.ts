@@ -1,30 +1,94 @@
-import type { INodeProperties } from 'n8n-workflow';
+import type { INodeProperties, INodePropertyOptions } from 'n8n-workflow';
 
-/** A text that the API takes as it is, or one of a list of texts. */
-export interface ValueField {
-	kind: 'value';
+/** One row of a {@link TableField}: its cells by the names of their columns. */
+export type Row = Readonly<Record<string, string | number>>;
+
+/** A value as it is sent and as output items repeat it. */
+export type Value = string | number | boolean | readonly Row[];
+
+/** The value fields of one request by their API names, in the order of the declaration. */
+export type Values = Readonly<Record<string, Value>>;
+
+/** A text that is sent as it is. */
+export interface TextField {
+	kind: 'text';
 	/** The multipart field's name in the API. */
 	apiName: string;
 	/** The parameter that people fill in. */
 	property: INodeProperties;
+	/** An optional text is left out while it is blank. */
+	isOptional?: true;
 }
 
-/** Files that come from binary fields of the input item. */
+/** One of the values that the parameter lists. Where they are numbers, numeric texts count as well. */
+export interface ChoiceField {
+	kind: 'choice';
+	apiName: string;
+	property: INodeProperties;
+	/** Other texts are sent too: for what the API learns after this release. */
+	isOpen?: true;
+	/** The choice that stands for leaving the field out. */
+	none?: string;
+}
+
+/** A number; its least and greatest value are the parameter's own `minValue` and `maxValue`. */
+export interface NumberField {
+	kind: 'number';
+	apiName: string;
+	property: INodeProperties;
+}
+
+/** Sent as `true` or `false`. */
+export interface BooleanField {
+	kind: 'boolean';
+	apiName: string;
+	property: INodeProperties;
+}
+
+/** A column of a {@link TableField}. */
+export interface Column {
+	/** The key in the API's JSON, and the parameter's name in the list. */
+	name: string;
+	kind: 'text' | 'wholeNumber';
+	/** Rows of the list have no such parameter: they are numbered by position, from 1. */
+	isPosition?: true;
+}
+
+/** Rows of cells, filled in as a list or given as JSON, and sent as JSON text. */
+export interface TableField {
+	kind: 'table';
+	apiName: string;
+	/** The parameter that decides between `fields` (the list) and `json`. */
+	source: INodeProperties;
+	/** A fixedCollection with multiple values and a single group. */
+	list: INodeProperties;
+	json: INodeProperties;
+	/** In the order in which they are sent. */
+	columns: readonly Column[];
+}
+
+/** Image files. */
 export interface FilesField {
 	kind: 'files';
 	apiName: string;
-	/** What one of the files is called in sentences, e.g. "reference image". */
-	noun: string;
+	/** What messages call one of the files, and several. */
+	noun: { one: string; many: string };
 	/**
-	 * The parameter with the options `none`, `all` and `selected`. Without it the files are always
-	 * those that `names` selects.
+	 * The parameter that says where the files come from: `none`, `all` binary fields of the item, or
+	 * the ones that `names` names (`selected`, `binary`). Without it they are always those.
 	 */
 	source?: INodeProperties;
 	/** The parameter with the names of binary fields. */
 	names: INodeProperties;
-	/** How many files the API takes, where it depends on the value of another field. */
-	limit: { files: number; by?: { apiName: string; files: Readonly<Record<string, number>> } };
+	limit: {
+		min: number;
+		max: number;
+		/** Another maximum for some values of another field, and what else the user can do. */
+		by?: { apiName: string; max: Readonly<Record<string, number>>; advice: string };
+	};
 }
+
+export type ValueField = TextField | ChoiceField | NumberField | BooleanField | TableField;
 
 export type Field = ValueField | FilesField;
 
@@ -35,7 +99,15 @@ export type Field = ValueField | FilesField;
 export interface Endpoint {
 	/** The path below the base URL. */
 	path: string;
+	/**
+	 * In a node with several endpoints: the values of the node's own parameters that select this one,
+	 * `{ operation: 'make', apiVersion: 'v1' }` for instance. Those parameters take no expressions.
+	 */
+	when?: Readonly<Record<string, string>>;
+	/** In the order in which people see them. */
 	fields: readonly Field[];
+	/** What to try when AetherForge could not finish a job, as a sentence. */
+	adviceIfFailed: string;
 }
 
 /** One file of a {@link JobRequest}. Its bytes stay where n8n keeps them until they are sent. */
@@ -53,22 +125,47 @@ export interface RequestFile {
 /** A paid request whose every part has been checked. */
 export interface JobRequest {
 	path: string;
-	/** The value fields by their API names, in the order of the declaration. */
-	values: Readonly<Record<string, string>>;
+	values: Values;
 	files: readonly RequestFile[];
 }
 
-/** The parameters of an endpoint in the order in which its fields are declared. */
-export function propertiesOf(endpoint: Endpoint): INodeProperties[] {
-	return endpoint.fields.flatMap((field) =>
-		field.kind === 'value'
-			? [field.property]
-			: [...(field.source ? [field.source] : []), field.names],
+/** The parameters of a field in the order in which people see them. */
+export function propertiesOfField(field: Field): INodeProperties[] {
+	switch (field.kind) {
+		case 'files':
+			return [...(field.source ? [field.source] : []), field.names];
+		case 'table':
+			return [field.source, field.list, field.json];
+		default:
+			return [field.property];
+	}
+}
+
+/** The parameters of an endpoint, each shown only where the endpoint is selected. */
+export function propertiesOf({ fields, when = {} }: Endpoint): INodeProperties[] {
+	const selected = Object.entries(when).map(([name, value]): [string, string[]] => [name, [value]]);
+	return fields.flatMap(propertiesOfField).map((property) =>
+		selected.length === 0
+			? property
+			: {
+					...property,
+					displayOptions: {
+						...property.displayOptions,
+						show: { ...Object.fromEntries(selected), ...property.displayOptions?.show },
+					},
+				},
 	);
 }
 
+/** The values that a parameter of type `options` lists. */
+export function choicesOf({ options = [] }: INodeProperties): INodePropertyOptions['value'][] {
+	return (options as INodePropertyOptions[]).map(({ value }) => value);
+}
+
 /** How many files of a field the API takes together with these values. */
-export function fileLimit(field: FilesField, values: Readonly<Record<string, string>>): number {
-	const { by, files } = field.limit;
-	return by?.files[values[by.apiName] ?? ''] ?? files;
+export function maxFiles({ limit: { max, by } }: FilesField, values: Values): number {
+	const value = by && values[by.apiName];
+	return typeof value === 'string' && by && Object.hasOwn(by.max, value)
+		? (by.max[value] ?? max)
+		: max;
 }

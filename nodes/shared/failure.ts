@@ -33,9 +33,40 @@ export class Failure extends Error {
 	with(facts: Partial<FailureFacts>): Failure {
 		return new Failure({ ...this.facts, ...facts });
 	}
+
+	/** All that a person reads of it. */
+	get text(): string {
+		return `${this.message} ${this.facts.description}`;
+	}
+
+	/** The same for the items that meet it unsent. */
+	withoutJob(): Failure {
+		const { message, description, httpStatus } = this.facts;
+		return new Failure({
+			message,
+			description,
+			...(httpStatus === undefined ? {} : { httpStatus }),
+			concernsAllItems: true,
+		});
+	}
+
+	/** For a tool of an AI agent: n8n 2.40 tells the agent's model the message alone. */
+	forModel(): Failure {
+		return this.with({ message: `${this.message}. ${this.facts.description}`, description: '' });
+	}
 }
 
-/** The machine-readable part of a failure, in the API's own names (contract.md, Output). */
+/** Anything that is thrown, as a failure: n8n's own, of an expression say, keep their words. */
+export function asFailure(error: unknown): Failure {
+	if (error instanceof Failure) return error;
+	const { message, description } = error as { message?: unknown; description?: unknown };
+	return new Failure({
+		message: typeof message === 'string' ? message : String(error),
+		description: typeof description === 'string' ? description : '',
+	});
+}
+
+/** The machine-readable part of a failure, in the API's own names. */
 function dataOf({ facts }: Failure): IDataObject {
 	return {
 		...(facts.jobId === undefined ? {} : { job_id: facts.jobId }),
@@ -49,56 +80,51 @@ function dataOf({ facts }: Failure): IDataObject {
  * The item that stands for a failed one under continue-on-error: a single key `error` that holds an
  * object. Every n8n version sends just that shape to the error branch with its data; a second key
  * would send it down the success branch on older ones.
+ *
+ * @param itemIndex names the item in the message; undefined where that says nothing
  */
-export function toErrorItem(
-	failure: Failure,
-	itemIndex: number,
-	itemCount: number,
-): INodeExecutionData {
-	const isOneOfMany = itemCount > 1 && !failure.facts.concernsAllItems;
+export function toErrorItem(failure: Failure, itemIndex: number | undefined): INodeExecutionData {
+	const isNumbered = itemIndex !== undefined && !failure.facts.concernsAllItems;
 	return {
 		json: {
 			error: {
-				message: isOneOfMany ? `${failure.message} [Item ${itemIndex}]` : failure.message,
+				message: isNumbered ? `${failure.message} [Item ${itemIndex}]` : failure.message,
 				description: failure.facts.description,
 				...dataOf(failure),
 			},
 		},
-		pairedItem: { item: itemIndex },
 	};
 }
 
 /**
- * What a node throws. n8n adds the item's number to the message itself. The texts stay free of codes such as ECONNRESET in the message, since n8n
- * replaces a message that holds one by a general sentence of its own.
+ * What a node throws. n8n adds the item's number to the message itself. The messages stay free of
+ * codes such as ECONNRESET, since n8n replaces a message that holds one by a general sentence.
  *
- * @param runningJobIds paid jobs of other items, for the data of the error
+ * @param itemIndex undefined when the failure is not about a single item
+ * @param otherJobIds paid jobs of other items, for the data of the error
  */
 export function toNodeError(
 	node: INode,
 	failure: Failure,
-	itemIndex: number,
-	runningJobIds: readonly string[] = [],
+	itemIndex?: number,
+	otherJobIds: readonly string[] = [],
 ): NodeApiError | NodeOperationError {
 	const { message } = failure;
 	const { description, httpStatus } = failure.facts;
 	const data = {
 		...dataOf(failure),
-		...(runningJobIds.length === 0 ? {} : { running_job_ids: [...runningJobIds] }),
+		...(otherJobIds.length === 0 ? {} : { running_job_ids: [...otherJobIds] }),
 	};
+	const item = itemIndex === undefined ? {} : { itemIndex };
 	const error =
 		httpStatus === undefined
-			? new NodeOperationError(node, message, { description, itemIndex })
+			? new NodeOperationError(node, message, { description, ...item })
 			: new NodeApiError(
 					node,
 					{ message, description },
-					{
-						message,
-						description,
-						httpCode: String(httpStatus),
-						itemIndex,
-					},
+					{ message, description, httpCode: String(httpStatus), ...item },
 				);
-	error.context.data = data;
+	// n8n's panel shows whatever is there, an empty object too.
+	if (Object.keys(data).length > 0) error.context.data = data;
 	return error;
 }

@@ -1,3 +1,4 @@
+import type { FilesField } from './endpoint';
 import { Failure } from './failure';
 
 /** How many job IDs a text names; the data of the error has them all. */
@@ -21,36 +22,69 @@ function seconds(durationMs: number): string {
 	return plural(Math.round(durationMs / 100) / 10, 'second');
 }
 
-const GET_JOB_HINT = 'Fetch its result with the AetherForge Get Job node; that costs nothing.';
+function megabytes(bytes: number): string {
+	return `${Math.round(bytes / 1_048_576)} MB`;
+}
+
+/** A value as people wrote it; items can hold what JSON cannot. */
+function shown(value: unknown): string {
+	if (['number', 'bigint', 'undefined'].includes(typeof value)) return String(value);
+	try {
+		return JSON.stringify(value).slice(0, 200);
+	} catch {
+		return 'an object that refers to itself';
+	}
+}
+
+function listOf(jobIds: readonly string[]): string {
+	const more = jobIds.length - JOB_IDS_IN_TEXT;
+	const named = jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ');
+	return more > 0 ? `${named}, and ${more} more (see the data of this message)` : named;
+}
+
+const GET_JOB_HINT =
+	'You can collect its result with the AetherForge Get Job node, free of charge.';
+
+const RETRY_HINT =
+	'To collect them free of charge, use Retry in the Executions tab, or the AetherForge Get Job node. Executing the step or the workflow again starts and pays for new jobs.';
 
 const RESUBMIT_HINT =
-	'If you accept that you may pay twice, switch on "Resubmit When Outcome Is Unknown" under Options and retry with the current workflow (a retry with the original workflow does not see the option).';
+	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
 
-/** Input that is refused before anything is sent. */
-export const refused = {
+const FORMATS = 'PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, and HEIC';
+
+/** Input that is refused before anything is sent. What was or was not charged is added by the run. */
+export const inputFailures = {
 	blankValue: (label: string): Failure =>
 		new Failure({
 			message: `The "${label}" parameter is empty`,
-			description: `Enter a text in "${label}". If it holds an expression, check that the expression gives a text for this item. Nothing was sent for this item and nothing was charged.`,
+			description: `Enter some text in "${label}". If it is an expression, check that it returns text for this item.`,
 		}),
 
 	valueOfWrongType: (label: string, type: string): Failure =>
 		new Failure({
-			message: `The "${label}" parameter is not a text but ${type}`,
-			description: `Adjust the expression in "${label}" so that it gives a text. Nothing was sent for this item and nothing was charged.`,
+			message: `The "${label}" parameter must be text, but is ${type}`,
+			description: `Change the expression in "${label}" so that it returns text.`,
 		}),
 
 	optionValue: (label: string, value: unknown, expected: string): Failure =>
 		new Failure({
-			message: `"${label}" is not ${expected}`,
-			description: `Its value is ${JSON.stringify(value)}. Adjust it, or the expression in it. Nothing was sent for this item and nothing was charged.`,
+			message: `"${label}" must be ${expected}`,
+			description: `Its value is ${shown(value)}. Change the value, or the expression that returns it.`,
 		}),
 
-	tooManyItems: (count: number, limit: number): Failure =>
+	tooManyJobs: (count: number, before: number, limit: number): Failure =>
 		new Failure({
-			message: `This run has ${plural(count, 'item')}, more than the ${limit} that "Max Jobs per Run" allows`,
+			message: `This execution would start ${plural(before + count, 'job')}, more than the ${limit} that "Max Jobs per Execution" allows`,
+			description: `This run needs ${plural(count, 'new job')}${before === 0 ? '' : `, and this node has already started ${before} in this execution`}. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit).`,
+			concernsAllItems: true,
+		}),
+
+	noSuchOperation: (): Failure =>
+		new Failure({
+			message: 'This operation does not exist',
 			description:
-				'Each item starts a paid job. Nothing was sent and nothing was charged. If you do want them all, raise "Max Jobs per Run" under Options (0 means no limit).',
+				'Open the node and select an operation and a version from their lists. No job was started.',
 			concernsAllItems: true,
 		}),
 
@@ -58,13 +92,49 @@ export const refused = {
 		new Failure({
 			message: `"${value.slice(0, 80)}" is not a job ID`,
 			description:
-				'A job ID looks like 123e4567-e89b-12d3-a456-426614174000. Adjust "Job ID" so that it gives one, for example {{ $json.job_id }} from an AetherForge Image Generate node.',
+				'A job ID looks like 123e4567-e89b-12d3-a456-426614174000. Change "Job ID" so that it returns one, for example {{ $json.job_id }} from the node that started the job.',
+		}),
+
+	noRows: (label: string): Failure =>
+		new Failure({
+			message: `The "${label}" parameter has no rows`,
+			description: `Add at least one row to "${label}".`,
+		}),
+
+	invalidJson: (label: string, reason: string): Failure =>
+		new Failure({
+			message: `The "${label}" parameter is not valid JSON`,
+			description: `Change "${label}" so that it is a JSON list of objects. (${reason})`,
+		}),
+
+	noList: (label: string): Failure =>
+		new Failure({
+			message: `The "${label}" parameter must be a list`,
+			description: `Change "${label}" so that it is a JSON list of objects, one for each row.`,
+		}),
+
+	noRowObject: (label: string, position: number, columns: readonly string[]): Failure =>
+		new Failure({
+			message: `Row ${position} of "${label}" must be an object`,
+			description: `Give each row the keys ${quoted(columns)}.`,
+		}),
+
+	cellValue: (
+		label: string,
+		position: number,
+		column: string,
+		kind: 'text' | 'wholeNumber',
+		value: unknown,
+	): Failure =>
+		new Failure({
+			message: `"${column}" in row ${position} of "${label}" must be ${kind === 'text' ? 'text' : 'a whole number'}`,
+			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
 		}),
 
 	noFieldNames: (label: string): Failure =>
 		new Failure({
-			message: `The "${label}" parameter names no binary field`,
-			description: `Enter the names of the binary fields that hold the images in "${label}", separated by commas, or an expression that gives an array of names.`,
+			message: `The "${label}" parameter does not name a binary field`,
+			description: `Enter the name of the binary field that holds the image in "${label}". Separate several names with commas, or use an expression that returns a list of names.`,
 		}),
 
 	unknownField: (name: string, available: readonly string[], label: string): Failure =>
@@ -74,71 +144,119 @@ export const refused = {
 				available.length > 0
 					? `The item's binary fields are: ${quoted(available)}.`
 					: 'The item has no binary fields at all.'
-			} Adjust "${label}", or the node before this one, so that the names match. Nothing was sent for this item and nothing was charged.`,
+			} Change "${label}", or the node before this one, so that the names match.`,
 		}),
 
-	noFieldAtAll: (label: string): Failure =>
+	noFieldAtAll: (label: string, things: string): Failure =>
 		new Failure({
-			message: 'The item has no binary field to send',
-			description: `"${label}" says to send all binary fields, and this item has none: the files were lost in a node before this one. An image from the prompt alone would be paid for as well, so nothing was sent. If that is what you want, set "${label}" to None.`,
+			message: 'The item has no binary fields to send',
+			description: `"${label}" is set to send all binary fields, but this item has none: a node before this one dropped the files. A job without ${things} would be charged all the same. If that is what you want, set "${label}" to None.`,
 		}),
 
-	tooManyFiles: (subject: string, noun: string, limit: number, count: number): Failure =>
+	tooManyFiles: (subject: string, field: FilesField, limit: number, count: number): Failure =>
 		new Failure({
-			message: `${subject} takes up to ${plural(limit, noun)}, and the item has ${count}`,
-			description: `Select fewer files, or choose a model that takes more. Nothing was sent for this item and nothing was charged.`,
+			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but the item has ${count}`,
+			description: `Select fewer files${field.limit.by ? `, ${field.limit.by.advice}` : ''}.`,
+		}),
+
+	tooFewFiles: (field: FilesField, count: number): Failure =>
+		new Failure({
+			message: `AetherForge needs at least ${field.limit.min} ${field.noun.many}, but the item has ${count}`,
+			description: `Select more files in "${field.names.displayName}".`,
 		}),
 
 	emptyFile: (fieldName: string, fileName: string): Failure =>
 		new Failure({
 			message: `The file "${fileName}" in the binary field "${fieldName}" is empty`,
-			description:
-				'Check the node that provides the file. Nothing was sent for this item and nothing was charged.',
+			description: 'Check the node that provides the file.',
 		}),
 
 	unreadableFile: (fieldName: string, fileName: string, reason: string): Failure =>
 		new Failure({
 			message: `The file "${fileName}" in the binary field "${fieldName}" cannot be read`,
-			description: `n8n's binary data storage says: ${reason}. Run the node that provides the file again. Nothing was sent for this item and nothing was charged.`,
+			description: `n8n's binary data storage says: ${reason}. Run the node that provides the file again.`,
 		}),
 
 	notAnImage: (fieldName: string, fileName: string, mimeType: string): Failure =>
 		new Failure({
 			message: `The file "${fileName}" in the binary field "${fieldName}" is not an image`,
-			description: `Its first bytes are those of no image type, whatever its type says (${mimeType}). PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF and HEIC are sent on. Nothing was sent for this item and nothing was charged.`,
+			description: `Its content is not a supported image (declared as ${mimeType}). Supported formats: ${FORMATS}.`,
 		}),
+};
 
+/** Why a base URL is refused. */
+export type BaseUrlFlaw = 'invalid' | 'insecure' | 'userInfo' | 'query';
+
+const BASE_URL_FLAWS: Readonly<Record<BaseUrlFlaw, string>> = {
+	invalid: 'is not a valid URL',
+	insecure: 'must start with https:// (http:// is only allowed for this machine)',
+	userInfo: 'must not contain a user name or password',
+	query: 'must not contain a query or fragment',
+};
+
+/** A credential with which nothing can be sent. */
+export const credentialFailures = {
 	noKey: (): Failure =>
 		new Failure({
-			message: 'The API key of the AetherForge credential is empty',
+			message: 'The API key in the AetherForge credential is empty',
 			description:
-				'Enter the key of your AetherForge account in the credential, or check the expression in it. Nothing was sent.',
+				'Enter the API key of your AetherForge account in the credential, or check the expression that returns it.',
 			concernsAllItems: true,
 		}),
 
-	baseUrl: (baseUrl: string, reason: string): Failure =>
+	keyIsNoText: (): Failure =>
 		new Failure({
-			message: `The Base URL of the AetherForge credential ${reason}`,
-			description: `It is "${baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@')}". Adjust it in the credential; https://api.aetherforgeai.com is the service's own. Nothing was sent.`,
+			message: 'The API key in the AetherForge credential is not text',
+			description: 'Change the expression in the credential so that it returns the API key.',
+			concernsAllItems: true,
+		}),
+
+	keyWithOddCharacters: (): Failure =>
+		new Failure({
+			message:
+				'The API key in the AetherForge credential contains characters that no API key can have',
+			description:
+				'Copy the API key again from your AetherForge account, without spaces, line breaks, or invisible characters.',
+			concernsAllItems: true,
+		}),
+
+	baseUrlIsNoText: (): Failure =>
+		new Failure({
+			message: 'The Base URL in the AetherForge credential is not text',
+			description: 'Change the expression in the credential so that it returns the Base URL.',
+			concernsAllItems: true,
+		}),
+
+	baseUrl: (baseUrl: string, flaw: BaseUrlFlaw): Failure =>
+		new Failure({
+			message: `The Base URL in the AetherForge credential ${BASE_URL_FLAWS[flaw]}`,
+			description: `It is "${baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@')}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
+			concernsAllItems: true,
+		}),
+
+	/** n8n's HTTP Request node can use the credential with any URL. */
+	otherOrigin: (origin: string): Failure =>
+		new Failure({
+			message: `The AetherForge API key is only sent to ${origin}, the Base URL in its credential`,
+			description: 'Change the URL of the request, or the Base URL in the credential.',
 			concernsAllItems: true,
 		}),
 };
 
 /** What the API, or the network on the way to it, made impossible. */
-export const api = {
+export const apiFailures = {
 	badKey: (detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge does not accept the API key',
-			description: `The key is wrong or has expired. Open the AetherForge API credential and enter a valid key. ${says(detail)}`,
+			description: `The API key is wrong or has expired. Open the AetherForge API credential and enter a valid key. ${says(detail)}`,
 			httpStatus: 401,
 			concernsAllItems: true,
 		}),
 
-	accountGone: (): Failure =>
+	accountGone: (detail: string): Failure =>
 		new Failure({
 			message: 'The account of this API key no longer exists',
-			description:
-				'AetherForge knows the key but not its account (Not Found User). Enter the key of an existing account in the AetherForge API credential.',
+			description: `AetherForge recognizes the API key, but not its account. Enter the key of an existing account in the AetherForge API credential. ${says(detail)}`,
 			httpStatus: 404,
 			concernsAllItems: true,
 		}),
@@ -146,7 +264,7 @@ export const api = {
 	forbidden: (detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge does not allow this account to do that',
-			description: `Check the account's plan and permissions on the AetherForge website. ${says(detail)}`,
+			description: `Check your account's plan and permissions on the AetherForge website. ${says(detail)}`,
 			httpStatus: 403,
 			concernsAllItems: true,
 		}),
@@ -154,7 +272,7 @@ export const api = {
 	outOfCredits: (detail: string): Failure =>
 		new Failure({
 			message: 'The AetherForge account has no credits left',
-			description: `Add credits on the AetherForge website, then run the workflow again. ${says(detail)}`,
+			description: `Add credits on the AetherForge website, and then run the workflow again. ${says(detail)}`,
 			httpStatus: 402,
 			concernsAllItems: true,
 		}),
@@ -170,138 +288,181 @@ export const api = {
 	rejected: (httpStatus: number, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge did not accept the request: ${detail}`,
-			description: `No job was started and nothing was charged. Adjust what the message names, then run the workflow again. (HTTP ${httpStatus})`,
+			description: `No job was started and nothing was charged. Change what the message names, and then run the workflow again. (HTTP ${httpStatus})`,
 			httpStatus,
 		}),
 
 	tooLarge: (detail: string): Failure =>
 		new Failure({
-			message: 'The reference images are larger than AetherForge takes',
+			message: 'The files are larger than AetherForge accepts',
 			description: `Make the images smaller, for example with the Edit Image node. No job was started and nothing was charged. ${says(detail)}`,
 			httpStatus: 413,
 		}),
 
-	wrongAddress: (httpStatus: number, detail: string): Failure =>
+	noApi: (httpStatus: number, detail: string): Failure =>
 		new Failure({
-			message: 'There is no AetherForge API at the Base URL of the credential',
-			description: `Adjust the Base URL in the AetherForge API credential; https://api.aetherforgeai.com is the service's own. The server says: ${detail} (HTTP ${httpStatus})`,
+			message: 'There is no AetherForge API at the Base URL in the credential',
+			description: `No job was started. Change the Base URL in the AetherForge API credential. The service itself is at https://api.aetherforgeai.com. The server says: ${detail} (HTTP ${httpStatus})`,
 			httpStatus,
 			concernsAllItems: true,
 		}),
 
 	redirected: (httpStatus: number, outcomeUnknown: boolean): Failure =>
 		new Failure({
-			message: 'The Base URL of the credential leads to another address',
-			description: `The API key is never sent on to another address, so the redirect (HTTP ${httpStatus}) was not followed. Enter the API's final address as the Base URL of the AetherForge API credential.${outcomeUnknown ? ` It is not certain that no job was started, so a retry does not send the request again. ${RESUBMIT_HINT}` : ''}`,
+			message: 'The Base URL in the credential redirects to another URL',
+			description: `The API key is never sent to another server, so the redirect (HTTP ${httpStatus}) was not followed. Enter the final URL of the API as the Base URL in the AetherForge API credential.${outcomeUnknown ? ` It is not certain that no job was started, so a retry does not send the request again. ${RESUBMIT_HINT}` : ''}`,
 			httpStatus,
 			outcomeUnknown,
 			concernsAllItems: true,
 		}),
 
-	lookUpRejected: (jobId: string, httpStatus: number, detail: string): Failure =>
+	/** n8n's own SSRF protection. */
+	blocked: (reason: string): Failure =>
 		new Failure({
-			message: `AetherForge did not answer the look-up of the job ${jobId}: ${detail}`,
-			description: `The job itself may well be fine. ${GET_JOB_HINT} (HTTP ${httpStatus})`,
+			message: "n8n's SSRF protection blocked the request to AetherForge",
+			description: `Nothing was sent. Check the Base URL in the AetherForge API credential, or ask your n8n administrator to allow it. n8n says: ${reason}`,
+			concernsAllItems: true,
+		}),
+
+	statusCheckRejected: (jobId: string, httpStatus: number, detail: string): Failure =>
+		new Failure({
+			message: `AetherForge rejected the status check for job ${jobId}: ${detail}`,
+			description: `The job itself may be fine. ${GET_JOB_HINT} (HTTP ${httpStatus})`,
 			jobId,
 			httpStatus,
 		}),
 
 	rateLimited: (waitedMs: number, detail: string): Failure =>
 		new Failure({
-			message: 'AetherForge receives too many requests from this account',
-			description: `The job was not started, and nothing was charged for it, after trying for ${seconds(waitedMs)}. Lower "Max Concurrent Jobs" under Options, or run the workflow later. ${says(detail)}`,
+			message: 'AetherForge is rate limiting this account',
+			description: `The job could not be started within ${seconds(waitedMs)}, so nothing was charged for it. Lower "Max Concurrent Jobs" under Options, or run the workflow later. ${says(detail)}`,
 			httpStatus: 429,
 		}),
 
 	unreachable: (waitedMs: number, reason: string): Failure =>
 		new Failure({
 			message: 'AetherForge cannot be reached',
-			description: `No connection came about within ${seconds(waitedMs)}, so no job was started and nothing was charged. Check the Base URL in the AetherForge API credential and n8n's way to the internet. (${reason})`,
+			description: `Could not connect within ${seconds(waitedMs)}, so no job was started and nothing was charged. Check the Base URL in the AetherForge API credential and n8n's network access. (${reason})`,
 		}),
 
 	/** What an earlier try left unknown; nothing was sent this time. */
 	outcomeStillUnknown: (): Failure =>
 		new Failure({
 			message: 'It is not known whether an earlier try started the job',
-			description: `An earlier try of this execution sent the request and got no reliable answer, so a job may exist and be charged. It was not sent again. Check your AetherForge account. ${RESUBMIT_HINT}`,
+			description: `An earlier try of this execution sent the request, but no reliable response came back, so a job may exist and be charged. The request was not sent again. Check your AetherForge account. ${RESUBMIT_HINT}`,
 			outcomeUnknown: true,
 		}),
 
 	outcomeUnknown: (reason: string, httpStatus: number | undefined): Failure =>
 		new Failure({
 			message: 'It is not known whether AetherForge started the job',
-			description: `The request was sent, but its answer cannot be relied on: ${reason}. A job may exist and be charged, so the request is not sent again by itself, not by a retry either. Check your AetherForge account. ${RESUBMIT_HINT}`,
+			description: `The request was sent, but no reliable response came back: ${reason}. A job may exist and be charged, so the request is not sent again automatically, not even by a retry. Check your AetherForge account. ${RESUBMIT_HINT}`,
 			...(httpStatus === undefined ? {} : { httpStatus }),
 			outcomeUnknown: true,
 		}),
 
-	lookUpImpossible: (jobId: string, waitedMs: number, reason: string): Failure =>
+	noStatus: (jobId: string, waitedMs: number, reason: string): Failure =>
 		new Failure({
-			message: `The job ${jobId} could not be looked up`,
-			description: `AetherForge gave no usable answer for ${seconds(waitedMs)}: ${reason}. The job itself may well be fine. Try again later; looking up a job costs nothing.`,
+			message: `The status of job ${jobId} could not be checked`,
+			description: `AetherForge gave no usable response for ${seconds(waitedMs)}: ${reason}. The job itself may be fine. Try again later. Checking on a job is free.`,
 			jobId,
 		}),
 };
 
 /** What became of a job that was paid for. */
-export const job = {
-	failed: (jobId: string, reason: string | undefined): Failure =>
+export const jobFailures = {
+	failed: (jobId: string, reason: string | undefined, advice: string): Failure =>
 		new Failure({
 			message: `AetherForge could not finish the job ${jobId}`,
-			description: `${reason === undefined ? 'AetherForge gives no reason.' : says(reason)} Try another prompt, model or reference image. To get failed jobs as ordinary items, set "On Failed Job" under Options to Return the Failed Job.`,
+			description: `${reason === undefined ? 'AetherForge gave no reason.' : says(reason)} ${advice} To get failed jobs as regular items, set "On Failed Job" under Options to Return the Failed Job.`,
 			jobId,
 			status: 'Failed',
 		}),
 
-	timedOut: (
-		jobId: string,
-		status: string,
-		waitedMs: number,
-		trouble: string | undefined,
-	): Failure =>
+	withoutImages: (jobId: string): Failure =>
 		new Failure({
-			message: `The job ${jobId} is not finished after ${seconds(waitedMs)}`,
-			description: `Its last status was "${status}".${trouble === undefined ? '' : ` The last look-up did not work: ${trouble}.`} The job goes on and is paid for. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
-			jobId,
-			status,
-		}),
-
-	downloadImpossible: (jobId: string, imageUrls: readonly string[], reason: string): Failure =>
-		new Failure({
-			message: `An image of the job ${jobId} could not be downloaded`,
-			description: `The job is finished and paid for. Address: ${imageUrls.join(', ')}. What happened: ${reason}. ${GET_JOB_HINT}`,
+			message: `AetherForge finished the job ${jobId}, but returned no images`,
+			description:
+				'The job has been charged, and a retry does not start a new one: it asks for the images of this job again. If there still are none, contact AetherForge with the job ID.',
 			jobId,
 			status: 'Succeed',
-			imageUrls,
+			imageUrls: [],
+		}),
+
+	timedOut: (
+		job: { jobId: string; status: string; imageUrls: readonly string[] },
+		waitedMs: number,
+		lastReason: string | undefined,
+	): Failure =>
+		new Failure({
+			message: `The job ${job.jobId} is not finished after ${seconds(waitedMs)}`,
+			description: `Its last status was "${job.status}".${lastReason === undefined ? '' : ` The last status check did not work: ${lastReason}.`} The job is still running and has already been charged. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
+			jobId: job.jobId,
+			status: job.status,
+			...(job.imageUrls.length === 0 ? {} : { imageUrls: job.imageUrls }),
+		}),
+
+	notDownloaded: (jobId: string, url: string, reason: string): Failure =>
+		new Failure({
+			message: `An image of the job ${jobId} could not be downloaded`,
+			description: `The job is finished and has been charged. URL: ${url}. What happened: ${reason}. ${GET_JOB_HINT}`,
+			jobId,
+			status: 'Succeed',
 		}),
 };
 
 /** The run as a whole. */
-export const run = {
+export const runFailures = {
 	canceled: (): Failure =>
 		new Failure({
 			message: 'The execution was stopped',
 			description:
-				'Nothing more was sent. Jobs that were already started go on and are paid for; n8n\'s log names them at the level "info".',
+				'Nothing more was sent. Jobs that were already started keep running and are charged. n8n\'s log lists their IDs at the level "info".',
 		}),
+
+	/** Stop, while the API had the request and had not answered it yet. */
+	canceledWhileSubmitting: (): Failure =>
+		new Failure({
+			message: 'The execution was stopped while a job was being submitted',
+			description:
+				'The job may exist and be charged. n8n\'s log lists its ID at the level "info" as soon as AetherForge answers.',
+			outcomeUnknown: true,
+		}),
+
+	/** Says what input that was refused did not cost. */
+	withNothingStarted: (
+		failure: Failure,
+		{ isOneOfMany, isRetry }: { isOneOfMany: boolean; isRetry: boolean },
+	): Failure =>
+		failure.with({
+			description: `${failure.facts.description} ${isRetry ? 'No new job' : 'No job'} was started${isOneOfMany ? ' for this item' : ''}.`,
+		}),
+
+	/** Names the paid jobs of the item that has failed, unless its text does already. */
+	withOwnJobs: (failure: Failure, jobIds: readonly string[]): Failure => {
+		const unnamed = jobIds.filter((jobId) => !failure.text.includes(jobId));
+		if (unnamed.length === 0) return failure;
+		const [these, have] = unnamed.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
+		return failure.with({
+			description: `${failure.facts.description} The ${these} ${listOf(unnamed)} ${have} already been started and charged. ${RETRY_HINT}`,
+		});
+	},
 
 	/** Adds what is known of the other items' jobs to a failure that ends the run. */
 	withOtherJobs: (
 		failure: Failure,
 		jobIds: readonly string[],
-		unclearItems: readonly number[],
+		unknownItems: readonly number[],
 	): Failure => {
-		const named = jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ');
-		const more = jobIds.length - JOB_IDS_IN_TEXT;
 		const started =
 			jobIds.length === 0
 				? ''
-				: ` Other jobs of this run were already started and are paid for: ${named}${more > 0 ? ` and ${more} more, which the data of this message lists` : ''}. Fetch their results with the AetherForge Get Job node, or retry this execution, which takes them up.`;
-		const unclear =
-			unclearItems.length === 0
+				: ` Other jobs of this run have already been started and charged: ${listOf(jobIds)}. ${RETRY_HINT}`;
+		const unknown =
+			unknownItems.length === 0
 				? ''
-				: ` It is not known whether a job was started for: ${unclearItems.map((item) => `item ${item}`).join(', ')}.`;
-		return failure.with({ description: `${failure.facts.description}${started}${unclear}` });
+				: ` It is not known whether a job was started for ${unknownItems.map((item) => `item ${item}`).join(', ')}.`;
+		return failure.with({ description: `${failure.facts.description}${started}${unknown}` });
 	},
 };
 
@@ -309,52 +470,79 @@ export const run = {
 export const logLines = {
 	started: (jobId: string, itemIndex: number): string =>
 		`AetherForge started the job ${jobId} for item ${itemIndex}`,
-	unclear: (itemIndex: number, description: string): string =>
+	outcomeUnknown: (itemIndex: number, description: string): string =>
 		`It is not known whether AetherForge started a job for item ${itemIndex}. ${description}`,
+	notStartedAfterStop: (itemIndex: number, isCertain: boolean): string =>
+		isCertain
+			? `AetherForge started no job for item ${itemIndex}, whose request was under way when the execution was stopped`
+			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was under way when the execution was stopped`,
 	stopped: (jobIds: readonly string[]): string =>
-		`The execution was stopped; these AetherForge jobs were not collected: ${jobIds.join(', ')}`,
+		`The execution was stopped before these AetherForge jobs were collected: ${jobIds.join(', ')}`,
 };
 
 /** Sentences for the output panel. */
 export const hints = {
-	takenUp: (count: number, total: number): string =>
-		`${count} of ${plural(total, 'job')} taken from the previous try; they were not paid for again.`,
+	jobs: (started: number, resumed: number, isManual: boolean): string => {
+		const resumedPart = resumed === 0 ? '' : `, ${resumed} resumed (not charged again)`;
+		const pin =
+			isManual && started > 0
+				? ' Pin this output while you build the workflow: executing the step again starts and pays for new jobs.'
+				: '';
+		return `${plural(started, 'job')} started${resumedPart}.${pin}`;
+	},
 	stillRunning: (jobIds: readonly string[], total: number): string =>
-		`${jobIds.length} of ${plural(total, 'job')} still running: ${jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ')}${jobIds.length > JOB_IDS_IN_TEXT ? ', …' : ''}. Look them up with the AetherForge Get Job node.`,
+		`${jobIds.length} of ${plural(total, 'job')} still running: ${jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ')}${jobIds.length > JOB_IDS_IN_TEXT ? ', …' : ''}. Check on ${jobIds.length === 1 ? 'it' : 'them'} later with the AetherForge Get Job node.`,
 	dryRun: (count: number): string =>
-		`Dry run: ${plural(count, 'request')} checked, nothing sent and nothing charged. Switch off "Dry Run" under Options to start the jobs.`,
+		`Dry run: ${plural(count, 'request')} checked, nothing sent and nothing charged. Turn off "Dry Run" under Options to start the jobs.`,
 };
 
 const CONNECTION_WORDS: Readonly<Record<string, string>> = {
+	EADDRNOTAVAIL: 'the address is not available',
 	EAI_AGAIN: 'the name server does not answer',
-	ECONNABORTED: 'no answer came in time',
-	ECONNREFUSED: 'nothing listens at this address',
+	ECONNABORTED: 'no response in time',
+	ECONNREFUSED: 'connection refused',
 	ECONNRESET: 'the connection was cut',
-	ENOTFOUND: 'there is no host of this name',
+	EHOSTUNREACH: 'the host is unreachable',
+	ENETUNREACH: 'the network is unreachable',
+	ENOTFOUND: 'host not found',
 	EPIPE: 'the connection was cut while sending',
 	ERR_CANCELED: 'the execution was stopped',
-	ETIMEDOUT: 'no answer came in time',
+	ETIMEDOUT: 'no response in time',
 };
 
-/** What went wrong on the way to a server, in words. */
-export const trouble = {
-	noAnswer: (durationMs: number): string => `no answer within ${seconds(durationMs)}`,
+/** n8n's own texts for these codes advise to send the request again, which may cost twice. */
+export function connectionReason({
+	code,
+	message,
+	blocked,
+}: {
+	code: string;
+	message: string;
+	blocked?: string;
+}): string {
+	if (blocked !== undefined) return `blocked by n8n's SSRF protection: ${blocked}`;
+	return `${CONNECTION_WORDS[code] ?? message.replace(/\.+$/, '')} (${code})`;
+}
+
+/** What went wrong on the way to a server, as part of a sentence. */
+export const reasons = {
+	noAnswer: (durationMs: number): string => `no response within ${seconds(durationMs)}`,
 	answerTooLarge: (limitBytes: number): string =>
-		`the answer is larger than ${Math.round(limitBytes / 1_048_576)} MB`,
-	answerCutOff: (reason: string): string => `the answer broke off (${reason})`,
+		`the response is larger than ${megabytes(limitBytes)}`,
+	answerCutOff: (reason: string): string =>
+		`the response was cut off${reason === '' ? '' : ` (${reason})`}`,
 	notJson: (httpStatus: number, excerpt: string): string =>
-		`HTTP ${httpStatus}, and the answer is not JSON: ${excerpt}`,
-	noJobId: (httpStatus: number): string => `HTTP ${httpStatus}, and the answer holds no job ID`,
-	noJob: (httpStatus: number): string => `HTTP ${httpStatus}, and the answer describes no job`,
+		`HTTP ${httpStatus}, but the response is not JSON: ${excerpt}`,
+	noJobId: (httpStatus: number, excerpt: string): string =>
+		`HTTP ${httpStatus}, but the response has no job ID: ${excerpt}`,
+	noJob: (httpStatus: number, excerpt: string): string =>
+		`HTTP ${httpStatus}, but the response does not describe a job: ${excerpt}`,
 	status: (httpStatus: number, detail: string): string => `HTTP ${httpStatus}: ${detail}`,
-	/** n8n's own texts for these codes advise to send the request again, which may cost twice. */
-	connection: (code: string, reason: string): string =>
-		`${CONNECTION_WORDS[code] ?? reason.replace(/\.+$/, '')} (${code})`,
-	notVisibleYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
-	notAnImage: (contentType: string): string =>
-		`the file is not an image${contentType === '' ? '' : ` (its server calls it "${contentType}")`}`,
-	stalled: (): string => 'the transfer has stalled',
-	fileTooLarge: (limitBytes: number): string =>
-		`the file is larger than ${Math.round(limitBytes / 1_048_576)} MB`,
-	unusableUrl: (): string => 'the address is not an http or https one',
+	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
+	errorPage: (contentType: string): string =>
+		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,
+	emptyFile: (): string => 'the file is empty',
+	stalled: (): string => 'the transfer stalled',
+	fileTooLarge: (limitBytes: number): string => `the file is larger than ${megabytes(limitBytes)}`,
+	unusableUrl: (): string => 'the URL does not start with http:// or https://',
 };

@@ -1,6 +1,6 @@
-import type { INodeProperties } from 'n8n-workflow';
+import type { INodeProperties, NodeHint } from 'n8n-workflow';
 
-// The parameters and options that nodes share.
+// The parameters, options and hints that nodes share.
 
 /** Whether n8n shows the node as an AI agent's tool, as `displayOptions` have it. */
 const asTool = { '@tool': [true] };
@@ -23,7 +23,7 @@ const outputItems: INodeProperties = {
 	],
 	default: 'perImage',
 	displayOptions: { show: { '/waitForCompletion': [true] } },
-	description: 'How the images of a job are spread over output items. A job may give several.',
+	description: 'How to split the images of a job into output items. A job can have several images.',
 };
 
 const timeout: INodeProperties = {
@@ -33,8 +33,8 @@ const timeout: INodeProperties = {
 	typeOptions: { minValue: 1 },
 	default: 300,
 	displayOptions: { show: { '/waitForCompletion': [true] } },
-	description: 'How long to wait for each job, counted from its start',
-	hint: 'A job that takes longer goes on and is paid for: see "On Timeout"',
+	description: 'How long to wait for each job, counted from its submission',
+	hint: 'A job that takes longer keeps running and is charged: see "On Timeout"',
 };
 
 const pollInterval: INodeProperties = {
@@ -45,7 +45,7 @@ const pollInterval: INodeProperties = {
 	default: 2,
 	displayOptions: { show: { '/waitForCompletion': [true] } },
 	description:
-		'How long to pause between two look-ups of a job. Jobs that take long are looked up less often. At least 1.',
+		'How long to wait between two status checks of a job. Long jobs are checked less often. At least 1.',
 };
 
 const onTimeout: INodeProperties = {
@@ -56,17 +56,19 @@ const onTimeout: INodeProperties = {
 		{
 			name: 'Return the Pending Job',
 			value: 'returnPending',
-			description: 'The item comes out with its job ID and "timed_out", to be looked up later',
+			description:
+				'Return an item with the job ID and "timed_out", so that you can check on the job later',
 		},
 		{
-			name: 'Stop and Name the Job',
+			name: 'Throw an Error',
 			value: 'error',
-			description: 'The item fails. The message and its data hold the job ID.',
+			description: 'The item fails. The message and its data include the job ID.',
 		},
 	],
 	default: 'error',
 	displayOptions: { show: { '/waitForCompletion': [true] } },
-	description: 'What to do with a job that is not finished in time. It goes on and is paid for.',
+	description:
+		'What to do with a job that is not finished in time. It keeps running and is charged.',
 };
 
 const onFailed: INodeProperties = {
@@ -77,12 +79,12 @@ const onFailed: INodeProperties = {
 		{
 			name: 'Return the Failed Job',
 			value: 'returnFailed',
-			description: 'The item comes out with its job ID and the status "Failed"',
+			description: 'Return an item with the job ID and the status "Failed"',
 		},
 		{
-			name: 'Stop and Name the Job',
+			name: 'Throw an Error',
 			value: 'error',
-			description: 'The item fails. The message and its data hold the job ID.',
+			description: 'The item fails. The message and its data include the job ID.',
 		},
 	],
 	default: 'error',
@@ -97,17 +99,17 @@ const maxConcurrentJobs: INodeProperties = {
 	typeOptions: { minValue: 1 },
 	default: 20,
 	description:
-		'How many jobs of this run may be unfinished at one time. Without waiting: how many are sent at one time, up to 20.',
+		'Maximum number of jobs in progress at once. No more than 20 are submitted in parallel.',
 };
 
-const maxJobsPerRun: INodeProperties = {
-	displayName: 'Max Jobs per Run',
-	name: 'maxJobsPerRun',
+const maxJobsPerExecution: INodeProperties = {
+	displayName: 'Max Jobs per Execution',
+	name: 'maxJobsPerExecution',
 	type: 'number',
 	typeOptions: { minValue: 0 },
 	default: 100,
 	description:
-		'With more input items than this, nothing is started: a guard against paying for a large table by accident. 0 means no limit.',
+		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If there are more, none of them is started. 0 means no limit.',
 };
 
 const dryRun: INodeProperties = {
@@ -116,16 +118,16 @@ const dryRun: INodeProperties = {
 	type: 'boolean',
 	default: false,
 	description:
-		'Whether to check everything and return what would be sent, without sending it. Costs nothing.',
+		'Whether to check everything and return what would be sent, without sending it. Free of charge.',
 };
 
-const resubmitUnclear: INodeProperties = {
-	displayName: 'Resubmit When Outcome Is Unknown',
-	name: 'resubmitUnclear',
+const resubmitIfUnknown: INodeProperties = {
+	displayName: 'Resubmit If Outcome Unknown',
+	name: 'resubmitIfUnknown',
 	type: 'boolean',
 	default: false,
 	description:
-		'Whether a retry may send a request again when it is not known if the first one started a job. You may pay twice.',
+		'Whether a retry may send a request again when it is not known if the first one started a job. You may be charged twice.',
 };
 
 function collection(options: INodeProperties[]): INodeProperties {
@@ -143,8 +145,13 @@ function collection(options: INodeProperties[]): INodeProperties {
  * What an AI agent's model is told of the node as a tool, until somebody writes another text. n8n
  * would show this parameter by itself, but always with the node's description for people: it heeds
  * `replacements` of `usableAsTool` in the editor only, not in what it tells the model.
+ *
+ * @param show where the text holds, in a node with several operations
  */
-export function toolDescription(text: string): INodeProperties {
+export function toolDescription(
+	text: string,
+	show: Readonly<Record<string, string[]>> = {},
+): INodeProperties {
 	return {
 		displayName: 'Description',
 		name: 'toolDescription',
@@ -152,12 +159,24 @@ export function toolDescription(text: string): INodeProperties {
 		typeOptions: { rows: 4 },
 		default: text,
 		required: true,
-		displayOptions: { show: asTool },
-		description: "What the agent's model is told of this tool. It knows nothing else of it.",
+		displayOptions: { show: { ...asTool, ...show } },
+		description: "Tells the agent's model what this tool does and when to use it",
 	};
 }
 
-/** For nodes that start paid jobs: to wait or not, what comes out, and the options. */
+/** For nodes that start paid jobs: what a run of the node costs. */
+export const jobHints: NodeHint[] = [
+	{
+		message:
+			'Each input item starts one job, and each job costs credits. The option "Dry Run" checks everything free of charge.',
+		type: 'info',
+		location: 'outputPane',
+		whenToDisplay: 'beforeExecution',
+		displayCondition: '={{ !$parameter["options"]["dryRun"] }}',
+	},
+];
+
+/** For nodes that start paid jobs: whether to wait, what to return, and the options. */
 export const jobProperties: INodeProperties[] = [
 	{
 		displayName: 'Wait for Completion',
@@ -165,31 +184,31 @@ export const jobProperties: INodeProperties[] = [
 		type: 'boolean',
 		default: true,
 		description:
-			'Whether to wait until the job is finished and return its images. Otherwise the job ID comes out at once, for the Get Job node.',
+			'Whether to wait until the job is finished and return its images. Otherwise the job ID is returned immediately, for the Get Job node.',
 	},
 	...imageProperties({ waitForCompletion: [true] }),
 	collection([
 		dryRun,
 		maxConcurrentJobs,
-		maxJobsPerRun,
+		maxJobsPerExecution,
 		onFailed,
 		onTimeout,
 		outputItems,
 		pollInterval,
-		resubmitUnclear,
+		resubmitIfUnknown,
 		timeout,
 	]),
 ];
 
-/** For nodes that look jobs up: the same, but nothing that costs money. */
-export const lookUpProperties: INodeProperties[] = [
+/** For nodes that check on jobs: the same, but nothing that costs money. */
+export const lookupProperties: INodeProperties[] = [
 	{
 		displayName: 'Wait for Completion',
 		name: 'waitForCompletion',
 		type: 'boolean',
 		default: false,
 		description:
-			'Whether to look the job up again and again until it is finished. Otherwise it is looked up once, and comes out as it is.',
+			'Whether to poll until the job is finished. Otherwise its status is checked once and returned as is.',
 	},
 	...imageProperties({}),
 	collection([
@@ -210,7 +229,7 @@ function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
 			default: true,
 			displayOptions: { show, hide: asTool },
 			description:
-				'Whether to put the finished images into the output as files. Otherwise only their addresses come out.',
+				'Whether to put the finished images into the output as files. Otherwise only their URLs are returned.',
 		},
 		{
 			displayName: 'Put Output File in Field',

@@ -1,5 +1,5 @@
-/** What the first bytes of a file show it to be. */
-export interface ImageType {
+/** A file's type and the usual ending of its name. */
+export interface FileType {
 	mimeType: string;
 	extension: string;
 }
@@ -7,17 +7,17 @@ export interface ImageType {
 /** How many bytes from a file's start are enough for {@link imageTypeOf}. */
 export const IMAGE_SIGNATURE_BYTES = 32;
 
-const PNG: ImageType = { mimeType: 'image/png', extension: 'png' };
-const JPEG: ImageType = { mimeType: 'image/jpeg', extension: 'jpg' };
-const GIF: ImageType = { mimeType: 'image/gif', extension: 'gif' };
-const BMP: ImageType = { mimeType: 'image/bmp', extension: 'bmp' };
-const TIFF: ImageType = { mimeType: 'image/tiff', extension: 'tiff' };
-const WEBP: ImageType = { mimeType: 'image/webp', extension: 'webp' };
-const AVIF: ImageType = { mimeType: 'image/avif', extension: 'avif' };
-const HEIC: ImageType = { mimeType: 'image/heic', extension: 'heic' };
+const PNG: FileType = { mimeType: 'image/png', extension: 'png' };
+const JPEG: FileType = { mimeType: 'image/jpeg', extension: 'jpg' };
+const GIF: FileType = { mimeType: 'image/gif', extension: 'gif' };
+const BMP: FileType = { mimeType: 'image/bmp', extension: 'bmp' };
+const TIFF: FileType = { mimeType: 'image/tiff', extension: 'tiff' };
+const WEBP: FileType = { mimeType: 'image/webp', extension: 'webp' };
+const AVIF: FileType = { mimeType: 'image/avif', extension: 'avif' };
+const HEIC: FileType = { mimeType: 'image/heic', extension: 'heic' };
 
 /** Signatures at offset 0, as latin-1 text. */
-const SIGNATURES: readonly (readonly [signature: string, type: ImageType])[] = [
+const SIGNATURES: readonly (readonly [signature: string, type: FileType])[] = [
 	['\x89PNG\r\n\x1a\n', PNG],
 	['\xff\xd8\xff', JPEG],
 	['GIF87a', GIF],
@@ -35,7 +35,7 @@ const SIGNATURES: readonly (readonly [signature: string, type: ImageType])[] = [
 const BITMAP = /^BM[^]{12}[\x0c-\x7c]\0\0\0/;
 
 /** Brands of the ISO base media file format (ISO/IEC 23008-12, AV1 Image File Format). */
-const BRANDS: Readonly<Record<string, ImageType>> = {
+const BRANDS: Readonly<Record<string, FileType>> = {
 	avif: AVIF,
 	avis: AVIF,
 	heic: HEIC,
@@ -55,7 +55,7 @@ const BRANDS: Readonly<Record<string, ImageType>> = {
  * @param head at least {@link IMAGE_SIGNATURE_BYTES} bytes, or the whole file when it is shorter
  * @returns undefined when the bytes are those of no image type that the API might take
  */
-export function imageTypeOf(head: Uint8Array): ImageType | undefined {
+export function imageTypeOf(head: Uint8Array): FileType | undefined {
 	const text = Buffer.from(head.subarray(0, IMAGE_SIGNATURE_BYTES)).toString('latin1');
 	const match = SIGNATURES.find(([signature]) => text.startsWith(signature));
 	if (match) return match[1];
@@ -66,4 +66,55 @@ export function imageTypeOf(head: Uint8Array): ImageType | undefined {
 	const [major, ...compatible] = [8, 16, 20, 24, 28].map((at) => text.slice(at, at + 4));
 	if (major === undefined || !(major in BRANDS)) return undefined;
 	return compatible.some((brand) => BRANDS[brand] === AVIF) ? AVIF : BRANDS[major];
+}
+
+/** What is enough of a file's start to tell an error page from a result. */
+export const RESULT_HEAD_BYTES = 512;
+
+/** Endings that are not the second half of their media type. */
+const EXTENSIONS: Readonly<Record<string, string>> = {
+	'application/octet-stream': 'bin',
+	'audio/mpeg': 'mp3',
+	'image/jpeg': 'jpg',
+	'text/plain': 'txt',
+	'video/quicktime': 'mov',
+};
+
+const HTML = /^\s*<(!doctype html|html|head|body)\b/i;
+
+/**
+ * The type of a result file: an image is what its bytes say; anything else, what its server says.
+ *
+ * @param head at least {@link RESULT_HEAD_BYTES} bytes, or the whole file when it is shorter
+ * @param contentType the header's value, or an empty text
+ * @returns undefined for an error page that came in place of the file
+ */
+export function resultTypeOf(
+	head: Uint8Array,
+	contentType: string,
+	url: string,
+): FileType | undefined {
+	const image = imageTypeOf(head);
+	if (image) return image;
+	const text = Buffer.from(head)
+		.toString('utf8')
+		.replace(/^\ufeff/, '');
+	const mimeType = (contentType.split(';')[0] ?? '').trim().toLowerCase();
+	if (mimeType === 'text/html' || HTML.test(text) || isErrorJson(text)) return undefined;
+	const known = /^[\w.+-]+\/[\w.+-]+$/.test(mimeType) ? mimeType : 'application/octet-stream';
+	const inPath = /\.([a-z\d]{1,8})$/i.exec(URL.canParse(url) ? new URL(url).pathname : '')?.[1];
+	const subtype = /^[^/]+\/(?:x-)?([a-z\d]{1,8})(?:\+|$)/.exec(known)?.[1];
+	const extension = inPath?.toLowerCase() ?? EXTENSIONS[known] ?? subtype ?? 'bin';
+	return { mimeType: known, extension };
+}
+
+/** FastAPI's errors, and those of most gateways: short objects with one of these keys. */
+function isErrorJson(text: string): boolean {
+	if (/^\s*\{\s*"(detail|error)"\s*:/.test(text)) return true;
+	try {
+		const body: unknown = JSON.parse(text);
+		return typeof body === 'object' && body !== null && ('detail' in body || 'error' in body);
+	} catch {
+		return false;
+	}
 }

@@ -1,50 +1,21 @@
-import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
+import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
 
 import {
-	fileLimit,
+	choicesOf,
+	maxFiles,
+	type Column,
 	type Endpoint,
-	type FilesField,
 	type JobRequest,
 	type RequestFile,
+	type Row,
+	type TableField,
+	type Value,
+	type ValueField,
+	type Values,
 } from '../endpoint';
-import { refused } from '../messages';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from './fileType';
-import { readText } from './settings';
-
-/** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
-export const COMBINED_BINARY_KEY = '_files';
-
-/** Texts of requests that may wait for their turn in memory: thousands of short prompts, few long ones. */
-const KEPT_CHARACTERS = 1_000_000;
-
-/**
- * Checked requests from the check of all items until each one's turn, so that what was checked is
- * what is sent. Beyond a little memory nothing is kept: such an item's parameters are read again.
- */
-export class CheckedRequests {
-	readonly #requests = new Map<number, JobRequest>();
-	#characters = 0;
-
-	keep(itemIndex: number, request: JobRequest): void {
-		const characters = charactersOf(request);
-		if (this.#characters + characters > KEPT_CHARACTERS) return;
-		this.#characters += characters;
-		this.#requests.set(itemIndex, request);
-	}
-
-	/** Hands a request out, once. */
-	take(itemIndex: number): JobRequest | undefined {
-		const request = this.#requests.get(itemIndex);
-		if (request === undefined) return undefined;
-		this.#requests.delete(itemIndex);
-		this.#characters -= charactersOf(request);
-		return request;
-	}
-}
-
-function charactersOf({ values }: JobRequest): number {
-	return Object.values(values).reduce((sum, value) => sum + value.length, 0);
-}
+import { inputFailures } from '../messages';
+import { readInputFiles } from './inputFiles';
+import { asBoolean, asChoice, asNumber, asText, type ParameterReader } from './parameters';
 
 /**
  * An item's parameters as a request whose every part has been checked.
@@ -53,145 +24,140 @@ function charactersOf({ values }: JobRequest): number {
  */
 export async function readRequest(
 	context: IExecuteFunctions,
+	reader: ParameterReader,
 	endpoint: Endpoint,
 	itemIndex: number,
 ): Promise<JobRequest> {
-	const values = readValues(context, endpoint, itemIndex);
+	const values = readValues(reader, endpoint, itemIndex);
 	const files: RequestFile[] = [];
 	for (const field of endpoint.fields) {
 		if (field.kind !== 'files') continue;
-		const names = fieldNames(context, field, itemIndex);
-		const limit = fileLimit(field, values);
-		if (names.length > limit) {
-			const by = field.limit.by && values[field.limit.by.apiName];
-			throw refused.tooManyFiles(by ?? 'AetherForge', field.noun, limit, names.length);
-		}
-		for (const name of names) files.push(await readFile(context, field, itemIndex, name));
+		const max = maxFiles(field, values);
+		const subject =
+			field.limit.by && max < field.limit.max ? values[field.limit.by.apiName] : undefined;
+		files.push(
+			...(await readInputFiles(context, reader, field, itemIndex, {
+				max,
+				subject: typeof subject === 'string' ? subject : 'AetherForge',
+			})),
+		);
 	}
 	return { path: endpoint.path, values, files };
 }
 
-/** The value fields of a request, which output items repeat beside their job. */
-export function readValues(
-	context: IExecuteFunctions,
-	endpoint: Endpoint,
+/**
+ * The value fields of a request, which output items repeat beside their job.
+ *
+ * @throws Failure naming the parameter with a value it cannot have
+ */
+export function readValues(reader: ParameterReader, endpoint: Endpoint, itemIndex: number): Values {
+	const values: Record<string, Value> = {};
+	for (const field of endpoint.fields) {
+		if (field.kind === 'files') continue;
+		const value = readValue(reader, field, itemIndex);
+		if (value !== undefined) values[field.apiName] = value;
+	}
+	return values;
+}
+
+/** @returns undefined for an optional value that is left out */
+function readValue(
+	reader: ParameterReader,
+	field: ValueField,
 	itemIndex: number,
-): Record<string, string> {
-	return Object.fromEntries(
-		endpoint.fields
-			.filter((field) => field.kind === 'value')
-			.map(({ apiName, property }) => [
-				apiName,
-				readText(context, property.name, property.displayName, itemIndex),
-			]),
+): Value | undefined {
+	if (field.kind === 'table') return readTable(reader, field, itemIndex);
+	const { name, displayName: label, typeOptions } = field.property;
+	const given = reader.read(name, itemIndex, '');
+	switch (field.kind) {
+		case 'text':
+			return field.isOptional && isBlank(given) ? undefined : asText(given, label);
+		case 'choice': {
+			if (given === field.none && field.none !== undefined) return undefined;
+			if (
+				isBlank(given) ||
+				(field.isOpen && !choicesOf(field.property).includes(given as string))
+			) {
+				return asText(given, label);
+			}
+			return asChoice(given, label, choicesOf(field.property));
+		}
+		case 'number':
+			return asNumber(given, label, {
+				...(typeOptions?.minValue === undefined ? {} : { min: typeOptions.minValue }),
+				...(typeOptions?.maxValue === undefined ? {} : { max: typeOptions.maxValue }),
+			});
+		case 'boolean':
+			return asBoolean(given, label);
+	}
+}
+
+function isBlank(value: unknown): boolean {
+	return (
+		value === undefined || value === null || (typeof value === 'string' && value.trim() === '')
 	);
 }
 
-/**
- * The item's files by the names of their binary fields. The JSON holds them only when the workflow
- * says so: otherwise whoever writes the JSON could name any file in n8n's storage.
- */
-function binaryOf(context: IExecuteFunctions, itemIndex: number): Record<string, IBinaryData> {
-	const item = context.getInputData()[itemIndex];
-	const isCombined = context.getWorkflowSettings().binaryMode === 'combined';
-	return {
-		...(isCombined ? (item?.json[COMBINED_BINARY_KEY] as Record<string, IBinaryData>) : {}),
-		...item?.binary,
-	};
+function readTable(reader: ParameterReader, field: TableField, itemIndex: number): Row[] {
+	const source = asChoice(
+		reader.read(field.source.name, itemIndex),
+		field.source.displayName,
+		choicesOf(field.source),
+	);
+	const isList = source === 'fields';
+	const property = isList ? field.list : field.json;
+	const given = reader.read(property.name, itemIndex, '');
+	const rows = isList ? listOf(given) : parseRows(given, property.displayName);
+	if (rows.length === 0) throw inputFailures.noRows(property.displayName);
+	return rows.map((row, index) =>
+		readRow(
+			isList ? numbered(row, index, field.columns) : row,
+			field.columns,
+			index + 1,
+			property.displayName,
+		),
+	);
 }
 
-function fieldNames(context: IExecuteFunctions, field: FilesField, itemIndex: number): string[] {
-	const source = field.source
-		? (context.getNodeParameter(field.source.name, itemIndex) as string)
-		: 'selected';
-	if (source === 'none') return [];
-	const available = Object.keys(binaryOf(context, itemIndex)).sort();
-	if (source === 'all') {
-		if (available.length > 0) return available;
-		throw refused.noFieldAtAll(field.source?.displayName ?? '');
+/** A fixedCollection's rows are behind its group's name, and missing while there are none. */
+function listOf(collection: unknown): unknown[] {
+	const [rows] = Object.values((collection ?? {}) as IDataObject);
+	return Array.isArray(rows) ? (rows as unknown[]) : [];
+}
+
+/** JSON as text, or the list itself from an expression. */
+function parseRows(given: unknown, label: string): unknown[] {
+	let rows: unknown = given;
+	if (typeof given === 'string') {
+		try {
+			rows = JSON.parse(given);
+		} catch (error) {
+			throw inputFailures.invalidJson(label, error instanceof Error ? error.message : '');
+		}
 	}
-	if (source !== 'selected') {
-		throw refused.optionValue(
-			field.source?.displayName ?? '',
-			source,
-			'"none", "all" or "selected"',
+	if (Array.isArray(rows)) return rows as unknown[];
+	throw inputFailures.noList(label);
+}
+
+function numbered(row: unknown, index: number, columns: readonly Column[]): unknown {
+	const position = columns.find(({ isPosition }) => isPosition);
+	return position ? { ...(row as object), [position.name]: index + 1 } : row;
+}
+
+function readRow(row: unknown, columns: readonly Column[], position: number, label: string): Row {
+	if (typeof row !== 'object' || row === null || Array.isArray(row)) {
+		throw inputFailures.noRowObject(
+			label,
+			position,
+			columns.map(({ name }) => name),
 		);
 	}
-	const given: unknown = context.getNodeParameter(field.names.name, itemIndex, '');
-	const names = (Array.isArray(given) ? given.map(String) : String(given).split(','))
-		.map((name) => name.trim())
-		.filter((name) => name !== '');
-	if (names.length === 0) throw refused.noFieldNames(field.names.displayName);
-	const missing = names.find((name) => !available.includes(name));
-	if (missing !== undefined) {
-		throw refused.unknownField(missing, available, field.names.displayName);
-	}
-	return names;
-}
-
-async function readFile(
-	context: IExecuteFunctions,
-	field: FilesField,
-	itemIndex: number,
-	fieldName: string,
-): Promise<RequestFile> {
-	const binary = binaryOf(context, itemIndex)[fieldName];
-	if (binary === undefined) throw refused.unknownField(fieldName, [], field.names.displayName);
-	const givenName = binary.fileName ?? '';
-	const label = givenName || fieldName;
-	const { id, data } = binary;
-	const open =
-		id === undefined
-			? () => Promise.resolve(inMemory(data))
-			: async () => (await context.helpers.getBinaryStream(id)) as AsyncIterable<Uint8Array>;
-	let bytes: number;
-	let head: Uint8Array;
-	try {
-		// `bytes` of the binary data itself is unknown on n8n 1.x.
-		bytes =
-			id === undefined
-				? Buffer.byteLength(data, 'base64')
-				: (await context.helpers.getBinaryMetadata(id)).fileSize;
-		head = await firstBytes(await open());
-	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
-		throw refused.unreadableFile(fieldName, label, reason);
-	}
-	if (bytes === 0) throw refused.emptyFile(fieldName, label);
-	const type = imageTypeOf(head);
-	if (type === undefined) throw refused.notAnImage(fieldName, label, binary.mimeType);
-	return {
-		apiName: field.apiName,
-		fieldName,
-		fileName: partName(givenName) || `${fieldName}.${type.extension}`,
-		mimeType: type.mimeType,
-		bytes,
-		open,
-	};
-}
-
-async function* inMemory(base64: string): AsyncGenerator<Uint8Array> {
-	yield await Promise.resolve(Buffer.from(base64, 'base64'));
-}
-
-/** Reads the start of a file and closes it again. */
-async function firstBytes(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-	const chunks: Uint8Array[] = [];
-	let bytes = 0;
-	for await (const chunk of stream) {
-		chunks.push(chunk);
-		bytes += chunk.length;
-		if (bytes >= IMAGE_SIGNATURE_BYTES) break;
-	}
-	return Buffer.concat(chunks);
-}
-
-/** A file name for a multipart header: without folders, control characters and lone surrogates. */
-function partName(fileName: string): string {
-	const base = fileName.split(/[/\\]/).at(-1) ?? '';
-	return base
-		.replace(/\p{Cc}/gu, '')
-		.replace(/\p{Cs}/gu, '')
-		.trim()
-		.slice(0, 200);
+	return Object.fromEntries(
+		columns.map(({ name, kind }): [string, string | number] => {
+			const cell: unknown = Object.hasOwn(row, name) ? Reflect.get(row, name) : undefined;
+			if (kind === 'wholeNumber' && Number.isInteger(cell)) return [name, cell as number];
+			if (kind === 'text' && typeof cell === 'string' && cell.trim() !== '') return [name, cell];
+			throw inputFailures.cellValue(label, position, name, kind, cell);
+		}),
+	);
 }

@@ -1,31 +1,13 @@
 import type { IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { refused } from '../messages';
+import { inputFailures } from '../messages';
+import { jobProperties, lookupProperties } from '../properties';
+import { asBoolean, asChoice, asNumber, asText, type ParameterReader } from './parameters';
 
-/**
- * A required text parameter of one item, as it is written.
- * @throws Failure when it is blank, or an expression gives something that is not a text
- */
-export function readText(
-	context: IExecuteFunctions,
-	name: string,
-	label: string,
-	itemIndex: number,
-): string {
-	const value: unknown = context.getNodeParameter(name, itemIndex, '');
-	if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-	if (value === null || value === undefined) throw refused.blankValue(label);
-	if (typeof value !== 'string') {
-		throw refused.valueOfWrongType(label, Array.isArray(value) ? 'a list' : 'an object');
-	}
-	if (value.trim() === '') throw refused.blankValue(label);
-	return value;
-}
-
-/** How one item is to be handled, from the shared parameters and options. */
-export interface Settings {
-	waits: boolean;
-	downloads: boolean;
+/** How a job is waited for and what becomes of its files. */
+export interface OutputSettings {
+	waitForCompletion: boolean;
+	downloadImages: boolean;
 	/** The output binary field for images. */
 	outputField: string;
 	outputItems: 'perImage' | 'perJob';
@@ -33,80 +15,121 @@ export interface Settings {
 	pollIntervalMs: number;
 	onTimeout: 'error' | 'returnPending';
 	onFailed: 'error' | 'returnFailed';
+}
+
+/** The settings of an item that starts a paid job. */
+export interface JobSettings extends OutputSettings {
 	maxConcurrentJobs: number;
 	/** 0 means no limit. */
-	maxJobsPerRun: number;
+	maxJobsPerExecution: number;
 	dryRun: boolean;
-	resubmitUnclear: boolean;
+	resubmitIfUnknown: boolean;
 }
 
 /**
  * Whether the node runs as an AI agent's tool. n8n drops binary data there and gives every call a
- * run index of its own.
+ * run index of its own. Its own `isToolExecution` is false for tools of the newest agents.
  */
 export function isTool(context: IExecuteFunctions): boolean {
 	return context.getNode().type.endsWith('Tool');
 }
 
-/**
- * Reads the shared parameters of one item; expressions may differ from item to item. What is not set
- * takes the default of its declaration.
- *
- * @param properties {@link jobProperties} or {@link lookUpProperties}
- * @throws Failure naming the parameter whose expression gives a value it cannot have
- */
-export function readSettings(
-	context: IExecuteFunctions,
-	itemIndex: number,
-	properties: readonly INodeProperties[],
-): Settings {
-	const options = context.getNodeParameter('options', itemIndex, {});
-	const collected = properties.find(({ name }) => name === 'options')?.options ?? [];
+/** The options of one item: what the user has added, and the defaults of the rest. */
+class Options {
+	readonly #given: object;
+	readonly #declared: readonly INodeProperties[];
 
-	const option = (name: string): { value: unknown; property: INodeProperties | undefined } => {
-		const property = (collected as INodeProperties[]).find((candidate) => candidate.name === name);
-		return { value: options[name] ?? property?.default, property };
-	};
-	const numberOption = (name: string): number => {
-		const { value, property } = option(name);
-		const least = property?.typeOptions?.minValue ?? 0;
-		const number = typeof value === 'string' && value.trim() === '' ? Number.NaN : Number(value);
-		if (property && !(number >= least)) {
-			throw refused.optionValue(property.displayName, value, `a number of at least ${least}`);
+	constructor(given: unknown, properties: readonly INodeProperties[]) {
+		if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+			throw inputFailures.optionValue('Options', given, 'an object');
 		}
-		return number;
-	};
-	const choiceOption = <T extends string>(name: string, choices: readonly T[]): T => {
-		const { value, property } = option(name);
-		const choice = choices.find((candidate) => candidate === value);
-		if (choice !== undefined) return choice;
-		throw refused.optionValue(
-			property?.displayName ?? name,
-			value,
-			choices.map((each) => `"${each}"`).join(' or '),
-		);
-	};
+		this.#given = given;
+		const collection = properties.find(({ name }) => name === 'options');
+		this.#declared = (collection?.options ?? []) as INodeProperties[];
+	}
 
-	const waits = context.getNodeParameter('waitForCompletion', itemIndex) as boolean;
-	// n8n has no value for a parameter that is not shown, as without waiting.
-	const downloads =
-		!isTool(context) && (context.getNodeParameter('downloadImages', itemIndex, false) as boolean);
-	const outputField = downloads
-		? readText(context, 'binaryPropertyOutput', 'Put Output File in Field', itemIndex).trim()
-		: '';
+	number(name: string, isWhole = false): number {
+		const { value, displayName, typeOptions } = this.#find(name);
+		return asNumber(value, displayName, { min: typeOptions?.minValue ?? 0, isWhole });
+	}
 
+	boolean(name: string): boolean {
+		const { value, displayName } = this.#find(name);
+		return asBoolean(value, displayName);
+	}
+
+	choice<T extends string>(name: string, choices: readonly T[]): T {
+		const { value, displayName } = this.#find(name);
+		return asChoice(value, displayName, choices);
+	}
+
+	/** A value that is there counts, even if it is undefined: its expression gave nothing. */
+	#find(name: string): INodeProperties & { value: unknown } {
+		const property = this.#declared.find((candidate) => candidate.name === name);
+		if (!property) throw new TypeError(`no option ${name}`);
+		const given: unknown = Reflect.get(this.#given, name);
+		return { ...property, value: Object.hasOwn(this.#given, name) ? given : property.default };
+	}
+}
+
+function readOutputSettings(
+	context: IExecuteFunctions,
+	reader: ParameterReader,
+	itemIndex: number,
+	options: Options,
+): OutputSettings {
+	// n8n has no value for a parameter that it does not show, as without waiting.
+	const downloadImages =
+		!isTool(context) &&
+		asBoolean(reader.read('downloadImages', itemIndex, false), 'Download Images');
 	return {
-		waits,
-		downloads,
-		outputField,
-		outputItems: choiceOption('outputItems', ['perImage', 'perJob']),
-		timeoutMs: numberOption('timeout') * 1000,
-		pollIntervalMs: numberOption('pollInterval') * 1000,
-		onTimeout: choiceOption('onTimeout', ['error', 'returnPending']),
-		onFailed: choiceOption('onFailed', ['error', 'returnFailed']),
-		maxConcurrentJobs: numberOption('maxConcurrentJobs'),
-		maxJobsPerRun: numberOption('maxJobsPerRun'),
-		dryRun: option('dryRun').value === true,
-		resubmitUnclear: option('resubmitUnclear').value === true,
+		waitForCompletion: asBoolean(
+			reader.read('waitForCompletion', itemIndex),
+			'Wait for Completion',
+		),
+		downloadImages,
+		outputField: downloadImages
+			? asText(
+					reader.read('binaryPropertyOutput', itemIndex, ''),
+					'Put Output File in Field',
+				).trim()
+			: '',
+		outputItems: options.choice('outputItems', ['perImage', 'perJob']),
+		timeoutMs: options.number('timeout') * 1000,
+		pollIntervalMs: options.number('pollInterval') * 1000,
+		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
+		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
 	};
+}
+
+/**
+ * The settings of one item of a node that starts paid jobs; expressions may differ from item to item.
+ * @throws Failure naming the parameter with a value it cannot have
+ */
+export function readJobSettings(
+	context: IExecuteFunctions,
+	reader: ParameterReader,
+	itemIndex: number,
+): JobSettings {
+	const options = new Options(reader.read('options', itemIndex, {}), jobProperties);
+	return {
+		dryRun: options.boolean('dryRun'),
+		maxJobsPerExecution: options.number('maxJobsPerExecution', true),
+		maxConcurrentJobs: options.number('maxConcurrentJobs', true),
+		resubmitIfUnknown: options.boolean('resubmitIfUnknown'),
+		...readOutputSettings(context, reader, itemIndex, options),
+	};
+}
+
+/**
+ * The same for a node that only looks jobs up.
+ * @throws Failure naming the parameter with a value it cannot have
+ */
+export function readLookupSettings(
+	context: IExecuteFunctions,
+	reader: ParameterReader,
+	itemIndex: number,
+): OutputSettings {
+	const options = new Options(reader.read('options', itemIndex, {}), lookupProperties);
+	return readOutputSettings(context, reader, itemIndex, options);
 }

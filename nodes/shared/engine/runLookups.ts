@@ -1,0 +1,85 @@
+import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
+
+import { Api } from '../api/api';
+import { systemClock, type Clock } from '../clock';
+import { asFailure } from '../failure';
+import { apiFailures, inputFailures } from '../messages';
+import { Downloader } from './download';
+import { ItemRun } from './itemRun';
+import { jobItems } from './output';
+import { asText, ParameterReader } from './parameters';
+import type { JobSlot } from './plan';
+import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './poll';
+import { readLookupSettings, type OutputSettings } from './settings';
+
+/** The API's job IDs are UUIDs; anything else gets a 422 (docs/api.md). */
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
+
+/** Another endpoint started the job, and another try is all that can be advised. */
+const ADVICE_IF_FAILED = 'Change the request and start a new job.';
+
+interface Lookup {
+	slot: JobSlot;
+	jobId: string;
+	settings: OutputSettings;
+}
+
+/**
+ * Checks on a job for each input item, side by side, and collects its images if it is finished.
+ *
+ * @returns the node's output; with continue-on-error, failed items are error items
+ * @throws NodeApiError or NodeOperationError for the first item that fails otherwise
+ */
+export async function runLookups(
+	context: IExecuteFunctions,
+	clock: Clock = systemClock,
+): Promise<INodeExecutionData[][]> {
+	const run = new ItemRun(context, clock, false);
+	const reader = new ParameterReader(context);
+	const lookups = await run.checkItems<Lookup>((itemIndex) => {
+		const settings = readLookupSettings(context, reader, itemIndex);
+		const jobId = asText(reader.read('jobId', itemIndex, ''), 'Job ID').trim();
+		if (!UUID.test(jobId)) throw inputFailures.malformedJobId(jobId);
+		return Promise.resolve([{ slot: { itemIndex, jobNumber: 1 }, jobId, settings }]);
+	});
+	if (lookups.length === 0) return [run.items()];
+
+	let api: Api;
+	try {
+		api = await Api.connect(context, clock);
+	} catch (error) {
+		run.refuse(lookups, asFailure(error));
+		return [run.items()];
+	}
+	const scheduler = new PollScheduler(clock);
+	const downloader = new Downloader(context, api, clock);
+	// A status check must not use up its time in line; whoever waits, waits beside the others.
+	const isWaiting = lookups.some(({ settings }) => settings.waitForCompletion);
+	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
+
+	await run.carryOut(lookups, limit, async ({ slot, jobId, settings }, signal) => {
+		const { waitForCompletion } = settings;
+		const result = await waitForJob(api, clock, scheduler, jobId, {
+			until: waitForCompletion ? 'finished' : 'seen',
+			timeoutMs: waitForCompletion ? settings.timeoutMs : STATUS_CHECK_BUDGET_MS,
+			pollIntervalMs: settings.pollIntervalMs,
+			signal,
+		});
+		const isWantedPending = waitForCompletion && settings.onTimeout === 'returnPending';
+		if (!result.wasSeen && !isWantedPending) {
+			throw apiFailures.noStatus(jobId, result.waitedMs, result.lastReason ?? '');
+		}
+		return await jobItems(result, {
+			settings,
+			downloader,
+			signal,
+			echo: {},
+			adviceIfFailed: ADVICE_IF_FAILED,
+			errorItems: run.errorItemsOf(slot),
+		});
+	});
+
+	const output = run.items();
+	run.hintAtPendingJobs(output);
+	return [output];
+}
