@@ -59,10 +59,15 @@ type ReplacingFault =
 
 /** Faults that damage the API's own answer, so that its work is always done first. */
 type DamagingFault =
-	/** Half the body, then the connection ends; `chunked`: without a Content-Length that tells. */
-	| { kind: 'truncate'; chunked?: boolean }
+	/**
+	 * Half the body, or the `whole` of it, then the connection ends; `chunked`: without a
+	 * Content-Length that tells. A whole body is always sent so, since its end would be no loss.
+	 */
+	| { kind: 'truncate'; chunked?: boolean; whole?: boolean }
 	/** Headers and half the body, then nothing more. */
 	| { kind: 'stallBody' }
+	/** The answer as it is, but not before this promise is settled. */
+	| { kind: 'hold'; until: Promise<unknown> }
 	/** The answer, still valid JSON, grown by so many megabytes; a picture gets them behind its end. */
 	| { kind: 'hugeBody'; megabytes: number };
 
@@ -114,6 +119,7 @@ function momentOf(fault: Fault): NonNullable<SubmitMoment['when']> {
 	switch (fault.kind) {
 		case 'truncate':
 		case 'stallBody':
+		case 'hold':
 		case 'hugeBody':
 			return 'accepted';
 		default:
@@ -219,13 +225,18 @@ export async function strike(
 		case 'stall':
 			return;
 		case 'truncate': {
-			const length = fault.chunked ? {} : { 'content-length': answer.body.length };
-			await sendHalf(response, answer, length);
+			const isChunked = fault.chunked === true || fault.whole === true;
+			const length = isChunked ? {} : { 'content-length': answer.body.length };
+			await sendPart(response, answer, length, fault.whole ? 1 : 0.5);
 			request.socket.end();
 			return;
 		}
 		case 'stallBody':
-			await sendHalf(response, answer, { 'content-length': answer.body.length });
+			await sendPart(response, answer, { 'content-length': answer.body.length }, 0.5);
+			return;
+		case 'hold':
+			await fault.until;
+			send(response, answer);
 			return;
 		case 'hugeBody':
 			await sendGrown(response, answer, fault.megabytes * BYTES_PER_MEGABYTE);
@@ -252,14 +263,15 @@ function encoded(body: string | Buffer | Readonly<Record<string, unknown>>): {
 	return { body: Buffer.from(JSON.stringify(body)), type: 'application/json' };
 }
 
-async function sendHalf(
+async function sendPart(
 	response: ServerResponse,
 	answer: Answer,
 	length: OutgoingHttpHeaders,
+	share: number,
 ): Promise<void> {
 	response.writeHead(answer.status, { ...answer.headers, ...length });
 	await new Promise<void>((resolve) => {
-		response.write(answer.body.subarray(0, Math.ceil(answer.body.length / 2)), () => {
+		response.write(answer.body.subarray(0, Math.ceil(answer.body.length * share)), () => {
 			resolve();
 		});
 	});

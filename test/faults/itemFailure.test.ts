@@ -55,6 +55,16 @@ describe('one item’s failure, without continue-on-error', () => {
 		expect(error?.message).toContain('Invalid image file');
 	});
 
+	it('says where to retry, and that executing again pays for new jobs', async () => {
+		scene = await openScene({ jobDurationMs: 60_000 });
+		refuse('item 1');
+		const { error } = await generate(2);
+		expect(error?.description).toMatch(/use Retry in the Executions tab/);
+		expect(error?.description).toMatch(
+			/Executing the step or the workflow again starts and pays for new jobs/,
+		);
+	});
+
 	it('waits for the answers of submits under way, so that their jobs are named', async () => {
 		scene = await openScene({ jobDurationMs: 60_000 });
 		refuse('item 0');
@@ -69,7 +79,7 @@ describe('one item’s failure, without continue-on-error', () => {
 		expect(error?.context.data?.running_job_ids).toEqual([scene.emulator.submits[0]?.jobId]);
 	});
 
-	it('does not wait for looks at other jobs', async () => {
+	it('does not wait for status checks of other jobs', async () => {
 		scene = await openScene({ jobDurationMs: 60_000 });
 		const { faults } = scene.emulator;
 		const match = (request: RequestRecord) => request.form?.fields.prompt === 'item 1';
@@ -83,7 +93,7 @@ describe('one item’s failure, without continue-on-error', () => {
 		expect(scene.clock.now() - startedAtMs).toBeLessThan(10_000);
 	});
 
-	it('can be fetched by Get Job with the jobs that it names', async () => {
+	it('names jobs that Get Job can collect', async () => {
 		scene = await openScene({ jobDurationMs: 60_000 });
 		refuse('item 2');
 		const { error } = await generate(3);
@@ -163,7 +173,7 @@ describe.each([
 });
 
 it.each<Partial<EngineOptions>>([{}, CONTINUES])(
-	'keeps back the items that wait in line to be sent, however many may run: %j',
+	'a wrong key keeps back the items that wait in line to be sent, however many may run: %j',
 	async (settings) => {
 		scene = await openScene({ jobDurationMs: 60_000, apiKeys: ['another key'] });
 		const { errorItems, error } = await generate(60, { maxConcurrentJobs: 60 }, settings);
@@ -174,7 +184,7 @@ it.each<Partial<EngineOptions>>([{}, CONTINUES])(
 	},
 );
 
-it('ends submitting when the key dies while the first jobs are waited for', async () => {
+it('a key that dies while the first jobs are waited for ends submitting', async () => {
 	scene = await openScene({ jobDurationMs: 10_000 });
 	scene.emulator.faults.add({
 		at: 'poll',
@@ -186,4 +196,37 @@ it('ends submitting when the key dies while the first jobs are waited for', asyn
 	const { errorItems } = await generate(10, { maxConcurrentJobs: 2 }, CONTINUES);
 	expect(scene.postCount()).toBe(2);
 	expect(errorItems).toHaveLength(10);
+});
+
+describe('the hint after a run', () => {
+	it.each([
+		['manual', true],
+		['trigger', false],
+	] as const)(
+		'says how many jobs were started; in mode %s, to pin them: %s',
+		async (mode, pins) => {
+			scene = await openScene({ jobDurationMs: 0 });
+			const { hints } = await generate(3, {}, { mode });
+			const messages = hints.map(({ message }) => message);
+			expect(messages).toContainEqual(expect.stringMatching(/^3 jobs started\./));
+			expect(messages.some((message) => message.includes('Pin this output'))).toBe(pins);
+		},
+	);
+
+	it('suggests no pinning when all jobs are resumed', async () => {
+		scene = await openScene({ jobDurationMs: 10_000 });
+		const first = await generate(2, { timeout: 2 }, { mode: 'manual' });
+		const { hints } = await generate(2, {}, { mode: 'manual', retryOf: first });
+		const [message] = hints.map((hint) => hint.message);
+		expect(message).toBe('0 jobs started, 2 resumed (not charged again).');
+	});
+
+	it('counts a job whose outcome is unknown as started', async () => {
+		scene = await openScene({ jobDurationMs: 0 });
+		scene.emulator.faults.add({ at: 'submit', kind: 'reset', when: 'accepted' });
+		const { hints } = await generate(2, {}, CONTINUES);
+		expect(hints.map(({ message }) => message)).toContainEqual(
+			expect.stringMatching(/^2 jobs started\./),
+		);
+	});
 });

@@ -1,7 +1,22 @@
-import type { INode, INodeExecutionData, INodeParameters, INodeType } from 'n8n-workflow';
+import type {
+	IBinaryData,
+	IExecuteFunctions,
+	INode,
+	INodeExecutionData,
+	INodeParameters,
+	INodeType,
+} from 'n8n-workflow';
 
+import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
+import { Ledger } from '../../nodes/shared/engine/ledger';
 import type { JobWish } from '../emulator/emulator';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import { tinyPicture } from '../emulator/pictures';
+import {
+	startBinaryStorage,
+	storeBinary,
+	type EngineOptions,
+	type EngineResult,
+} from '../support/engine';
 import { openScene, type Scene } from '../support/scene';
 
 beforeAll(startBinaryStorage);
@@ -11,11 +26,14 @@ jest.setTimeout(60_000);
 let scene: Scene;
 /** What becomes of the n-th paid job, from 0. */
 let wishes: (JobWish | undefined)[] = [];
+/** What becomes of the job of a prompt: requests with files may come in in any order. */
+let wishOf: Partial<Record<string, JobWish>> = {};
 
 beforeEach(async () => {
 	wishes = [];
+	wishOf = {};
 	let count = 0;
-	scene = await openScene({ wish: () => wishes[count++] });
+	scene = await openScene({ wish: ({ fields }) => wishes[count++] ?? wishOf[fields.prompt ?? ''] });
 });
 
 afterEach(async () => {
@@ -45,8 +63,35 @@ function ledgerOf({ saved }: EngineResult): object {
 	return context?.aetherForgeJobs ?? {};
 }
 
+/** The ID of the job that was started first for a prompt. */
+function jobOf(prompt: string): string {
+	return scene.jobIdOf(scene.paidPrompts().indexOf(prompt));
+}
+
 function namesOf({ items }: EngineResult): unknown[] {
 	return items.map(({ json }) => json.prompt);
+}
+
+/** The same binary data, but not in n8n's storage any more. */
+function goneFrom(binary: IBinaryData): IBinaryData {
+	return { ...binary, id: `${binary.id ?? ''}-gone` };
+}
+
+/** The node, which tells for each call what expressions it has evaluated. */
+function readingInto(tries: string[][]): INodeType {
+	const inner = new ImageGenerate();
+	return {
+		description: inner.description,
+		async execute(this: IExecuteFunctions) {
+			const reads: string[] = [];
+			tries.push(reads);
+			const spy = jest.spyOn(this, 'getNodeParameter');
+			const output = await inner.execute.call(this).finally(() => {
+				reads.push(...spy.mock.calls.map(([name, item]) => `${name} of item ${item}`));
+			});
+			return output;
+		},
+	};
 }
 
 describe('Retry On Fail', () => {
@@ -71,12 +116,74 @@ describe('Retry On Fail', () => {
 		expect(new Set(scene.paidPrompts()).size).toBe(4);
 	});
 
-	it('says how many jobs it took from the previous try', async () => {
+	it('says how many jobs were started and how many were resumed', async () => {
 		wishes = [undefined, FAILED];
 		const { hints } = await generate({}, { nodeSettings: RETRIES });
 		expect(hints.map(({ message }) => message)).toContainEqual(
-			expect.stringMatching(/^2 of 3 jobs taken from the previous try/),
+			expect.stringMatching(/^1 job started, 2 resumed \(not charged again\)\./),
 		);
+	});
+
+	it('reads each expression once per item in each try, and asks the ledger once', async () => {
+		wishes = [undefined, FAILED];
+		const recall = jest.spyOn(Ledger.prototype, 'recall');
+		const tries: string[][] = [];
+		const result = await generate(
+			{
+				prompt: '={{ $json.name }}',
+				aiModel: '={{ "GPT Image 2" }}',
+				referenceImages: '={{ "none" }}',
+				waitForCompletion: '={{ true }}',
+				downloadImages: '={{ true }}',
+				binaryPropertyOutput: '={{ "data" }}',
+				options: { timeout: '={{ 60 }}' },
+			},
+			{ nodeSettings: RETRIES, node: readingInto(tries) },
+		);
+		expect(result.error).toBeUndefined();
+		expect(tries).toHaveLength(2);
+		expect(recall).toHaveBeenCalledTimes(2 * THREE.length);
+		recall.mockRestore();
+		for (const reads of tries) {
+			expect(new Set(reads).size).toBe(reads.length);
+			for (const index of [0, 1, 2]) expect(reads).toContain(`prompt of item ${index}`);
+		}
+	});
+
+	it('waits for a new job to be listed as long as if there had been no retry', async () => {
+		const startedAtMs = scene.clock.now();
+		wishes = [{ durationMs: 0 }];
+		// The second item fails the first try, at once.
+		scene.emulator.faults.add({
+			at: 'submit',
+			kind: 'respond',
+			status: 400,
+			match: ({ form }) => form?.fields.prompt === 'b',
+		});
+		const unlisted = scene.emulator.faults.add({
+			at: 'poll',
+			kind: 'respond',
+			status: 404,
+			body: { detail: 'Job not found' },
+			times: Infinity,
+			match: () => scene.clock.now() - startedAtMs < 20_000,
+		});
+		const result = await generate({}, { nodeSettings: RETRIES, items: THREE.slice(0, 2) });
+		expect(result.error).toBeUndefined();
+		expect(result.calls).toBe(2);
+		expect(unlisted.struck).toBeGreaterThan(1);
+		expect(scene.paidPrompts()).toEqual(['a', 'b']);
+	});
+
+	it('starts a job anew that has failed only while the retry was waiting for it', async () => {
+		wishes = [{ durationMs: 30_000, outcome: { status: 'Failed' } }];
+		const items = THREE.slice(0, 1);
+		const result = await generate({ options: { timeout: 20 } }, { nodeSettings: RETRIES, items });
+		expect(result.error).toBeUndefined();
+		expect(result.calls).toBe(3);
+		expect(scene.paidPrompts()).toEqual(['a', 'a']);
+		const again = await generate({ options: { timeout: 20 } }, { items, retryOf: result });
+		expect(namesOf(again)).toEqual(['a']);
 	});
 
 	it('gives up after three failed jobs, and remembers none of them', async () => {
@@ -119,9 +226,9 @@ describe('Retry On Fail', () => {
 
 			const stillNot = await generate({}, { retryOf: result });
 			expect(scene.postCount()).toBe(3);
-			expect(stillNot.error?.description).toMatch(/current workflow/);
+			expect(stillNot.error?.description).toMatch(/currently saved workflow/);
 
-			const told = await generate({ options: { resubmitUnclear: true } }, { retryOf: stillNot });
+			const told = await generate({ options: { resubmitIfUnknown: true } }, { retryOf: stillNot });
 			expect(told.error).toBeUndefined();
 			expect(namesOf(told)).toEqual(['a', 'b', 'c']);
 			expect(scene.postCount()).toBe(4);
@@ -129,7 +236,7 @@ describe('Retry On Fail', () => {
 		},
 	);
 
-	it('collects the other jobs beside one whose start is unclear', async () => {
+	it('collects the other jobs beside one whose outcome is unknown', async () => {
 		scene.emulator.faults.add({
 			at: 'submit',
 			kind: 'stall',
@@ -206,13 +313,14 @@ describe('Retry from the list', () => {
 		expect(scene.paidPrompts()).toEqual(['old', 'new']);
 	});
 
-	it('takes a remembered job that the API no longer knows for an error', async () => {
+	it('fails an item whose remembered job the API no longer knows, and starts no new one', async () => {
 		const first = await timedOut();
 		scene.emulator.faults.add({
 			at: 'poll',
 			kind: 'respond',
 			status: 404,
 			body: { detail: 'Job not found' },
+			times: Infinity,
 			match: ({ jobId }) => jobId === scene.emulator.submits[1]?.jobId,
 		});
 		const again = await generate({}, { retryOf: first });
@@ -263,18 +371,117 @@ describe('Retry from the list', () => {
 		expect(scene.emulator.submits).toHaveLength(1);
 	});
 
-	it('finds no prompt, key or file in what is stored', async () => {
+	describe('with a prompt that gives something else than before', () => {
+		const ONCE = '$execution.id === "1" ? $json.name';
+
+		it.each([
+			['nothing', `={{ ${ONCE} : "" }}`],
+			['an error', `={{ ${ONCE} : $("No such node").item.json.x }}`],
+			['another text', `={{ ${ONCE} : $json.name + "!" }}`],
+		])('collects the paid jobs, and leaves out what was not sent: %s', async (_, prompt) => {
+			const first = await timedOut({ prompt });
+			const again = await generate({ prompt }, { retryOf: first, executionId: '2' });
+			expect(again.error).toBeUndefined();
+			expect(again.items.map(({ json }) => json.job_id)).toEqual(
+				[0, 1, 2].map((index) => scene.jobIdOf(index)),
+			);
+			for (const { json } of again.items) {
+				expect(json).not.toHaveProperty('prompt');
+				expect(json).not.toHaveProperty('ai_model');
+			}
+			expect(scene.postCount()).toBe(3);
+		});
+	});
+
+	describe('of a run whose third item was refused', () => {
+		const PROMPT = '={{ $execution.id !== "1" && $json.name === "c" ? "" : $json.name }}';
+		const IMAGES = { referenceImages: 'all' };
+
+		async function refusedThird(parameters: INodeParameters, items: INodeExecutionData[]) {
+			wishOf = { a: NEVER, b: NEVER };
+			scene.emulator.faults.add({
+				at: 'submit',
+				kind: 'respond',
+				status: 400,
+				match: ({ form }) => form?.fields.prompt === 'c',
+			});
+			const first = await generate(parameters, { items });
+			expect(scene.emulator.submits).toHaveLength(2);
+			return first;
+		}
+
+		function expectPaidJobsNamed({ error }: EngineResult): void {
+			const jobIds = ['a', 'b'].map(jobOf);
+			for (const jobId of jobIds) expect(error?.description).toContain(jobId);
+			expect(error?.context.data).toMatchObject({ running_job_ids: jobIds });
+			expect(error?.description).toContain('No new job was started.');
+			expect(error?.description).not.toMatch(/nothing was charged/i);
+			expect(scene.emulator.submits).toHaveLength(2);
+		}
+
+		it('names the paid jobs when its prompt is empty now', async () => {
+			const first = await refusedThird({ prompt: PROMPT }, THREE);
+			const again = await generate({ prompt: PROMPT }, { retryOf: first, executionId: '2' });
+			expect(again.error?.message).toBe('The "Prompt" parameter is empty');
+			expectPaidJobsNamed(again);
+		});
+
+		it('names the paid jobs when its file is gone', async () => {
+			const picture = await storeBinary(tinyPicture('p', 'png'), 'p.png', 'image/png');
+			const withFile = THREE.map((item) => ({ ...item, binary: { data: picture } }));
+			const first = await refusedThird(IMAGES, withFile);
+			const gone = THREE.map((item) => ({ ...item, binary: { data: goneFrom(picture) } }));
+			const again = await generate(IMAGES, { items: gone, retryOf: first });
+			expect(again.error?.message).toMatch(/cannot be read/);
+			expectPaidJobsNamed(again);
+		});
+	});
+
+	it('checks a job that replaces a failed one like any other, its files too', async () => {
+		const picture = await storeBinary(tinyPicture('p', 'png'), 'p.png', 'image/png');
+		const parameters = { referenceImages: 'all', options: { timeout: 5 } };
+		wishOf = { b: NEVER };
+		const items = THREE.map((item) => ({ ...item, binary: { data: picture } }));
+		const first = await generate(parameters, { items });
+		const [a, b, c] = [jobOf('a'), jobOf('b'), jobOf('c')];
+		scene.emulator.jobs.finish(b, { status: 'Failed' });
+		wishOf = {};
+		const gone = THREE.map((item) => ({ ...item, binary: { data: goneFrom(picture) } }));
+		const refused = await generate(parameters, { items: gone, retryOf: first });
+		expect(refused.error?.message).toMatch(/cannot be read/);
+		expect(refused.error?.context).toMatchObject({
+			itemIndex: 1,
+			data: { running_job_ids: [a, c] },
+		});
+		expect(refused.error?.description).toContain('No new job was started.');
+		expect(refused.error?.description).not.toContain(b);
+		expect(scene.postCount()).toBe(3);
+		const again = await generate(parameters, { items, retryOf: refused });
+		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
+		expect(scene.emulator.submits).toHaveLength(4);
+		expect(scene.paidPrompts().at(-1)).toBe('b');
+	});
+
+	it('names the paid jobs when the key is gone', async () => {
+		const first = await timedOut();
+		const { error } = await generate({}, { retryOf: first, credential: { apiKey: '' } });
+		const jobIds = [0, 1, 2].map((index) => scene.jobIdOf(index));
+		for (const jobId of jobIds) expect(error?.description).toContain(jobId);
+		expect(scene.postCount()).toBe(3);
+	});
+
+	it('finds no prompt, key, or file in what is stored', async () => {
 		const first = await timedOut({ prompt: '={{ "secret wish of " + $json.name }}' });
 		const stored = JSON.stringify(first.saved.executionData?.contextData);
 		expect(stored).toContain(scene.emulator.submits[1]?.jobId);
 		expect(stored).not.toMatch(/secret|wish|name|"[abc]"/);
 		for (const entry of Object.values(ledgerOf(first)) as object[]) {
-			expect(Object.keys(entry).sort()).toEqual(['guard', 'jobId']);
+			expect(Object.keys(entry).sort()).toEqual(['guard', 'jobId', 'sent', 'submittedAtMs']);
 		}
 	});
 });
 
-describe('no foreign job', () => {
+describe('no job of another', () => {
 	const place = { typeVersion: 1, position: [0, 0] as [number, number], parameters: {} };
 
 	function nodeType(name: string, outputs: number, execute: INodeType['execute']): INodeType {
@@ -294,7 +501,7 @@ describe('no foreign job', () => {
 		};
 	}
 
-	it('is taken up by the rounds of a loop with one and the same prompt', async () => {
+	it('is resumed by the rounds of a loop with one and the same prompt', async () => {
 		const again = nodeType('again', 1, async function () {
 			const round = this.getWorkflowDataProxy(0).$runIndex as number;
 			return await Promise.resolve([round < 4 ? [{ json: {} }] : []]);
@@ -323,7 +530,7 @@ describe('no foreign job', () => {
 		expect(jobIds).toEqual(scene.emulator.submits.map(({ jobId }) => jobId));
 	});
 
-	it('is taken up by a parallel branch or by another node', async () => {
+	it('is resumed by a parallel branch or by another node', async () => {
 		const fork = nodeType('fork', 2, async function () {
 			return await Promise.resolve([this.getInputData(), this.getInputData()]);
 		});
@@ -355,7 +562,7 @@ describe('no foreign job', () => {
 		expect(scene.emulator.submits).toHaveLength(4);
 	});
 
-	it('is taken up by an agent’s tool, where nothing is remembered', async () => {
+	it('is resumed by an agent’s tool, where nothing is remembered', async () => {
 		wishes = [FAILED, NEVER];
 		const options: Partial<EngineOptions> = {
 			asTool: true,
@@ -364,7 +571,9 @@ describe('no foreign job', () => {
 		};
 		const first = await generate({ options: { timeout: 5 } }, options);
 		expect(first.error).toBeDefined();
-		expect(first.saved.executionData?.contextData['node:Node'] ?? {}).toEqual({});
+		expect(first.saved.executionData?.contextData['node:Node']).not.toHaveProperty(
+			'aetherForgeJobs',
+		);
 		const count = scene.emulator.submits.length;
 		await generate({ options: { timeout: 5 } }, { ...options, retryOf: first });
 		expect(scene.emulator.submits).toHaveLength(count + 1);

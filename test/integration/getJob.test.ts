@@ -1,52 +1,45 @@
 import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
-import { startEmulator, type Emulator, type JobWish } from '../emulator/emulator';
+
+import type { JobWish } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import {
 	bytesOf,
-	runEngine,
 	startBinaryStorage,
-	TEST_KEY,
 	type EngineOptions,
 	type EngineResult,
 } from '../support/engine';
-import { VirtualClock } from '../support/virtualClock';
+import { KEY, openScene, type Scene } from '../support/scene';
 
-let clock: VirtualClock;
-let emulator: Emulator;
+let scene: Scene;
 
 beforeAll(startBinaryStorage);
 
 beforeEach(async () => {
-	clock = new VirtualClock();
-	emulator = await startEmulator({ pictures: false, now: () => clock.now() });
+	scene = await openScene();
 });
 
 afterEach(async () => {
-	await emulator.close();
+	await scene.close();
 });
 
-/** Looks up jobs, an item for each. */
-async function lookUp(
+/** Runs Get Job with an item for each of the jobs. */
+async function getJobs(
 	jobIds: string[],
 	parameters: INodeParameters = {},
 	more: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
-	return await runEngine({
+	return await scene.run({
 		node: 'getJob',
-		clock,
-		credential: { baseUrl: emulator.apiUrl },
 		parameters: { jobId: '={{ $json.job_id }}', ...parameters },
 		items: jobIds.map((jobId) => ({ json: { job_id: jobId } })),
 		...more,
 	});
 }
 
-const finished = (wish: JobWish = {}): string => emulator.jobs.add({ durationMs: 0, ...wish }).id;
-const pending = (): string => emulator.jobs.add({ durationMs: Infinity }).id;
+const finished = (wish: JobWish = {}): string =>
+	scene.emulator.jobs.add({ durationMs: 0, ...wish }).id;
+const pending = (): string => scene.emulator.jobs.add({ durationMs: Infinity }).id;
 const failed = (): string => finished({ outcome: { status: 'Failed' } });
-const looks = () => emulator.requests.filter(({ path }) => path.includes('/job/'));
-const resultUrl = (jobId: string, number: number): string =>
-	`${emulator.cdnUrl}/results/${jobId}/${number}.png`;
 
 const CONTINUES: Partial<EngineOptions> = { nodeSettings: { onError: 'continueRegularOutput' } };
 const WAITS: INodeParameters = { waitForCompletion: true };
@@ -56,18 +49,18 @@ function errorOf(item: INodeExecutionData | undefined): Record<string, unknown> 
 	return item?.json.error as Record<string, unknown>;
 }
 
-describe('one look at a job', () => {
+describe('a single status check of a job', () => {
 	it('that is finished gives its images', async () => {
 		const jobId = finished({ outcome: { images: ['png', 'png'] } });
-		const startedAt = clock.now();
-		const { items, error } = await lookUp([jobId]);
+		const startedAt = scene.clock.now();
+		const { items, error } = await getJobs([jobId]);
 		expect(error).toBeUndefined();
 		expect(items.map(({ json, pairedItem }) => ({ json, pairedItem }))).toEqual(
 			[1, 2].map((number) => ({
 				json: {
 					job_id: jobId,
 					status: 'Succeed',
-					image_url: resultUrl(jobId, number),
+					image_url: scene.resultUrl(jobId, number),
 					image_number: number,
 					image_count: 2,
 				},
@@ -77,8 +70,8 @@ describe('one look at a job', () => {
 		for (const [index, { binary }] of items.entries()) {
 			expect(await bytesOf(binary?.data)).toEqual(tinyPicture(`${jobId}-${index + 1}.png`, 'png'));
 		}
-		expect(looks()).toHaveLength(1);
-		expect(clock.now()).toBe(startedAt);
+		expect(scene.polls()).toHaveLength(1);
+		expect(scene.clock.now()).toBe(startedAt);
 	});
 
 	it.each<[string, JobWish]>([
@@ -87,11 +80,11 @@ describe('one look at a job', () => {
 		['Pending', { outcome: { status: 'Pending', imageUrls: 'absent' } }],
 	])('that is %s gives just that', async (status, wish) => {
 		const jobId = finished(wish);
-		const { items, hints } = await lookUp([jobId]);
+		const { items, hints } = await getJobs([jobId]);
 		expect(items).toEqual([
 			{ json: { job_id: jobId, status, image_urls: [] }, pairedItem: { item: 0 } },
 		]);
-		expect(looks()).toHaveLength(1);
+		expect(scene.polls()).toHaveLength(1);
 		expect(hints).toEqual([]);
 	});
 
@@ -99,7 +92,7 @@ describe('one look at a job', () => {
 		const jobId = finished({
 			outcome: { status: 'Failed', extra: { error_message: 'Content policy' } },
 		});
-		const { items, error } = await lookUp([jobId]);
+		const { items, error } = await getJobs([jobId]);
 		expect(error).toBeUndefined();
 		expect(items).toEqual([
 			{
@@ -116,15 +109,15 @@ describe('one look at a job', () => {
 
 	it('that failed for a reason that repeats the key does not repeat it', async () => {
 		const jobId = finished({
-			outcome: { status: 'Failed', extra: { error_message: `no ${TEST_KEY} here` } },
+			outcome: { status: 'Failed', extra: { error_message: `no ${KEY} here` } },
 		});
-		const { items } = await lookUp([jobId]);
+		const { items } = await getJobs([jobId]);
 		expect(items[0]?.json.error_message).toBe('no *** here');
 	});
 
 	it('that failed can end the run as well', async () => {
 		const jobId = failed();
-		const { error } = await lookUp([finished(), jobId], { options: { onFailed: 'error' } });
+		const { error } = await getJobs([finished(), jobId], { options: { onFailed: 'error' } });
 		expect(error).toMatchObject({
 			message: `AetherForge could not finish the job ${jobId}`,
 			context: { itemIndex: 1, data: { job_id: jobId, status: 'Failed' } },
@@ -133,19 +126,19 @@ describe('one look at a job', () => {
 
 	it('that is not known ends the run', async () => {
 		const jobId = '123e4567-e89b-12d3-a456-426614174000';
-		const { error } = await lookUp([jobId]);
+		const { error } = await getJobs([jobId]);
 		expect(error).toMatchObject({
 			message: `AetherForge does not know the job ${jobId}`,
 			httpCode: '404',
 			context: { itemIndex: 0, data: { job_id: jobId, http_status: 404 } },
 		});
-		expect(looks()).toHaveLength(1);
+		expect(scene.polls()).toHaveLength(1);
 	});
 
 	it.each([(id: string) => ` ${id}\n`, (id: string) => id.toUpperCase()])(
 		'takes the job ID as people paste it (%#)',
 		async (paste) => {
-			const { items, error } = await lookUp([paste(finished())]);
+			const { items, error } = await getJobs([paste(finished())]);
 			expect(error).toBeUndefined();
 			expect(items[0]?.json.status).toBe('Succeed');
 		},
@@ -153,48 +146,52 @@ describe('one look at a job', () => {
 
 	it('keeps the images of a job together when asked to', async () => {
 		const jobId = finished({ outcome: { images: ['png', 'png'] } });
-		const { items } = await lookUp([jobId], {
+		const { items } = await getJobs([jobId], {
 			binaryPropertyOutput: 'picture',
 			options: { outputItems: 'perJob' },
 		});
 		expect(items.map(({ json }) => json)).toEqual([
-			{ job_id: jobId, status: 'Succeed', image_urls: [1, 2].map((n) => resultUrl(jobId, n)) },
+			{
+				job_id: jobId,
+				status: 'Succeed',
+				image_urls: [1, 2].map((n) => scene.resultUrl(jobId, n)),
+			},
 		]);
 		expect(Object.keys(items[0]?.binary ?? {})).toEqual(['picture', 'picture_1']);
 	});
 
 	it('can leave the images where they are', async () => {
-		const { items } = await lookUp([finished()], { downloadImages: false });
+		const { items } = await getJobs([finished()], { downloadImages: false });
 		expect(items[0]).not.toHaveProperty('binary');
-		expect(emulator.requests.map(({ server }) => server)).toEqual(['api']);
+		expect(scene.emulator.requests.map(({ server }) => server)).toEqual(['api']);
 	});
 
 	it('sends the key to the API only', async () => {
-		await lookUp([finished({ outcome: { images: ['png', 'gif'] } })]);
-		expect(emulator.requests.map(({ server, headers }) => [server, headers.authorization])).toEqual(
-			[
-				['api', `Bearer ${TEST_KEY}`],
-				['cdn', undefined],
-				['cdn', undefined],
-			],
-		);
+		await getJobs([finished({ outcome: { images: ['png', 'gif'] } })]);
+		expect(
+			scene.emulator.requests.map(({ server, headers }) => [server, headers.authorization]),
+		).toEqual([
+			['api', `Bearer ${KEY}`],
+			['cdn', undefined],
+			['cdn', undefined],
+		]);
 	});
 });
 
-describe('waiting', () => {
-	it('looks at once, and again until the job is finished', async () => {
-		const startedAt = clock.now();
-		const jobId = emulator.jobs.add({ durationMs: 5500 }).id;
-		const { items } = await lookUp([jobId], WAITS);
+describe('Get Job, waiting', () => {
+	it('polls at once, and again until the job is finished', async () => {
+		const startedAt = scene.clock.now();
+		const jobId = scene.emulator.jobs.add({ durationMs: 5500 }).id;
+		const { items } = await getJobs([jobId], WAITS);
 		expect(items[0]?.json).toMatchObject({ job_id: jobId, status: 'Succeed' });
-		expect(looks().map(({ startedAtMs }) => startedAtMs - startedAt)).toEqual([
+		expect(scene.polls().map(({ startedAtMs }) => startedAtMs - startedAt)).toEqual([
 			0, 2000, 4000, 6000,
 		]);
 	});
 
 	it('ends in time', async () => {
 		const jobId = pending();
-		const { error } = await lookUp([jobId], { ...WAITS, options: { timeout: 9 } });
+		const { error } = await getJobs([jobId], { ...WAITS, options: { timeout: 9 } });
 		expect(error).toMatchObject({
 			message: `The job ${jobId} is not finished after 9 seconds`,
 			context: { itemIndex: 0, data: { job_id: jobId, status: 'Pending' } },
@@ -203,7 +200,7 @@ describe('waiting', () => {
 
 	it('can give the job as it is when the time is up', async () => {
 		const jobId = pending();
-		const { items, hints } = await lookUp([jobId], {
+		const { items, hints } = await getJobs([jobId], {
 			...WAITS,
 			options: { timeout: 9, onTimeout: 'returnPending' },
 		});
@@ -215,30 +212,30 @@ describe('waiting', () => {
 		]);
 	});
 
-	it('does not say how a job is that was never seen', async () => {
+	it('does not tell the status of a job that was never seen', async () => {
 		const jobId = pending();
-		emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
-		const { error } = await lookUp([jobId], {
+		scene.emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
+		const { error } = await getJobs([jobId], {
 			...WAITS,
 			options: { timeout: 9 },
 		});
-		expect(error?.message).toBe(`The job ${jobId} could not be looked up`);
+		expect(error?.message).toBe(`The status of job ${jobId} could not be checked`);
 		expect(error?.description).toContain('for 9 seconds: HTTP 502: 502 Bad Gateway.');
 	});
 
 	it('is pending when the time is up before it was seen, where that is wanted', async () => {
 		const jobId = pending();
-		emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
-		const { items } = await lookUp([jobId], {
+		scene.emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
+		const { items } = await getJobs([jobId], {
 			...WAITS,
 			options: { timeout: 9, onTimeout: 'returnPending' },
 		});
 		expect(items[0]?.json).toMatchObject({ job_id: jobId, timed_out: true });
 	});
 
-	it('looks at each job as long as its own item says', async () => {
+	it('polls each job as long as its own item says', async () => {
 		const jobIds = [pending(), pending()];
-		const { items } = await lookUp(jobIds, {
+		const { items } = await getJobs(jobIds, {
 			...WAITS,
 			options: {
 				timeout: '={{ $itemIndex === 0 ? 5 : 15 }}',
@@ -250,52 +247,58 @@ describe('waiting', () => {
 	});
 });
 
-describe('many items', () => {
-	it('are looked up side by side: 50 take as long as one, and 50 ms more for each look', async () => {
-		const startedAt = clock.now();
-		const jobIds = Array.from({ length: 50 }, () => emulator.jobs.add({ durationMs: 5000 }).id);
-		const { items } = await lookUp(jobIds, { ...WAITS, downloadImages: false });
+describe('many items of Get Job', () => {
+	it('are polled side by side: 50 take as long as one, and 50 ms more for each poll', async () => {
+		const startedAt = scene.clock.now();
+		const jobIds = Array.from(
+			{ length: 50 },
+			() => scene.emulator.jobs.add({ durationMs: 5000 }).id,
+		);
+		const { items } = await getJobs(jobIds, { ...WAITS, downloadImages: false });
 		expect(items.map(({ json, pairedItem }) => [json.job_id, pairedItem])).toEqual(
 			jobIds.map((jobId, item) => [jobId, { item }]),
 		);
-		const tookMs = clock.now() - startedAt;
+		const tookMs = scene.clock.now() - startedAt;
 		expect(tookMs).toBeGreaterThanOrEqual(6000);
 		expect(tookMs).toBeLessThanOrEqual(6000 + 50 * 50);
-		const times = looks().map(({ startedAtMs }) => startedAtMs);
+		const times = scene.polls().map(({ startedAtMs }) => startedAtMs);
 		for (const [index, time] of times.slice(1).entries()) {
 			expect(time - (times[index] ?? 0)).toBeGreaterThanOrEqual(50);
 		}
 	});
 
-	it('have as long as one has for a look that does not work at first, however many are before', async () => {
+	it('have as much time for a poll that fails at first as a single one, however many are before', async () => {
 		const jobIds = Array.from({ length: 700 }, () => pending());
 		const last = jobIds.at(-1);
-		emulator.faults.add({
+		scene.emulator.faults.add({
 			at: 'poll',
 			kind: 'respond',
 			status: 503,
 			match: ({ jobId }) => jobId === last,
 		});
-		const startedAt = clock.now();
-		const { items, error } = await lookUp(jobIds);
+		const startedAt = scene.clock.now();
+		const { items, error } = await getJobs(jobIds);
 		expect(error).toBeUndefined();
 		expect(items).toHaveLength(700);
-		expect(looks()).toHaveLength(701);
-		expect(clock.now() - startedAt).toBeGreaterThan(30_000);
+		expect(scene.polls()).toHaveLength(701);
+		expect(scene.clock.now() - startedAt).toBeGreaterThan(30_000);
 	});
 
 	it('slow down all together when the API asks one of them to', async () => {
-		const startedAt = clock.now();
-		const jobIds = Array.from({ length: 5 }, () => emulator.jobs.add({ durationMs: 5000 }).id);
-		emulator.faults.add({
+		const startedAt = scene.clock.now();
+		const jobIds = Array.from(
+			{ length: 5 },
+			() => scene.emulator.jobs.add({ durationMs: 5000 }).id,
+		);
+		scene.emulator.faults.add({
 			at: 'poll',
 			kind: 'respond',
 			status: 429,
 			headers: { 'retry-after': '9' },
 		});
-		const { error } = await lookUp(jobIds, { ...WAITS, downloadImages: false });
+		const { error } = await getJobs(jobIds, { ...WAITS, downloadImages: false });
 		expect(error).toBeUndefined();
-		const times = looks().map(({ startedAtMs }) => startedAtMs - startedAt);
+		const times = scene.polls().map(({ startedAtMs }) => startedAtMs - startedAt);
 		// Also those that had their turn already when the API asked.
 		expect(times[0]).toBe(0);
 		expect(times.length).toBeGreaterThan(5);
@@ -305,7 +308,7 @@ describe('many items', () => {
 	it('fail one by one when the node continues', async () => {
 		const unknown = '123e4567-e89b-12d3-a456-426614174000';
 		const jobIds = [finished(), unknown, failed(), 'nonsense', pending()];
-		const { items } = await lookUp(jobIds, {}, CONTINUES);
+		const { items } = await getJobs(jobIds, {}, CONTINUES);
 		expect(items.map(({ json, pairedItem }) => [json.status, pairedItem])).toEqual([
 			['Succeed', { item: 0 }],
 			[undefined, { item: 1 }],
@@ -323,7 +326,7 @@ describe('many items', () => {
 	});
 
 	it('fail in the error branch, with what they came with', async () => {
-		const { items, errorItems } = await lookUp(
+		const { items, errorItems } = await getJobs(
 			[finished(), 'nonsense'],
 			{},
 			{ nodeSettings: { onError: 'continueErrorOutput' } },
@@ -342,19 +345,23 @@ describe('many items', () => {
 
 	it('name at most ten of those that are still running', async () => {
 		const jobIds = Array.from({ length: 12 }, pending);
-		const { hints, items } = await lookUp(jobIds, { ...WAITS, options: { timeout: 5 } }, CONTINUES);
+		const { hints, items } = await getJobs(
+			jobIds,
+			{ ...WAITS, options: { timeout: 5 } },
+			CONTINUES,
+		);
 		expect(items.every((item) => errorOf(item).status === 'Pending')).toBe(true);
 		expect(hints).toHaveLength(1);
-		expect(hints[0]?.message).toMatch(/^12 of 12 jobs still running: .*, …\. Look them up/);
+		expect(hints[0]?.message).toMatch(/^12 of 12 jobs still running: .*, …\. Check on them later/);
 		for (const [index, jobId] of jobIds.entries()) {
 			expect(hints[0]?.message.includes(jobId)).toBe(index < 10);
 		}
 	});
 
 	it('are each told of a bad key', async () => {
-		emulator.apiKeys.clear();
+		scene.emulator.apiKeys.clear();
 		const jobIds = Array.from({ length: 5 }, () => finished());
-		const { items } = await lookUp(jobIds, {}, CONTINUES);
+		const { items } = await getJobs(jobIds, {}, CONTINUES);
 		expect(items).toHaveLength(5);
 		for (const item of items) {
 			expect(errorOf(item).message).toBe('AetherForge does not accept the API key');
@@ -363,13 +370,13 @@ describe('many items', () => {
 	});
 });
 
-it('refuses a base URL that the key must not be sent to', async () => {
+it('Get Job refuses a Base URL that the key must not be sent to', async () => {
 	const more = { credential: { baseUrl: 'http://api.aetherforgeai.com' } };
-	const { error } = await lookUp([finished(), finished()], {}, more);
+	const { error } = await getJobs([finished(), finished()], {}, more);
 	expect(error?.message).toBe(
-		'The Base URL of the AetherForge credential must start with https:// (http:// is allowed for this machine only)',
+		'The Base URL in the AetherForge credential must start with https:// (http:// is only allowed for this machine)',
 	);
-	const { items } = await lookUp([finished(), finished()], {}, { ...more, ...CONTINUES });
+	const { items } = await getJobs([finished(), finished()], {}, { ...more, ...CONTINUES });
 	expect(items.map(({ json }) => Object.keys(json))).toEqual([['error'], ['error']]);
-	expect(emulator.requests).toEqual([]);
+	expect(scene.emulator.requests).toEqual([]);
 });

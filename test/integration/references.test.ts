@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { IBinaryData, IBinaryKeyData } from 'n8n-workflow';
-import { startEmulator, type Emulator } from '../emulator/emulator';
+
 import { tinyPicture } from '../emulator/pictures';
 import {
-	runEngine,
 	startBinaryStorage,
 	storeBinary,
 	type EngineOptions,
 	type EngineResult,
 } from '../support/engine';
-import { VirtualClock } from '../support/virtualClock';
+import { openScene, type Scene } from '../support/scene';
 
 const PNG = tinyPicture('a picture', 'png');
 const GIF = tinyPicture('another', 'gif');
@@ -19,18 +18,16 @@ const LARGE_PNG = Buffer.concat([
 	...Array.from({ length: 40_000 }, (_, n) => Buffer.from(`${n},`)),
 ]);
 
-let clock: VirtualClock;
-let emulator: Emulator;
+let scene: Scene;
 
 beforeAll(startBinaryStorage);
 
 beforeEach(async () => {
-	clock = new VirtualClock();
-	emulator = await startEmulator({ pictures: false, now: () => clock.now() });
+	scene = await openScene();
 });
 
 afterEach(async () => {
-	await emulator.close();
+	await scene.close();
 });
 
 async function send(
@@ -38,10 +35,8 @@ async function send(
 	parameters: EngineOptions['parameters'],
 	more: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
-	const result = await runEngine({
+	const result = await scene.run({
 		node: 'imageGenerate',
-		clock,
-		credential: { baseUrl: emulator.apiUrl },
 		parameters: { prompt: 'p', waitForCompletion: false, ...parameters },
 		items: [{ json: {}, binary }],
 		...more,
@@ -55,7 +50,7 @@ function inMemory(bytes: Buffer, rest: Partial<IBinaryData> = {}): IBinaryData {
 }
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
-const received = () => emulator.submits.flatMap(({ files }) => files);
+const received = () => scene.emulator.submits.flatMap(({ files }) => files);
 const names = () => received().map(({ fileName }) => fileName);
 
 async function threeFiles(): Promise<IBinaryKeyData> {
@@ -66,16 +61,24 @@ async function threeFiles(): Promise<IBinaryKeyData> {
 	};
 }
 
-describe('which files are sent', () => {
-	it('none, unless asked for', async () => {
+describe('reference images', () => {
+	it('are not sent unless asked for', async () => {
 		await send(await threeFiles(), {});
 		await send(await threeFiles(), { referenceImages: 'none' });
 		expect(received()).toEqual([]);
 	});
 
-	it('all, in the order of the field names', async () => {
+	it('are all sent in the order of the field names', async () => {
 		await send(await threeFiles(), { referenceImages: 'all' });
 		expect(names()).toEqual(['apple.gif', 'moose.png', 'zebra.png']);
+	});
+
+	it('are all sent in natural order: image_2 before image_10', async () => {
+		const binary = Object.fromEntries(
+			[10, 1, 9, 2, 8].map((n) => [`image_${n}`, inMemory(PNG, { fileName: `${n}.png` })]),
+		);
+		await send(binary, { referenceImages: 'all' });
+		expect(names()).toEqual(['1.png', '2.png', '8.png', '9.png', '10.png']);
 	});
 
 	it.each<[string, string, string[]]>([
@@ -85,7 +88,7 @@ describe('which files are sent', () => {
 		['those of an expression’s list', '={{ "apple," + "moose" }}', ['apple.gif', 'moose.png']],
 		['those of an array', '={{ ["zebra", " apple "] }}', ['zebra.png', 'apple.gif']],
 		['one of them twice', 'apple,apple', ['apple.gif', 'apple.gif']],
-	])('%s', async (_, binaryPropertyName, expected) => {
+	])('are sent as they are selected: %s', async (_, binaryPropertyName, expected) => {
 		await send(
 			{ ...(await threeFiles()), data: inMemory(PNG, { fileName: 'data.png' }) },
 			{ referenceImages: 'selected', binaryPropertyName },
@@ -93,7 +96,7 @@ describe('which files are sent', () => {
 		expect(names()).toEqual(expected);
 	});
 
-	it('those whose field names hold what JavaScript keeps for itself', async () => {
+	it('are sent from fields whose names JavaScript keeps for itself', async () => {
 		await send({ constructor: inMemory(PNG, { fileName: 'c.png' }) }, { referenceImages: 'all' });
 		expect(names()).toEqual(['c.png']);
 	});
@@ -103,7 +106,7 @@ describe('which files are sent', () => {
 		['Grok Imagine', 5],
 		['Grok Imagine Pro', 1],
 		['Nano Banana Pro', 10],
-	])('as many as %s takes', async (aiModel, limit) => {
+	])('can be as many as %s takes: %i', async (aiModel, limit) => {
 		const binary = Object.fromEntries(
 			Array.from({ length: limit }, (_, n) => [`f${n}`, inMemory(PNG, { fileName: `${n}.png` })]),
 		);
@@ -111,7 +114,7 @@ describe('which files are sent', () => {
 		expect(received()).toHaveLength(limit);
 	});
 
-	it('each item’s own', async () => {
+	it('are those of their own item', async () => {
 		await send(
 			{},
 			{ prompt: '={{ $json.n }}', referenceImages: 'all' },
@@ -122,14 +125,14 @@ describe('which files are sent', () => {
 				})),
 			},
 		);
-		for (const { fields, files } of emulator.submits) {
+		for (const { fields, files } of scene.emulator.submits) {
 			expect(files.map(({ fileName }) => fileName)).toEqual([`${String(fields.prompt)}.png`]);
 		}
-		expect(emulator.submits).toHaveLength(3);
+		expect(scene.emulator.submits).toHaveLength(3);
 	});
 
 	it.each(['all', 'selected'])(
-		'those in the JSON, where a workflow keeps its files there, %s',
+		'are found in the JSON where a workflow keeps its files there, %s',
 		async (referenceImages) => {
 			const files = await threeFiles();
 			await send(
@@ -146,17 +149,15 @@ describe('which files are sent', () => {
 	);
 });
 
-it('does not let an item’s JSON name files, unless the workflow keeps its files there', async () => {
+it('an item’s JSON cannot name files unless the workflow keeps its files there', async () => {
 	const somebodyElses = await storeBinary(PNG, 'secret.png', 'image/png');
-	const { error } = await runEngine({
+	const { error } = await scene.run({
 		node: 'imageGenerate',
-		clock,
-		credential: { baseUrl: emulator.apiUrl },
 		parameters: { prompt: 'p', referenceImages: 'all' },
 		items: [{ json: { _files: { data: { ...somebodyElses } } } }],
 	});
-	expect(error?.message).toBe('The item has no binary field to send');
-	expect(emulator.requests).toEqual([]);
+	expect(error?.message).toBe('The item has no binary fields to send');
+	expect(scene.emulator.requests).toEqual([]);
 });
 
 describe('what is sent of a file', () => {
@@ -174,23 +175,23 @@ describe('what is sent of a file', () => {
 				sha256: sha256(LARGE_PNG),
 			},
 		]);
-		const [submit] = emulator.requests;
+		const [submit] = scene.emulator.requests;
 		expect(Number(submit?.headers['content-length'])).toBeGreaterThan(LARGE_PNG.length);
 		expect(submit?.headers['transfer-encoding']).toBeUndefined();
 	});
 
 	it('is every byte also when it has to be sent again', async () => {
 		for (const kind of ['uploading', 'received'] as const) {
-			emulator.faults.add({
+			scene.emulator.faults.add({
 				at: 'submit',
 				kind: 'respond',
 				status: 429,
 				when: kind,
-				match: () => kind === 'received' || emulator.requests.length === 1,
+				match: () => kind === 'received' || scene.emulator.requests.length === 1,
 			});
 		}
 		await send(await threeFiles(), { referenceImages: 'all' });
-		expect(emulator.requests).toHaveLength(3);
+		expect(scene.emulator.requests).toHaveLength(3);
 		expect(received().map((file) => file.sha256)).toEqual([GIF, LARGE_PNG, PNG].map(sha256));
 	});
 
@@ -227,7 +228,7 @@ describe('what is sent of a file', () => {
 		await send({ 'my field': file }, { referenceImages: 'all' });
 		expect(names()).toEqual([sent]);
 		expect(received()).toMatchObject([{ field: 'ref_images', sha256: sha256(GIF) }]);
-		expect(emulator.submits[0]?.fields).toEqual({ prompt: 'p', ai_model: 'GPT Image 1.5' });
+		expect(scene.emulator.submits[0]?.fields).toEqual({ prompt: 'p', ai_model: 'GPT Image 1.5' });
 	});
 
 	it('is a length that agrees with the bytes for names of many bytes', async () => {

@@ -1,38 +1,23 @@
-import { startEmulator, type Emulator } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
-import {
-	runEngine,
-	startBinaryStorage,
-	type EngineOptions,
-	type EngineResult,
-} from '../support/engine';
-import { VirtualClock } from '../support/virtualClock';
+import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import { openScene, type Scene } from '../support/scene';
 
-let clock: VirtualClock;
-let emulator: Emulator;
+let scene: Scene;
 
 beforeAll(startBinaryStorage);
 
 beforeEach(async () => {
-	clock = new VirtualClock();
-	emulator = await startEmulator({ pictures: false, now: () => clock.now() });
+	scene = await openScene();
 });
 
 afterEach(async () => {
-	await emulator.close();
+	await scene.close();
 });
 
 /** Runs a node under the name that n8n gives it as an AI agent's tool. */
 async function use(options: EngineOptions): Promise<EngineResult> {
-	return await runEngine({
-		clock,
-		credential: { baseUrl: emulator.apiUrl },
-		asTool: true,
-		...options,
-	});
+	return await scene.run({ asTool: true, ...options });
 }
-
-const downloads = () => emulator.requests.filter(({ server }) => server === 'cdn');
 
 describe('as an agent’s tool', () => {
 	it('Image Generate answers in JSON, and leaves the images where they are', async () => {
@@ -41,13 +26,13 @@ describe('as an agent’s tool', () => {
 			parameters: { prompt: 'p #images-2' },
 		});
 		expect(error).toBeUndefined();
-		const jobId = emulator.submits[0]?.jobId;
+		const jobId = scene.emulator.submits[0]?.jobId;
 		expect(items.map(({ json, binary }) => ({ json, binary }))).toEqual(
 			[1, 2].map((number) => ({
 				json: {
 					job_id: jobId,
 					status: 'Succeed',
-					image_url: `${emulator.cdnUrl}/results/${jobId}/${number}.png`,
+					image_url: `${scene.emulator.cdnUrl}/results/${jobId}/${number}.png`,
 					image_number: number,
 					image_count: 2,
 					prompt: 'p #images-2',
@@ -56,11 +41,11 @@ describe('as an agent’s tool', () => {
 				binary: undefined,
 			})),
 		);
-		expect(downloads()).toEqual([]);
+		expect(scene.downloads()).toEqual([]);
 	});
 
 	it('tells the agent’s model what to do in the message, which is all that it gets', async () => {
-		emulator.faults.add({ at: 'submit', kind: 'respond', status: 503 });
+		scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 503 });
 		const { error } = await use({ node: 'imageGenerate', parameters: { prompt: 'p' } });
 		expect(error?.message).toMatch(
 			/^It is not known whether AetherForge started the job\. .*A job may exist and be charged/,
@@ -76,24 +61,24 @@ describe('as an agent’s tool', () => {
 	});
 
 	it.each([{}, { outputItems: 'perJob' }])('Get Job answers in JSON: %j', async (options) => {
-		const jobId = emulator.jobs.add({ durationMs: 0 }).id;
+		const jobId = scene.emulator.jobs.add({ durationMs: 0 }).id;
 		const { items, error } = await use({ node: 'getJob', parameters: { jobId, options } });
 		expect(error).toBeUndefined();
 		expect(items).toHaveLength(1);
 		expect(items[0]?.json).toMatchObject({ job_id: jobId, status: 'Succeed' });
 		expect(items[0]).not.toHaveProperty('binary');
-		expect(downloads()).toEqual([]);
+		expect(scene.downloads()).toEqual([]);
 	});
 
 	it('remembers nothing between calls: each has a run index of its own', async () => {
 		const parameters = { prompt: 'p' };
-		emulator.faults.add({ at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } });
+		scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } });
 		const first = await use({ node: 'imageGenerate', parameters });
 		expect(first.error).toBeDefined();
 		expect(JSON.stringify(first.saved.executionData?.contextData)).not.toContain('jobId');
 		const second = await use({ node: 'imageGenerate', parameters, retryOf: first });
 		expect(second.error).toBeUndefined();
-		expect(emulator.submits).toHaveLength(2);
+		expect(scene.emulator.submits).toHaveLength(2);
 	});
 
 	it('a node of the same parameters that is no tool does download', async () => {
@@ -103,7 +88,7 @@ describe('as an agent’s tool', () => {
 			asTool: false,
 		});
 		expect(items[0]?.binary?.data?.bytes).toBe(
-			tinyPicture(`${emulator.submits[0]?.jobId}-1.png`, 'png').length,
+			tinyPicture(`${scene.emulator.submits[0]?.jobId}-1.png`, 'png').length,
 		);
 	});
 });

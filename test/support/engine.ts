@@ -1,13 +1,20 @@
 import 'reflect-metadata';
 
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 
+const userFolder = mkdtempSync(join(tmpdir(), 'aetherforge-n8n-'));
+
+// Each test file loads this module anew and so has a folder of its own.
+afterAll(() => {
+	rmSync(userFolder, { recursive: true, force: true });
+});
+
 // n8n-core reads these when it is loaded.
-process.env.N8N_USER_FOLDER = mkdtempSync(join(tmpdir(), 'aetherforge-n8n-'));
+process.env.N8N_USER_FOLDER = userFolder;
 process.env.N8N_ENCRYPTION_KEY = 'not a secret';
 process.env.N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS = 'false';
 process.env.N8N_LOG_LEVEL = 'silent';
@@ -38,15 +45,24 @@ import {
 } from 'n8n-workflow';
 
 import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
+import { EffectGenerate } from '../../nodes/EffectGenerate/EffectGenerate.node';
 import { GetJob } from '../../nodes/GetJob/GetJob.node';
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
+import { ImageTune } from '../../nodes/ImageTune/ImageTune.node';
+import { Sprite } from '../../nodes/Sprite/Sprite.node';
 import { systemClock } from '../../nodes/shared/clock';
 import { VirtualClock } from './virtualClock';
 
 export const TEST_KEY = 'test-key';
 export const SERVICE_URL = 'https://api.aetherforgeai.com';
 
-const NODES = { imageGenerate: new ImageGenerate(), getJob: new GetJob() };
+const NODES = {
+	effectGenerate: new EffectGenerate(),
+	getJob: new GetJob(),
+	imageGenerate: new ImageGenerate(),
+	imageTune: new ImageTune(),
+	sprite: new Sprite(),
+};
 const PREFIX = 'n8n-nodes-aetherforge.';
 
 export interface EngineOptions {
@@ -54,7 +70,8 @@ export interface EngineOptions {
 	node: keyof typeof NODES | INodeType;
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
-	credential?: { apiKey?: string; baseUrl?: string };
+	/** What the credential's expressions return, which need not be text. */
+	credential?: { apiKey?: unknown; baseUrl?: unknown };
 	/** `retryOnFail`, `maxTries`, `onError` and the like. */
 	nodeSettings?: Partial<INode>;
 	workflowSettings?: IWorkflowSettings;
@@ -250,8 +267,8 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	const clock = options.clock ?? new VirtualClock();
 	const spies: jest.SpyInstance[] = [
 		jest.spyOn(systemClock, 'now').mockImplementation(() => clock.now()),
-		jest.spyOn(systemClock, 'pause').mockImplementation(async (durationMs, signal) => {
-			await clock.pause(durationMs, signal);
+		jest.spyOn(systemClock, 'sleep').mockImplementation(async (durationMs, signal) => {
+			await clock.sleep(durationMs, signal);
 		}),
 	];
 	const log: string[] = [];
@@ -332,7 +349,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				apiKey: TEST_KEY,
 				baseUrl: SERVICE_URL,
 				...options.credential,
-			}),
+			} as ICredentialDataDecryptedObject),
 			executionId,
 			restApiUrl: 'http://n8n.test/rest',
 			instanceBaseUrl: 'http://n8n.test',

@@ -1,7 +1,13 @@
 import { inspect } from 'node:util';
 import { stringify } from 'flatted';
 
-import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
+import {
+	startEmulator,
+	type Emulator,
+	type EmulatorOptions,
+	type ImageFormat,
+	type RequestRecord,
+} from '../emulator/emulator';
 import { runEngine, type EngineOptions, type EngineResult } from './engine';
 import { VirtualClock } from './virtualClock';
 
@@ -17,6 +23,14 @@ export interface Scene {
 	postCount: () => number;
 	/** The prompts of the accepted submits, in order. */
 	paidPrompts: () => (string | undefined)[];
+	/** The ID of the job that the submit of this index, from 0, has started. */
+	jobIdOf: (index: number) => string;
+	/** The status checks that came in. */
+	polls: () => RequestRecord[];
+	/** The requests for results that came in. */
+	downloads: () => RequestRecord[];
+	/** @param number of the result, from 1 */
+	resultUrl: (jobId: string, number: number, format?: ImageFormat) => string;
 	close: () => Promise<void>;
 }
 
@@ -44,6 +58,15 @@ export async function openScene(
 		},
 		postCount: () => emulator.requests.filter(({ method }) => method === 'POST').length,
 		paidPrompts: () => emulator.submits.map(({ fields }) => fields.prompt),
+		jobIdOf: (index) => {
+			const submit = emulator.submits[index];
+			if (!submit) throw new Error(`there was no submit ${index}`);
+			return submit.jobId;
+		},
+		polls: () => emulator.requests.filter(({ path }) => path.startsWith('/public/v1/job/')),
+		downloads: () => emulator.requests.filter(({ server }) => server === 'cdn'),
+		resultUrl: (jobId, number, format = 'png') =>
+			`${emulator.cdnUrl}/results/${jobId}/${number}.${format}`,
 		close: async () => {
 			await emulator.close();
 		},
@@ -54,7 +77,7 @@ export async function openScene(
 function expectKeyKept(emulator: Emulator, result: EngineResult): void {
 	const strays = emulator.requests.filter(
 		({ server, path, headers }) =>
-			headers.authorization !== undefined && !(server === 'api' && path.startsWith('/public/v1/')),
+			headers.authorization !== undefined && !(server === 'api' && path.includes('/public/v1/')),
 	);
 	expect(strays).toEqual([]);
 	const { saved, items, errorItems, error, hints, log } = result;

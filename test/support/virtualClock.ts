@@ -17,8 +17,8 @@ const TURN_MS = 5;
  * pass in milliseconds, while requests on the loopback take the real time they need.
  */
 export class VirtualClock implements Clock {
-	/** Every pause that was asked for, in milliseconds. */
-	readonly pauses: number[] = [];
+	/** Every sleep that was asked for, in milliseconds. */
+	readonly sleeps: number[] = [];
 	#now: number;
 	#timers: Timer[] = [];
 	#underWay = 0;
@@ -36,13 +36,13 @@ export class VirtualClock implements Clock {
 		return this.#now;
 	}
 
-	async pause(durationMs: number, signal?: AbortSignal): Promise<void> {
+	async sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
 		if (signal?.aborted) return;
-		this.pauses.push(durationMs);
+		this.sleeps.push(durationMs);
 		await this.wait(durationMs, signal);
 	}
 
-	/** As a pause, but of something else than the nodes: it does not count among their pauses. */
+	/** As a sleep, but of something else than the nodes: it does not count among their sleeps. */
 	async wait(durationMs: number, signal?: AbortSignal): Promise<void> {
 		if (signal?.aborted) return;
 		await new Promise<void>((resolve) => {
@@ -98,9 +98,9 @@ export class VirtualClock implements Clock {
 				this.#schedule(TURN_MS);
 				return;
 			}
-			const next = this.#timers.reduce((a, b) => (b.at < a.at ? b : a));
-			this.#now = Math.max(this.#now, next.at);
-			next.ring();
+			this.#now = Math.max(this.#now, Math.min(...this.#timers.map(({ at }) => at)));
+			// All that are due ring at once, as real ones do: what one of them starts holds none of them up.
+			for (const timer of this.#timers.filter(({ at }) => at <= this.#now)) timer.ring();
 		}, delayMs);
 	}
 }

@@ -59,7 +59,7 @@ describe('where the key is sent', () => {
 	])('not to %s', async (_, options) => {
 		const refused = authenticate(options);
 		await expect(refused).rejects.toThrow(
-			'The AetherForge API key is only sent to https://api.aetherforgeai.com, the Base URL of its credential',
+			'The AetherForge API key is only sent to https://api.aetherforgeai.com, the Base URL in its credential',
 		);
 		await expect(refused).rejects.not.toThrow(KEY);
 	});
@@ -80,11 +80,29 @@ describe('where the key is sent', () => {
 
 	it.each([
 		['http://api.aetherforgeai.com', 'must start with https://'],
-		['', 'is not an address'],
-		['https://user:pw@api.aetherforgeai.com', 'must not hold a user name'],
+		['', 'is not a valid URL'],
+		['https://user:pw@api.aetherforgeai.com', 'must not contain a user name'],
 	])('nowhere with the base URL %j', async (baseUrl, reason) => {
 		await expect(authenticate({ url: `${baseUrl}/x` }, { baseUrl })).rejects.toThrow(reason);
 	});
+
+	it.each([
+		['an API key', { apiKey: undefined }, 'The API key in the AetherForge credential is not text'],
+		['an API key', { apiKey: 7 }, 'The API key in the AetherForge credential is not text'],
+		[
+			'a Base URL',
+			{ baseUrl: undefined },
+			'The Base URL in the AetherForge credential is not text',
+		],
+		['a Base URL', { baseUrl: 7 }, 'The Base URL in the AetherForge credential is not text'],
+	] as [string, ICredentialDataDecryptedObject, string][])(
+		'nowhere with an expression for %s that gives no text',
+		async (_, data, message) => {
+			await expect(authenticate({ url: 'https://api.aetherforgeai.com/x' }, data)).rejects.toThrow(
+				message,
+			);
+		},
+	);
 
 	it('to no other origin, whatever the address', async () => {
 		await fc.assert(
@@ -146,14 +164,14 @@ describe('what people see', () => {
 describe('the test request', () => {
 	it('asks for a job that cannot exist, which costs nothing', () => {
 		expect(credential.test.request).toEqual({
-			baseURL: '={{$credentials.baseUrl.replace(/\\/+$/, "")}}',
+			baseURL: '={{$credentials.baseUrl.trim().replace(/\\/+$/, "")}}',
 			url: '/public/v1/job/00000000-0000-0000-0000-000000000000',
 			disableFollowRedirect: true,
 			ignoreHttpStatusErrors: { ignore: true, except: [401, 403, 429, 500, 502, 503, 504] },
 		});
 	});
 
-	it('tells the three bad answers of the API apart by their very texts, for older n8n versions', () => {
+	it('tells bad answers apart by their very texts, for older n8n versions, and other servers by what they lack', () => {
 		const rules = (credential.test.rules ?? []).map(({ type, properties }) => ({
 			type,
 			...properties,
@@ -176,6 +194,12 @@ describe('the test request', () => {
 				type: 'responseSuccessBody',
 				key: 'detail',
 				value: 'Not Found',
+				message: 'There is no AetherForge API at this Base URL',
+			},
+			{
+				type: 'responseSuccessBody',
+				key: 'detail',
+				value: undefined,
 				message: 'There is no AetherForge API at this Base URL',
 			},
 		]);

@@ -1,10 +1,13 @@
 import path from 'node:path';
-import type { INodePropertyOptions } from 'n8n-workflow';
+import type { INodeProperties, INodePropertyOptions } from 'n8n-workflow';
 import {
-	fileLimit,
+	choicesOf,
+	maxFiles,
 	propertiesOf,
+	propertiesOfField,
 	type Endpoint,
 	type FilesField,
+	type TextField,
 } from '../../nodes/shared/endpoint';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { root, sourcesIn } from '../package/sources';
@@ -23,14 +26,14 @@ function filesFields(endpoint: Endpoint): FilesField[] {
 	return endpoint.fields.filter((field) => field.kind === 'files');
 }
 
-/** The choices of the value field with this API name. */
-function choicesOf(endpoint: Endpoint, apiName: string): INodePropertyOptions[] {
+/** The choices of the field with this API name, as people see them. */
+function describedChoices(endpoint: Endpoint, apiName: string): INodePropertyOptions[] {
 	for (const field of endpoint.fields) {
-		if (field.kind === 'value' && field.apiName === apiName) {
+		if (field.kind === 'choice' && field.apiName === apiName) {
 			return (field.property.options ?? []) as INodePropertyOptions[];
 		}
 	}
-	throw new Error(`no value field ${apiName}`);
+	throw new Error(`no choice field ${apiName}`);
 }
 
 describe('how many files a field takes', () => {
@@ -38,13 +41,13 @@ describe('how many files a field takes', () => {
 	const field: FilesField = {
 		kind: 'files',
 		apiName: 'f',
-		noun: 'file',
+		noun: { one: 'file', many: 'files' },
 		names,
-		limit: { files: 4 },
+		limit: { min: 0, max: 4 },
 	};
 	const byModel: FilesField = {
 		...field,
-		limit: { files: 4, by: { apiName: 'm', files: { A: 1 } } },
+		limit: { min: 0, max: 4, by: { apiName: 'm', max: { A: 1 }, advice: '' } },
 	};
 
 	it.each<[FilesField, Record<string, string>, number]>([
@@ -52,9 +55,10 @@ describe('how many files a field takes', () => {
 		[field, { m: 'A' }, 4],
 		[byModel, { m: 'A' }, 1],
 		[byModel, { m: 'B' }, 4],
+		[byModel, { m: 'toString' }, 4],
 		[byModel, {}, 4],
-	])('%#', (given, values, limit) => {
-		expect(fileLimit(given, values)).toBe(limit);
+	])('%# depends on its own limit and the values it is sent with', (given, values, limit) => {
+		expect(maxFiles(given, values)).toBe(limit);
 	});
 
 	it.each([
@@ -68,12 +72,12 @@ describe('how many files a field takes', () => {
 		['a model of tomorrow', 10],
 	])('%s takes %i reference images, as the API document says', (model, limit) => {
 		const [referenceImages] = filesFields(generateImage);
-		expect(referenceImages && fileLimit(referenceImages, { ai_model: model })).toBe(limit);
+		expect(referenceImages && maxFiles(referenceImages, { ai_model: model })).toBe(limit);
 	});
 });
 
 it('offers the seven models of the API document, by the API’s own strings', () => {
-	expect(choicesOf(generateImage, 'ai_model').map(({ value }) => value)).toEqual([
+	expect(describedChoices(generateImage, 'ai_model').map(({ value }) => value)).toEqual([
 		'GPT Image 1.5',
 		'GPT Image 2',
 		'Grok Imagine',
@@ -87,8 +91,8 @@ it('offers the seven models of the API document, by the API’s own strings', ()
 it('sends generate/image as the API document has it', () => {
 	expect(generateImage.path).toBe('/public/v1/generate/image');
 	expect(generateImage.fields.map(({ kind, apiName }) => [kind, apiName])).toEqual([
-		['value', 'prompt'],
-		['value', 'ai_model'],
+		['text', 'prompt'],
+		['choice', 'ai_model'],
 		['files', 'ref_images'],
 	]);
 });
@@ -103,24 +107,75 @@ describe.each(ENDPOINTS)('%s', (_, endpoint) => {
 	});
 
 	it('gives each parameter once, in the order of the fields', () => {
-		const declared = endpoint.fields.flatMap((field) =>
-			field.kind === 'value' ? field.property : [field.source, field.names],
-		);
-		expect(propertiesOf(endpoint)).toEqual(declared.filter(Boolean));
+		const declared = endpoint.fields.flatMap((field) => propertiesOfField(field));
+		const names = (properties: INodeProperties[]) => properties.map(({ name }) => name);
+		expect(names(propertiesOf(endpoint))).toEqual(names(declared));
+	});
+
+	it('says what to try after a failed job, as a sentence', () => {
+		expect(endpoint.adviceIfFailed).toMatch(/^[A-Z].{10,}\.$/);
 	});
 
 	it('describes each choice by the limit that holds for it', () => {
 		for (const field of filesFields(endpoint)) {
 			if (!field.limit.by) continue;
-			const { apiName, files } = field.limit.by;
-			const choices = choicesOf(endpoint, apiName);
+			const { apiName, max } = field.limit.by;
+			const choices = describedChoices(endpoint, apiName);
 			for (const { name, value, description } of choices) {
-				const limit = fileLimit(field, { [apiName]: String(value) });
-				const many = limit === 1 ? `1 ${field.noun}` : `up to ${limit} ${field.noun}s`;
-				expect([name, description]).toEqual([value, `Takes ${many}`]);
+				const limit = maxFiles(field, { [apiName]: String(value) });
+				const { one, many } = field.noun;
+				const taken = limit === 1 ? `1 ${one}` : `up to ${limit} ${many}`;
+				expect([name, description]).toEqual([value, `Takes ${taken}`]);
 			}
 			const known = choices.map(({ value }) => value);
-			expect(known).toEqual(expect.arrayContaining(Object.keys(files)));
+			expect(known).toEqual(expect.arrayContaining(Object.keys(max)));
 		}
+	});
+});
+
+describe('the parameters of an endpoint', () => {
+	const property = { displayName: 'Text', name: 'text', type: 'string', default: '' } as const;
+	const field: TextField = { kind: 'text', apiName: 'text', property };
+	const shown = { ...property, displayOptions: { show: { source: ['fields'] }, hide: { a: [1] } } };
+	const endpoint: Endpoint = { path: '/', fields: [field], adviceIfFailed: '' };
+
+	it('are as they are declared where the node has no other endpoint', () => {
+		expect(propertiesOf({ ...endpoint, fields: [{ ...field, property: shown }] })).toEqual([shown]);
+	});
+
+	it('are shown only where the endpoint is selected, and keep their own conditions', () => {
+		const when = { operation: 'make', apiVersion: 'v1' };
+		const selected = { operation: ['make'], apiVersion: ['v1'] };
+		expect(propertiesOf({ ...endpoint, when })).toEqual([
+			{ ...property, displayOptions: { show: selected } },
+		]);
+		expect(propertiesOf({ ...endpoint, when, fields: [{ ...field, property: shown }] })).toEqual([
+			{
+				...property,
+				displayOptions: { show: { ...selected, source: ['fields'] }, hide: { a: [1] } },
+			},
+		]);
+	});
+
+	it('of a table are its source, its list and its JSON, and of files their source and their names', () => {
+		const named = (name: string): INodeProperties => ({ ...property, name });
+		const [source, list, json, names] = ['source', 'list', 'json', 'names'].map(named) as [
+			INodeProperties,
+			INodeProperties,
+			INodeProperties,
+			INodeProperties,
+		];
+		const table = { kind: 'table', apiName: 't', source, list, json, columns: [] } as const;
+		expect(propertiesOfField(table)).toEqual([source, list, json]);
+		const noun = { one: 'file', many: 'files' };
+		const files = { kind: 'files', apiName: 'f', noun, names, limit: { min: 1, max: 1 } } as const;
+		expect(propertiesOfField(files)).toEqual([names]);
+		expect(propertiesOfField({ ...files, source })).toEqual([source, names]);
+	});
+
+	it('of a choice give their values', () => {
+		const options = [4, 9, 16].map((value) => ({ name: `${value} Frames`, value }));
+		expect(choicesOf({ ...property, type: 'options', options })).toEqual([4, 9, 16]);
+		expect(choicesOf(property)).toEqual([]);
 	});
 });

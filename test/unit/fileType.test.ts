@@ -1,5 +1,9 @@
 import fc from 'fast-check';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from '../../nodes/shared/engine/fileType';
+import {
+	IMAGE_SIGNATURE_BYTES,
+	imageTypeOf,
+	resultTypeOf,
+} from '../../nodes/shared/engine/fileType';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
@@ -84,6 +88,72 @@ describe('the type of an image by its first bytes', () => {
 				const type = imageTypeOf(bytes);
 				expect(imageTypeOf(bytes.subarray(0, IMAGE_SIGNATURE_BYTES))).toEqual(type);
 				expect(imageTypeOf(new Uint8Array(bytes))).toEqual(type);
+			}),
+		);
+	});
+});
+
+describe('the type of a result', () => {
+	const CDN = 'https://cdn.example/1';
+	const bytes = Buffer.from([0, 1, 2, 3]);
+
+	it.each(SIGNATURES)(
+		'is what its bytes say for %s, whatever the server calls it',
+		(_, head, __, mimeType, extension) => {
+			for (const declared of ['image/png', 'text/html', 'application/json', '']) {
+				expect(resultTypeOf(head, declared, `${CDN}.bin`)).toEqual({ mimeType, extension });
+			}
+		},
+	);
+
+	it.each<[contentType: string, url: string, mimeType: string, extension: string]>([
+		['video/mp4', CDN, 'video/mp4', 'mp4'],
+		['Video/MP4; codecs="avc1"', CDN, 'video/mp4', 'mp4'],
+		['video/mp4', `${CDN}.MOV?sig=a.b`, 'video/mp4', 'mov'],
+		['image/svg+xml', CDN, 'image/svg+xml', 'svg'],
+		['application/x-zip', CDN, 'application/x-zip', 'zip'],
+		['audio/mpeg', CDN, 'audio/mpeg', 'mp3'],
+		['text/plain;charset=utf-8', CDN, 'text/plain', 'txt'],
+		['model/gltf-binary', CDN, 'model/gltf-binary', 'bin'],
+		['application/octet-stream', `${CDN}.glb`, 'application/octet-stream', 'glb'],
+		['application/octet-stream', CDN, 'application/octet-stream', 'bin'],
+		['', `${CDN}.psd`, 'application/octet-stream', 'psd'],
+		['', CDN, 'application/octet-stream', 'bin'],
+		['not a type', CDN, 'application/octet-stream', 'bin'],
+		['', 'https://cdn.example', 'application/octet-stream', 'bin'],
+		['', 'no URL.png', 'application/octet-stream', 'bin'],
+		['', `${CDN}.averylongending`, 'application/octet-stream', 'bin'],
+		['', `${CDN}.p%2fg`, 'application/octet-stream', 'bin'],
+		['video/mp4', 'https://cdn.example/v1.2/1', 'video/mp4', 'mp4'],
+	])('of no image, with the Content-Type %j at %s, is %s with the ending %s', (...row) => {
+		const [contentType, url, mimeType, extension] = row;
+		expect(resultTypeOf(bytes, contentType, url)).toEqual({ mimeType, extension });
+	});
+
+	it.each<[string, string, string]>([
+		['HTML by its type', 'anything', 'text/html; charset=utf-8'],
+		['HTML by its start', '\n<!DOCTYPE html><html>', 'image/png'],
+		['HTML behind a byte order mark', '\ufeff<html lang="en">', ''],
+		['the API’s error', '{"detail":"Not Found"}', 'image/png'],
+		['a gateway’s error', ' { "error" : {"code": 404}, "rest": "', 'application/json'],
+		['an error with its key further back', '{"status":404,"detail":"x"}', 'application/json'],
+	])('is none for an error page in its place: %s', (_, text, contentType) => {
+		expect(resultTypeOf(Buffer.from(text), contentType, `${CDN}.png`)).toBeUndefined();
+	});
+
+	it.each<[string, string]>([
+		['{"frames":[1],"meta":{"detail":"x"}}', 'application/json'],
+		['["detail","error"]', 'application/json'],
+		['<svg xmlns="http://www.w3.org/2000/svg"/>', 'image/svg+xml'],
+		['detail: error', 'text/plain'],
+	])('is kept for a file that only resembles an error page: %s', (text, mimeType) => {
+		expect(resultTypeOf(Buffer.from(text), mimeType, CDN)?.mimeType).toBe(mimeType);
+	});
+
+	it('always has an ending that is safe in a file name', () => {
+		fc.assert(
+			fc.property(fc.uint8Array(), fc.string(), fc.oneof(fc.webUrl(), fc.string()), (...given) => {
+				expect(resultTypeOf(...given)?.extension ?? 'bin').toMatch(/^[a-z\d]{1,8}$/);
 			}),
 		);
 	});

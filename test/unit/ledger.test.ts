@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { DateTime } from 'luxon';
 import type {
 	IDataObject,
 	IExecuteFunctions,
@@ -9,7 +10,8 @@ import type {
 } from 'n8n-workflow';
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
-import { Ledger } from '../../nodes/shared/engine/ledger';
+import { hashOfValues, Ledger, type Entry } from '../../nodes/shared/engine/ledger';
+import type { JobSlot } from '../../nodes/shared/engine/plan';
 
 /** All that the ledger asks of n8n. */
 interface Execution {
@@ -19,13 +21,17 @@ interface Execution {
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
 	endpoint?: Endpoint;
+	nodeType?: string;
 }
+
+const ENTRY: Entry = { jobId: 'j', sent: 'hash', submittedAtMs: 1 };
+const FIRST: JobSlot = { itemIndex: 0, jobNumber: 1 };
 
 function ledgerOf(execution: Execution): Ledger {
 	const node: INode = {
 		id: 'node',
 		name: 'Node',
-		type: 'n8n-nodes-aetherforge.imageGenerate',
+		type: execution.nodeType ?? 'n8n-nodes-aetherforge.imageGenerate',
 		typeVersion: 1,
 		position: [0, 0],
 		parameters: execution.parameters ?? {},
@@ -48,9 +54,8 @@ function saved(kept: IDataObject): IDataObject {
 	return JSON.parse(JSON.stringify(kept)) as IDataObject;
 }
 
-const index = fc.nat({ max: 12 });
 const entry = fc.oneof(
-	fc.uuid().map((jobId) => ({ jobId })),
+	fc.record({ jobId: fc.uuid(), sent: fc.string(), submittedAtMs: fc.nat() }),
 	fc.constant({ outcomeUnknown: true as const }),
 );
 const json = fc
@@ -63,35 +68,47 @@ const parameters = fc.record({
 	binaryPropertyName: fc.string(),
 });
 
-/** Records in one try, and looks in another that differs from it as given. */
+/** Records in one try, and recalls in another that differs from it as given. */
 function recalls(first: Omit<Execution, 'kept'>, second: Omit<Execution, 'kept'>): boolean {
 	const kept: IDataObject = {};
-	ledgerOf({ kept, ...first }).record(0, { jobId: 'j' });
-	return ledgerOf({ kept: saved(kept), ...second }).recall(0) !== undefined;
+	ledgerOf({ kept, ...first }).record(FIRST, ENTRY);
+	return ledgerOf({ kept: saved(kept), ...second }).recall(FIRST) !== undefined;
+}
+
+/** The same with one item that differs. */
+function recallsItem(before: unknown, after: unknown): boolean {
+	return recalls(
+		{ items: [{ json: before as IDataObject }] },
+		{ items: [{ json: after as IDataObject }] },
+	);
 }
 
 describe('what the ledger gives back', () => {
-	it('is what was recorded, for the same run, item and work, and nothing else', () => {
+	it('is what was recorded, for the same run, item, job and work, and nothing else', () => {
+		const small = fc.nat({ max: 4 });
 		fc.assert(
 			fc.property(
-				fc.uniqueArray(fc.tuple(index, index, entry), {
-					selector: ([run, item]) => `${run} ${item}`,
+				fc.uniqueArray(fc.tuple(small, small, small, entry), {
+					selector: ([run, item, job]) => `${run} ${item} ${job}`,
 				}),
 				parameters,
-				fc.array(json, { minLength: 13, maxLength: 13 }),
+				fc.array(json, { minLength: 5, maxLength: 5 }),
 				(recorded, given, data) => {
 					const kept: IDataObject = {};
 					const work = { parameters: given, items: data.map((each) => ({ json: each })) };
-					for (const [runIndex, itemIndex, made] of recorded) {
-						ledgerOf({ kept, runIndex, ...work }).record(itemIndex, made);
+					for (const [runIndex, itemIndex, jobNumber, made] of recorded) {
+						ledgerOf({ kept, runIndex, ...work }).record({ itemIndex, jobNumber }, made);
 					}
 					const later = saved(kept);
-					for (let runIndex = 0; runIndex < 13; runIndex++) {
+					for (let runIndex = 0; runIndex < 5; runIndex++) {
 						const ledger = ledgerOf({ kept: later, runIndex, ...work });
-						for (let itemIndex = 0; itemIndex < 13; itemIndex++) {
-							const made = recorded.find(([run, item]) => run === runIndex && item === itemIndex);
-							const recalled = ledger.recall(itemIndex);
-							if (made) expect(recalled).toMatchObject(made[2]);
+						for (let at = 0; at < 25; at++) {
+							const [itemIndex, jobNumber] = [at % 5, Math.floor(at / 5)];
+							const made = recorded.find(
+								([run, item, job]) => run === runIndex && item === itemIndex && job === jobNumber,
+							);
+							const recalled = ledger.recall({ itemIndex, jobNumber });
+							if (made) expect(recalled).toMatchObject(made[3]);
 							else expect(recalled).toBeUndefined();
 						}
 					}
@@ -99,6 +116,15 @@ describe('what the ledger gives back', () => {
 			),
 			{ numRuns: 50 },
 		);
+	});
+
+	it('does not mix up runs, items and jobs whose numbers look alike together', () => {
+		const kept: IDataObject = {};
+		const items = Array.from({ length: 12 }, () => ({ json: {} }));
+		ledgerOf({ kept, items, runIndex: 1 }).record({ itemIndex: 11, jobNumber: 1 }, ENTRY);
+		const alike = ledgerOf({ kept, items, runIndex: 11 });
+		expect(alike.recall({ itemIndex: 1, jobNumber: 1 })).toBeUndefined();
+		expect(alike.recall({ itemIndex: 1, jobNumber: 11 })).toBeUndefined();
 	});
 
 	it('is nothing once the item’s JSON differs', () => {
@@ -127,7 +153,7 @@ describe('what the ledger gives back', () => {
 		expect(recalls(before, parametersOf({ waitForCompletion: false, downloadImages: false }))).toBe(
 			true,
 		);
-		expect(recalls(before, parametersOf({ options: { resubmitUnclear: true } }))).toBe(true);
+		expect(recalls(before, parametersOf({ options: { resubmitIfUnknown: true } }))).toBe(true);
 	});
 
 	it('does not depend on binary data, whose IDs change from a run to its retry', () => {
@@ -148,44 +174,219 @@ describe('what the ledger gives back', () => {
 	});
 });
 
+describe('what counts as the same item', () => {
+	it('is what n8n saves of it, whatever JSON makes of its values', () => {
+		const value = fc.oneof(
+			fc.jsonValue({ maxDepth: 2 }),
+			fc.date({ noInvalidDate: true }),
+			fc.integer({ min: 0, max: 2 ** 40 }).map((ms) => DateTime.fromMillis(ms, { zone: 'utc' })),
+			fc.constantFrom(undefined, Number.NaN, Infinity, -0, Buffer.from('a'), Symbol('s'), () => 1),
+			fc.constant(DateTime.invalid('no date')),
+			fc.constant({ toJSON: () => undefined }),
+			fc.constant(new Map([['a', 1]])),
+		);
+		const item = fc.dictionary(
+			fc.string(),
+			fc.oneof(value, fc.array(value), fc.dictionary(fc.string(), value)),
+		);
+		fc.assert(
+			fc.property(item, (data) => {
+				const after: unknown = JSON.parse(JSON.stringify(data));
+				expect(recallsItem(data, after)).toBe(true);
+				expect(recallsItem(after, data)).toBe(true);
+			}),
+			{ numRuns: 300 },
+		);
+	});
+
+	it('is not one in which anything differs, at any place', () => {
+		fc.assert(
+			fc.property(
+				fc.jsonValue({ maxDepth: 4 }),
+				fc.array(fc.oneof(fc.string(), fc.nat({ max: 3 })), { maxLength: 8 }),
+				fc.jsonValue({ maxDepth: 1 }),
+				fc.jsonValue({ maxDepth: 1 }),
+				(around, path, before, after) => {
+					fc.pre(JSON.stringify(before) !== JSON.stringify(after));
+					const placed = (inner: unknown): unknown =>
+						path.reduceRight<unknown>(
+							(value, key) =>
+								typeof key === 'string'
+									? { [key]: value, around }
+									: [...Array.from({ length: key }, () => around), value],
+							inner,
+						);
+					expect(recallsItem({ a: placed(before) }, { a: placed(after) })).toBe(false);
+				},
+			),
+		);
+	});
+
+	it.each<[string, unknown, unknown]>([
+		['a number and its text', { a: 1 }, { a: '1' }],
+		['true and its text', { a: true }, { a: 'true' }],
+		['null and its text', { a: null }, { a: 'null' }],
+		['a list and an object', { a: ['x'] }, { a: { 0: 'x' } }],
+		['a name and a value that run together', { ab: 'c' }, { a: 'bc' }],
+		['a text that looks like the next entry', { a: ['x', 'y'] }, { a: ['x\nkey 1 1\nstring y'] }],
+		['a key with null and no key', { a: null }, {}],
+		['a value inside and beside an object', { a: { b: 1 }, c: 2 }, { a: { b: 1, c: 2 } }],
+		['another order of a list', { a: [1, 2] }, { a: [2, 1] }],
+	])('tells %s apart', (_, before, after) => {
+		expect(recallsItem(before, after)).toBe(false);
+	});
+
+	it('can be told of items that refer to themselves', () => {
+		const circular = (id: number): IDataObject => {
+			const data: IDataObject = { id, list: [] };
+			data.self = data;
+			data.inner = { deeper: { list: [data] } };
+			return data;
+		};
+		expect(recallsItem(circular(1), circular(1))).toBe(true);
+		expect(recallsItem(circular(1), circular(2))).toBe(false);
+	});
+
+	it.each<[string, (id: number) => object]>([
+		['a BigInt', (id) => ({ id, big: 2n ** 70n })],
+		['an object without a prototype', (id) => Object.assign(Object.create(null) as object, { id })],
+		[
+			'a toJSON that gives what has one itself',
+			(id) => {
+				const endless = { id, toJSON: () => ({ endless }) };
+				return { id, endless };
+			},
+		],
+		['a getter that throws', (id) => ({ id, deep: brokenGetter(), last: 1 })],
+		['a toJSON that throws', (id) => ({ id, date: { toJSON: () => broken() } })],
+		['a proxy that throws', (id) => ({ id, proxy: new Proxy({}, { ownKeys: () => broken() }) })],
+		['20,000 levels', (id) => ({ id, deep: nested(20_000, {}) })],
+		['lists in 20,000 levels', (id) => ({ id, deep: nestedList(20_000) })],
+	])('can be told of items with %s', (_, itemOf) => {
+		expect(recallsItem(itemOf(7), itemOf(7))).toBe(true);
+		expect(recallsItem(itemOf(7), itemOf(8))).toBe(false);
+	});
+
+	it('can be told of an item of which not even the first level can be read', () => {
+		expect(recallsItem(brokenGetter(), brokenGetter())).toBe(true);
+		expect(recallsItem(brokenGetter(), {})).toBe(false);
+		const [before, after] = ['a', 'b'].map((prompt) => ({
+			parameters: { prompt },
+			items: [{ json: brokenGetter() as IDataObject }],
+		}));
+		expect(recalls(before ?? {}, after ?? {})).toBe(false);
+	});
+
+	it('does not depend on how much of the call stack is in use', () => {
+		const item = { deep: nested(20_000, {}) };
+		const kept: IDataObject = {};
+		ledgerOf({ kept, items: [{ json: item }] }).record(FIRST, ENTRY);
+		const recallAt = (depth: number): unknown =>
+			depth === 0
+				? ledgerOf({ kept, items: [{ json: item }] }).recall(FIRST)
+				: [recallAt(depth - 1)][0];
+		for (const depth of [0, 10, 500, 3000]) expect(recallAt(depth)).toMatchObject(ENTRY);
+	});
+});
+
+function broken(): never {
+	throw new TypeError('broken');
+}
+
+function brokenGetter(): object {
+	return Object.defineProperty({}, 'broken', { get: broken, enumerable: true });
+}
+
+function nested(levels: number, inner: object): object {
+	let value = inner;
+	for (let level = 0; level < levels; level++) value = { value };
+	return value;
+}
+
+function nestedList(levels: number): unknown[] {
+	let value: unknown[] = [];
+	for (let level = 0; level < levels; level++) value = [value];
+	return value;
+}
+
+describe('the hash of the values that were sent', () => {
+	it('is the same for the same values, and another for others', () => {
+		const value = fc.oneof(
+			fc.string(),
+			fc.integer(),
+			fc.boolean(),
+			fc.array(fc.record({ row: fc.nat(), title: fc.string() }), { minLength: 1, maxLength: 3 }),
+		);
+		const values = fc.dictionary(fc.constantFrom('prompt', 'frame', 'rows'), value);
+		fc.assert(
+			fc.property(values, values, (one, other) => {
+				const isSame = JSON.stringify(one) === JSON.stringify(other);
+				expect(hashOfValues(structuredClone(one))).toBe(hashOfValues(one));
+				expect(hashOfValues(one) === hashOfValues(other)).toBe(isSame);
+			}),
+		);
+	});
+});
+
 describe('what the ledger forgets', () => {
+	const slots = [0, 1].flatMap((itemIndex) =>
+		[1, 2].map((jobNumber): JobSlot => ({ itemIndex, jobNumber })),
+	);
+
 	const twoRuns = (): { kept: IDataObject; runs: [Ledger, Ledger] } => {
 		const kept: IDataObject = {};
+		const items = [{ json: {} }, { json: {} }];
 		const runs: [Ledger, Ledger] = [
-			ledgerOf({ kept, runIndex: 1, items: [{ json: {} }, { json: {} }] }),
-			ledgerOf({ kept, runIndex: 11, items: [{ json: {} }, { json: {} }] }),
+			ledgerOf({ kept, runIndex: 1, items }),
+			ledgerOf({ kept, runIndex: 11, items }),
 		];
-		for (const ledger of runs) for (const item of [0, 1]) ledger.record(item, { jobId: 'j' });
+		for (const ledger of runs) for (const slot of slots) ledger.record(slot, ENTRY);
 		return { kept, runs };
 	};
 
-	it('is one item', () => {
+	it('is one job of one item', () => {
 		const { runs } = twoRuns();
-		runs[0].forget(0);
-		expect(runs[0].recall(0)).toBeUndefined();
-		expect(runs[0].recall(1)).toBeDefined();
-		expect(runs[1].recall(0)).toBeDefined();
+		runs[0].forget(FIRST);
+		const left = runs.map((ledger) => slots.map((slot) => ledger.recall(slot) !== undefined));
+		expect(left).toEqual([
+			[false, true, true, true],
+			[true, true, true, true],
+		]);
 	});
 
 	it('is one run, also when the number of another starts alike', () => {
 		const { runs } = twoRuns();
 		runs[0].clear();
-		expect([0, 1].map((item) => runs[0].recall(item))).toEqual([undefined, undefined]);
-		expect([0, 1].map((item) => runs[1].recall(item)?.constructor)).toEqual([Object, Object]);
+		for (const slot of slots) {
+			expect(runs[0].recall(slot)).toBeUndefined();
+			expect(runs[1].recall(slot)).toMatchObject(ENTRY);
+		}
 	});
 
 	it('leaves nothing in what n8n saves when all is cleared', () => {
 		const { kept, runs } = twoRuns();
 		for (const ledger of runs) ledger.clear();
-		expect(JSON.stringify(kept)).not.toContain('guard');
+		expect(kept).toEqual({ aetherForgeJobs: {} });
 	});
 
 	it('is what it knew before, when it records anew', () => {
 		const ledger = ledgerOf({ kept: {} });
-		ledger.record(0, { outcomeUnknown: true });
-		ledger.record(0, { jobId: 'j' });
-		expect(ledger.recall(0)).toMatchObject({ jobId: 'j' });
-		expect(ledger.recall(0)).not.toHaveProperty('outcomeUnknown');
+		ledger.record(FIRST, { outcomeUnknown: true });
+		ledger.record(FIRST, ENTRY);
+		expect(ledger.recall(FIRST)).toMatchObject(ENTRY);
+		expect(ledger.recall(FIRST)).not.toHaveProperty('outcomeUnknown');
+	});
+});
+
+describe('as a tool of an AI agent', () => {
+	it('stores nothing in what n8n keeps, and remembers during the call', () => {
+		const kept: IDataObject = {};
+		const nodeType = 'n8n-nodes-aetherforge.imageGenerateTool';
+		const ledger = ledgerOf({ kept, nodeType });
+		ledger.record(FIRST, ENTRY);
+		expect(ledger.recall(FIRST)).toMatchObject(ENTRY);
+		expect(kept).toEqual({});
+		expect(ledgerOf({ kept, nodeType }).recall(FIRST)).toBeUndefined();
 	});
 });
 
@@ -203,10 +404,10 @@ it('stores nothing of prompts, items and files', () => {
 						binary: { data: { fileName, data: fileName, mimeType: 'image/png' } },
 					},
 				],
-			}).record(0, { jobId: 'j' });
+			}).record(FIRST, ENTRY);
 			const stored = JSON.stringify(kept);
 			for (const secret of [prompt, value, fileName]) expect(stored).not.toContain(secret);
-			expect(stored.length).toBeLessThan(120);
+			expect(stored.length).toBeLessThan(160);
 		}),
 	);
 });

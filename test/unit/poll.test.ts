@@ -2,27 +2,27 @@ import fc from 'fast-check';
 import { isFinished, nextPauseMs } from '../../nodes/shared/engine/poll';
 
 const DEFAULT_INTERVAL_MS = 2000;
-const FIRST_LOOK_MS = 1000;
+const FIRST_POLL_MS = 1000;
 
-/** How many looks it takes to see the end of a job, when an answer takes no time. */
-function looksAt(jobMs: number, intervalMs: number): number {
-	let looks = 1;
-	for (let waited = FIRST_LOOK_MS; waited < jobMs; looks++) {
+/** How many polls it takes to see the end of a job, when an answer takes no time. */
+function pollsOf(jobMs: number, intervalMs: number): number {
+	let polls = 1;
+	for (let waited = FIRST_POLL_MS; waited < jobMs; polls++) {
 		waited += nextPauseMs(waited, intervalMs);
 	}
-	return looks;
+	return polls;
 }
 
-describe('the pause between two looks at a job', () => {
+describe('the time between two polls of a job', () => {
 	const waited = fc.integer({ min: 0, max: 3_600_000 });
 	const interval = fc.integer({ min: 1000, max: 60_000 });
 
 	it('is never shorter than the interval, and above it never longer than 5 s', () => {
 		fc.assert(
 			fc.property(waited, interval, (waitedMs, intervalMs) => {
-				const pause = nextPauseMs(waitedMs, intervalMs);
-				expect(pause).toBeGreaterThanOrEqual(intervalMs);
-				expect(pause).toBeLessThanOrEqual(Math.max(intervalMs, 5000));
+				const sleepMs = nextPauseMs(waitedMs, intervalMs);
+				expect(sleepMs).toBeGreaterThanOrEqual(intervalMs);
+				expect(sleepMs).toBeLessThanOrEqual(Math.max(intervalMs, 5000));
 			}),
 		);
 	});
@@ -40,8 +40,8 @@ describe('the pause between two looks at a job', () => {
 
 	it('notices the end of a job within the larger of an interval and a tenth of its time', () => {
 		fc.assert(
-			fc.property(fc.integer({ min: FIRST_LOOK_MS, max: 600_000 }), (jobMs) => {
-				let waitedMs = FIRST_LOOK_MS;
+			fc.property(fc.integer({ min: FIRST_POLL_MS, max: 600_000 }), (jobMs) => {
+				let waitedMs = FIRST_POLL_MS;
 				while (waitedMs < jobMs) waitedMs += nextPauseMs(waitedMs, DEFAULT_INTERVAL_MS);
 				expect(waitedMs - jobMs).toBeLessThanOrEqual(Math.max(DEFAULT_INTERVAL_MS, jobMs / 10));
 			}),
@@ -51,10 +51,10 @@ describe('the pause between two looks at a job', () => {
 	it.each([
 		[10, 7],
 		[60, 23],
-	])('looks at a job of %i s at most %i times', (seconds, most) => {
-		const looks = looksAt(seconds * 1000, DEFAULT_INTERVAL_MS);
-		expect(looks).toBeLessThanOrEqual(most);
-		expect(looks).toBeGreaterThan(most / 2);
+	])('polls a job of %i s at most %i times', (seconds, most) => {
+		const polls = pollsOf(seconds * 1000, DEFAULT_INTERVAL_MS);
+		expect(polls).toBeLessThanOrEqual(most);
+		expect(polls).toBeGreaterThan(most / 2);
 	});
 });
 

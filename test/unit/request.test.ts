@@ -1,32 +1,202 @@
-import type { JobRequest } from '../../nodes/shared/endpoint';
-import { CheckedRequests } from '../../nodes/shared/engine/request';
+import fc from 'fast-check';
+import type { IExecuteFunctions, INode, INodeProperties } from 'n8n-workflow';
+import type { Endpoint, Values } from '../../nodes/shared/endpoint';
+import { ParameterReader } from '../../nodes/shared/engine/parameters';
+import { readRequest, readValues } from '../../nodes/shared/engine/request';
 
-function requestOf(characters: number): JobRequest {
-	return { path: '/', values: { prompt: 'x'.repeat(characters) }, files: [] };
+function parameter(name: string, more: Partial<INodeProperties> = {}): INodeProperties {
+	const displayName = name.charAt(0).toUpperCase() + name.slice(1);
+	return { displayName, name, type: 'string', default: '', ...more };
 }
 
-describe('checked requests', () => {
-	it('are handed out as they were checked, once', () => {
-		const checked = new CheckedRequests();
-		const requests = [requestOf(10), requestOf(20)];
-		requests.forEach((request, itemIndex) => {
-			checked.keep(itemIndex, request);
+function choices(...values: (string | number)[]): Partial<INodeProperties> {
+	const options = values.map((value) => ({ name: String(value), value }));
+	return { type: 'options', options };
+}
+
+/** An endpoint with every kind of value field. */
+const ENDPOINT: Endpoint = {
+	path: '/public/v1/test',
+	adviceIfFailed: 'Try again.',
+	fields: [
+		{ kind: 'text', apiName: 'text', property: parameter('text') },
+		{ kind: 'text', apiName: 'key_word', property: parameter('keyword'), isOptional: true },
+		{ kind: 'choice', apiName: 'frame', property: parameter('frame', choices(4, 9, 16)) },
+		{ kind: 'choice', apiName: 'model', property: parameter('model', choices('A')), isOpen: true },
+		{
+			kind: 'choice',
+			apiName: 'style',
+			property: parameter('style', choices('none', 'pixel')),
+			none: 'none',
+		},
+		{ kind: 'boolean', apiName: 'is_pixel', property: parameter('isPixel') },
+		{
+			kind: 'number',
+			apiName: 'strength',
+			property: parameter('strength', { typeOptions: { minValue: 1, maxValue: 10 } }),
+		},
+		{
+			kind: 'table',
+			apiName: 'rows',
+			source: parameter('rowsInput', choices('fields', 'json')),
+			list: parameter('rows', { displayName: 'Rows' }),
+			json: parameter('rowsJson', { displayName: 'Rows (JSON)' }),
+			columns: [
+				{ name: 'row', kind: 'wholeNumber', isPosition: true },
+				{ name: 'title', kind: 'text' },
+			],
+		},
+	],
+};
+
+const GOOD = {
+	text: 'walk',
+	keyword: '',
+	frame: 9,
+	model: 'A',
+	style: 'none',
+	isPixel: false,
+	strength: 5,
+	rowsInput: 'json',
+	rowsJson: '[{"title":"Idle","row":3}]',
+};
+
+function contextWith(parameters: Readonly<Record<string, unknown>>): IExecuteFunctions {
+	const node: INode = {
+		id: 'node',
+		name: 'Node',
+		type: 'n8n-nodes-aetherforge.test',
+		typeVersion: 1,
+		position: [0, 0],
+		parameters: {},
+	};
+	const context: Pick<IExecuteFunctions, 'getNode' | 'getNodeParameter'> = {
+		getNode: () => node,
+		getNodeParameter: (name: string, _: number, fallback?: unknown) =>
+			(Object.hasOwn(parameters, name) ? parameters[name] : fallback) as never,
+	};
+	return context as IExecuteFunctions;
+}
+
+function valuesOf(changes: Readonly<Record<string, unknown>>): Values {
+	return readValues(new ParameterReader(contextWith({ ...GOOD, ...changes })), ENDPOINT, 0);
+}
+
+describe('the values of a request', () => {
+	it('have the API’s names and order, and leave out what is not chosen', () => {
+		const values = valuesOf({});
+		expect(values).toEqual({
+			text: 'walk',
+			frame: 9,
+			model: 'A',
+			is_pixel: false,
+			strength: 5,
+			rows: [{ row: 3, title: 'Idle' }],
 		});
-		expect(checked.take(1)).toBe(requests[1]);
-		expect(checked.take(0)).toBe(requests[0]);
-		expect(checked.take(1)).toBeUndefined();
-		expect(checked.take(2)).toBeUndefined();
+		expect(Object.keys(values)).toEqual(['text', 'frame', 'model', 'is_pixel', 'strength', 'rows']);
+		expect(Object.keys((values.rows as object[])[0] ?? {})).toEqual(['row', 'title']);
 	});
 
-	it('are kept up to a million characters in all, and there is room again for what was taken', () => {
-		const checked = new CheckedRequests();
-		checked.keep(0, requestOf(600_000));
-		checked.keep(1, requestOf(600_000));
-		checked.keep(2, requestOf(400_000));
-		expect(checked.take(1)).toBeUndefined();
-		expect(checked.take(0)).toBeDefined();
-		checked.keep(3, requestOf(600_000));
-		expect(checked.take(3)).toBeDefined();
-		expect(checked.take(2)).toBeDefined();
+	it.each<[Record<string, unknown>, Values]>([
+		[{ keyword: 'arm' }, { key_word: 'arm' }],
+		[{ frame: '16' }, { frame: 16 }],
+		[{ model: 'a model of tomorrow' }, { model: 'a model of tomorrow' }],
+		[{ style: 'pixel' }, { style: 'pixel' }],
+		[{ isPixel: 'TRUE' }, { is_pixel: true }],
+		[{ strength: '2.5' }, { strength: 2.5 }],
+		[{ rowsJson: [{ row: 1, title: 'a' }] }, { rows: [{ row: 1, title: 'a' }] }],
+	])('of %j are read as %j', (changes, values) => {
+		expect(valuesOf(changes)).toMatchObject(values);
+	});
+
+	it.each<[Record<string, unknown>, string]>([
+		[{ text: '  ' }, 'The "Text" parameter is empty'],
+		[{ text: Number.NaN }, 'The "Text" parameter must be text'],
+		[{ keyword: ['arm'] }, 'The "Keyword" parameter must be text'],
+		[{ frame: 5 }, '"Frame" must be 4, 9 or 16'],
+		[{ frame: undefined }, 'The "Frame" parameter is empty'],
+		[{ model: '' }, 'The "Model" parameter is empty'],
+		[{ model: { name: 'A' } }, 'The "Model" parameter must be text'],
+		[{ style: 'Pixel' }, '"Style" must be "none" or "pixel"'],
+		[{ style: '' }, 'The "Style" parameter is empty'],
+		[{ isPixel: 1 }, '"IsPixel" must be true or false'],
+		[{ isPixel: '' }, '"IsPixel" must be true or false'],
+		[{ strength: 11 }, '"Strength" must be a number from 1 to 10'],
+		[{ rowsInput: 'csv' }, '"RowsInput" must be "fields" or "json"'],
+	])('of %j are refused: %s', (changes, message) => {
+		expect(() => valuesOf(changes)).toThrow(message);
+	});
+
+	it('read nothing of a field that the node does not show and that may be missing', () => {
+		const { keyword, ...shown } = GOOD;
+		expect(keyword).toBe('');
+		const reader = new ParameterReader(contextWith(shown));
+		expect(readValues(reader, ENDPOINT, 0)).not.toHaveProperty('key_word');
+	});
+});
+
+describe('the rows of a table', () => {
+	const asList = (rows: unknown) => ({ rowsInput: 'fields', rows });
+
+	it('are numbered by their position where they are filled in as a list', () => {
+		const rows = [{ title: 'Idle' }, { title: 'Walk', row: 9 }];
+		expect(valuesOf(asList({ row: rows })).rows).toEqual([
+			{ row: 1, title: 'Idle' },
+			{ row: 2, title: 'Walk' },
+		]);
+	});
+
+	it('are the same as a list, as JSON text and as the list of an expression', () => {
+		const row = fc.stringMatching(/^[a-z][a-z "\\]{0,20}$/).map((title) => ({ title }));
+		fc.assert(
+			fc.property(fc.array(row, { minLength: 1, maxLength: 5 }), (rows) => {
+				const numbered = rows.map((each, index) => ({ ...each, row: index + 1 }));
+				const read = [
+					asList({ row: rows }),
+					{ rowsJson: JSON.stringify(numbered) },
+					{ rowsJson: numbered },
+				].map((changes) => JSON.stringify(valuesOf(changes).rows));
+				expect(new Set(read).size).toBe(1);
+			}),
+		);
+	});
+
+	it.each<[string, Record<string, unknown>, string]>([
+		['an empty list', asList({}), 'The "Rows" parameter has no rows'],
+		['no list at all', asList(''), 'The "Rows" parameter has no rows'],
+		['an empty list in JSON', { rowsJson: '[]' }, 'The "Rows (JSON)" parameter has no rows'],
+		['broken JSON', { rowsJson: '[{' }, 'The "Rows (JSON)" parameter is not valid JSON'],
+		['no text', { rowsJson: '' }, 'The "Rows (JSON)" parameter is not valid JSON'],
+		['a single row', { rowsJson: '{"row":1}' }, 'The "Rows (JSON)" parameter must be a list'],
+		['a number', { rowsJson: 7 }, 'The "Rows (JSON)" parameter must be a list'],
+		['a text in the list', { rowsJson: ['Idle'] }, 'Row 1 of "Rows (JSON)" must be an object'],
+		[
+			'a row without its number',
+			{ rowsJson: [{ row: 1, title: 'a' }, { title: 'b' }] },
+			'"row" in row 2 of "Rows (JSON)" must be a whole number',
+		],
+		[
+			'a number as text',
+			{ rowsJson: [{ row: '1', title: 'a' }] },
+			'"row" in row 1 of "Rows (JSON)" must be a whole number',
+		],
+		['a blank title', asList({ row: [{ title: ' ' }] }), '"title" in row 1 of "Rows" must be text'],
+		[
+			'a title from elsewhere',
+			{ rowsJson: '[{"row":1,"__proto__":{"title":"a"}}]' },
+			'"title" in row 1 of "Rows (JSON)" must be text',
+		],
+	])('are refused for %s', (_, changes, message) => {
+		expect(() => valuesOf(changes)).toThrow(message);
+	});
+});
+
+it('is sent to the endpoint’s path, without files where the endpoint takes none', async () => {
+	const context = contextWith(GOOD);
+	const reader = new ParameterReader(context);
+	await expect(readRequest(context, reader, ENDPOINT, 0)).resolves.toEqual({
+		path: '/public/v1/test',
+		values: valuesOf({}),
+		files: [],
 	});
 });

@@ -8,6 +8,8 @@ import {
 	type INodeType,
 	type NodeApiError,
 } from 'n8n-workflow';
+import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
+import type { FilesField } from '../../nodes/shared/endpoint';
 import { Failure, toErrorItem, toNodeError } from '../../nodes/shared/failure';
 import * as sentences from '../../nodes/shared/messages';
 import { root, sourcesIn } from '../package/sources';
@@ -16,7 +18,10 @@ const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const URL = 'https://cdn.example/1.png';
 const DETAIL = 'its own words';
 
-type Sentences = typeof sentences;
+const { connectionReason, ...groups } = sentences;
+const SENTENCES = { ...groups, connection: { connectionReason } };
+
+type Sentences = typeof SENTENCES;
 
 /** Arguments to call each sentence with; more than one set where it says different things. */
 type Samples = {
@@ -31,69 +36,117 @@ type Samples = {
 
 const failure = new Failure({ message: 'It did not work', description: 'Try it again.' });
 const manyJobs = Array.from({ length: 12 }, (_, index) => `${JOB}${index}`);
+const PENDING = { jobId: JOB, status: 'Pending', imageUrls: [] };
+
+function filesField(): FilesField {
+	const field = generateImage.fields.find(({ kind }) => kind === 'files');
+	if (field?.kind !== 'files') throw new Error('the endpoint has no field for files');
+	return field;
+}
+const { limit, ...unlimited } = filesField();
+const withoutAdvice: FilesField = { ...unlimited, limit: { min: 2, max: limit.max } };
+const NAMES = 'Input Data Field Name(s)';
 
 const SAMPLES: Samples = {
-	refused: {
+	inputFailures: {
 		blankValue: [['Prompt']],
 		valueOfWrongType: [['Prompt', 'a list']],
-		optionValue: [['Timeout (Seconds)', 'abc', 'a number of at least 1']],
-		tooManyItems: [
-			[101, 100],
-			[1, 0],
+		optionValue: [
+			['Timeout (Seconds)', 'abc', 'a number of at least 1'],
+			['Dry Run', { a: 1 }, 'true or false'],
 		],
+		tooManyJobs: [
+			[101, 0, 100],
+			[1, 0, 0.5],
+			[1, 2, 2],
+		],
+		noSuchOperation: [[]],
 		malformedJobId: [['abc'], ['x'.repeat(200)]],
-		noFieldNames: [['Input Data Field Name(s)']],
+		noRows: [['Prompt']],
+		invalidJson: [['Prompt', DETAIL]],
+		noList: [['Prompt']],
+		noRowObject: [['Prompt', 2, ['row', 'title']]],
+		cellValue: [
+			['Prompt', 2, 'title', 'text', 7],
+			['Prompt', 2, 'row', 'wholeNumber', '1.5'],
+		],
+		noFieldNames: [[NAMES]],
 		unknownField: [
-			['photo', ['data', 'data_1'], 'Input Data Field Name(s)'],
-			['photo', [], 'Input Data Field Name(s)'],
+			['photo', ['data', 'data_1'], NAMES],
+			['photo', [], NAMES],
 		],
-		noFieldAtAll: [['Reference Images']],
+		noFieldAtAll: [['Reference Images', 'reference images']],
 		tooManyFiles: [
-			['Grok Imagine', 'reference image', 5, 6],
-			['Grok Imagine Pro', 'reference image', 1, 2],
+			['Grok Imagine', filesField(), 5, 6],
+			['Grok Imagine Pro', filesField(), 1, 2],
+			['AetherForge', withoutAdvice, 10, 11],
 		],
+		tooFewFiles: [[withoutAdvice, 1]],
 		emptyFile: [['data', 'photo.png']],
 		unreadableFile: [['data', 'photo.png', DETAIL]],
 		notAnImage: [['data', 'page.html', 'text/html']],
-		noKey: [[]],
-		baseUrl: [['http://evil.example', 'must start with https://']],
 	},
-	api: {
+	credentialFailures: {
+		noKey: [[]],
+		keyIsNoText: [[]],
+		keyWithOddCharacters: [[]],
+		baseUrlIsNoText: [[]],
+		baseUrl: [
+			['abc', 'invalid'],
+			['http://evil.example', 'insecure'],
+			['https://me:secret@evil.example', 'userInfo'],
+			['https://evil.example?x=1', 'query'],
+		],
+		otherOrigin: [['https://api.aetherforgeai.com']],
+	},
+	apiFailures: {
 		badKey: [[DETAIL]],
-		accountGone: [[]],
+		accountGone: [[DETAIL]],
 		forbidden: [[DETAIL]],
 		outOfCredits: [[DETAIL]],
 		unknownJob: [[JOB, DETAIL]],
 		rejected: [[400, DETAIL]],
 		tooLarge: [[DETAIL]],
-		wrongAddress: [[404, DETAIL]],
+		noApi: [[404, DETAIL]],
 		redirected: [
 			[302, true],
 			[308, false],
 		],
-		lookUpRejected: [[JOB, 422, DETAIL]],
+		blocked: [[DETAIL]],
+		statusCheckRejected: [[JOB, 422, DETAIL]],
 		rateLimited: [[59_940, DETAIL]],
-		unreachable: [[1000, 'ECONNREFUSED']],
+		unreachable: [[1000, 'connection refused (ECONNREFUSED)']],
 		outcomeStillUnknown: [[]],
 		outcomeUnknown: [
 			[DETAIL, undefined],
 			[DETAIL, 502],
 		],
-		lookUpImpossible: [[JOB, 30_000, 'ECONNRESET']],
+		noStatus: [[JOB, 30_000, 'the connection was cut (ECONNRESET)']],
 	},
-	job: {
+	jobFailures: {
 		failed: [
-			[JOB, undefined],
-			[JOB, DETAIL],
+			[JOB, undefined, generateImage.adviceIfFailed],
+			[JOB, DETAIL, generateImage.adviceIfFailed],
 		],
+		withoutImages: [[JOB]],
 		timedOut: [
-			[JOB, 'Pending', 300_000, undefined],
-			[JOB, 'Pending', 300_000, 'ECONNRESET'],
+			[PENDING, 300_000, undefined],
+			[{ ...PENDING, imageUrls: [URL] }, 300_000, 'the connection was cut (ECONNRESET)'],
 		],
-		downloadImpossible: [[JOB, [URL, URL], 'ETIMEDOUT']],
+		notDownloaded: [[JOB, URL, 'no response in time (ETIMEDOUT)']],
 	},
-	run: {
+	runFailures: {
 		canceled: [[]],
+		canceledWhileSubmitting: [[]],
+		withNothingStarted: [
+			[failure, { isOneOfMany: false, isRetry: false }],
+			[failure, { isOneOfMany: true, isRetry: true }],
+		],
+		withOwnJobs: [
+			[failure, []],
+			[failure, [JOB]],
+			[failure, manyJobs],
+		],
 		withOtherJobs: [
 			[failure, [], []],
 			[failure, [JOB], []],
@@ -102,13 +155,19 @@ const SAMPLES: Samples = {
 	},
 	logLines: {
 		started: [[JOB, 3]],
-		unclear: [[3, 'Nothing came back.']],
+		outcomeUnknown: [[3, 'Nothing came back.']],
+		notStartedAfterStop: [
+			[3, true],
+			[3, false],
+		],
 		stopped: [[[JOB]]],
 	},
 	hints: {
-		takenUp: [
-			[1, 1],
-			[2, 3],
+		jobs: [
+			[1, 0, true],
+			[12, 3, true],
+			[0, 1, true],
+			[12, 0, false],
 		],
 		stillRunning: [
 			[[JOB], 1],
@@ -116,17 +175,24 @@ const SAMPLES: Samples = {
 		],
 		dryRun: [[1], [3]],
 	},
-	trouble: {
+	connection: {
+		connectionReason: [
+			[{ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED' }],
+			[{ code: 'EPROTO', message: 'Wrong version.' }],
+			[{ code: 'unknown', message: 'blocked', blocked: DETAIL }],
+		],
+	},
+	reasons: {
 		noAnswer: [[1000], [30_500]],
 		answerTooLarge: [[1_048_576]],
-		answerCutOff: [[DETAIL]],
+		answerCutOff: [[DETAIL], ['']],
 		notJson: [[200, DETAIL]],
-		noJobId: [[200]],
-		noJob: [[200]],
+		noJobId: [[200, DETAIL]],
+		noJob: [[200, DETAIL]],
 		status: [[502, DETAIL]],
-		connection: [['ECONNRESET', DETAIL]],
-		notVisibleYet: [[]],
-		notAnImage: [['text/html'], ['']],
+		notListedYet: [[]],
+		errorPage: [['text/html'], ['']],
+		emptyFile: [[]],
 		stalled: [[]],
 		fileTooLarge: [[536_870_912]],
 		unusableUrl: [[]],
@@ -139,11 +205,11 @@ interface Said {
 	made: unknown;
 }
 
-const SAID: Said[] = Object.entries(sentences).flatMap(([group, functions]) =>
+const SAID: Said[] = Object.entries(SENTENCES).flatMap(([group, functions]) =>
 	Object.entries<(...args: never[]) => unknown>(functions).flatMap(([name, say]) => {
 		const samples = (SAMPLES as Record<string, Record<string, unknown[][]>>)[group]?.[name] ?? [];
 		return samples.map((args) => ({
-			place: `${group}.${name}(${args.map((each) => JSON.stringify(each)).join(', ')})`,
+			place: `${group}.${name}`,
 			args,
 			made: (say as (...args: unknown[]) => unknown)(...args),
 		}));
@@ -202,6 +268,11 @@ const OPTION_LABELS = SHOWN.filter(({ property }) => property.name === 'options'
 
 /** What n8n's guidelines ask texts to do without. */
 const UNKIND_WORDS = /\b(errors?|problems?|failures?|mistakes?)\b/i;
+/** Here the word is no message, but n8n's own for what the choice does. */
+const THROWS = 'Throw an Error';
+/** What a native speaker would not say of these things, or says in other words. */
+const ODD_WORDS =
+	/\b(look-?ups?|look\w* (it|the job) up again|at one time|(is|are|been) paid for|comes? out|came about|tak(en|es?) up(?! to)|unclear|trouble|beside|go(es)? on|switch(ed)? (on|off)|adjust|must hold|nothing listens|for want of)\b/i;
 const SMALL_WORDS = /^(a|an|and|as|at|by|for|from|in|of|on|or|per|the|to|with)$/;
 
 function isTitleCase(name: string): boolean {
@@ -215,8 +286,8 @@ it('has a sample for every sentence', () => {
 		Object.entries(groups).flatMap(([group, functions]) =>
 			Object.keys(functions as object).map((name) => `${group}.${name}`),
 		);
-	expect(namesOf(SAMPLES).sort()).toEqual(namesOf(sentences).sort());
-	expect(SAID.length).toBeGreaterThanOrEqual(namesOf(sentences).length);
+	expect(namesOf(SAMPLES).sort()).toEqual(namesOf(SENTENCES).sort());
+	expect(SAID.length).toBeGreaterThanOrEqual(namesOf(SENTENCES).length);
 });
 
 describe.each(TEXTS)('$place: $text', ({ args, text }) => {
@@ -225,13 +296,15 @@ describe.each(TEXTS)('$place: $text', ({ args, text }) => {
 		expect(text).not.toMatch(/ {2}|^\s|\s$|undefined|null|NaN|\[object|\.\.(?!\.)/);
 		expect(text).not.toMatch(/\b1 (items|jobs|seconds|requests|images|reference images)\b/);
 		expect(text).not.toMatch(UNKIND_WORDS);
+		expect(text).not.toMatch(ODD_WORDS);
 	});
 
 	it('calls parameters what the node calls them', () => {
 		const given = JSON.stringify(args);
 		for (const [, label = ''] of text.matchAll(/"([^"]+)"/g)) {
 			const isArgument = given.includes(label.slice(0, 80));
-			if (!isArgument && label !== 'info') expect(LABELS).toContain(label);
+			const isQuoted = isArgument || label === 'info' || label.includes('***@');
+			if (!isQuoted) expect(LABELS).toContain(label);
 		}
 		for (const [, label] of text.matchAll(/"([^"]+)" under Options/g)) {
 			expect(OPTION_LABELS).toContain(label);
@@ -252,7 +325,7 @@ describe.each(FAILURES)('$place', ({ made }) => {
 		expect(message.length).toBeLessThan(160);
 		// The API's own words come last, as they are, and so does the HTTP status.
 		const own = description.replace(
-			/( (AetherForge|The server) says: its own words)?( \([^)]*\))?$/,
+			/( (n8n|The server) says: its own words)?( \((?:[^()]|\([^()]*\))*\))?$/,
 			'',
 		);
 		expect(own).toMatch(/\.$/);
@@ -287,39 +360,104 @@ describe.each(FAILURES)('$place', ({ made }) => {
 		if (httpStatus === undefined) expect(shown).toBeInstanceOf(NodeOperationError);
 		else expect((shown as NodeApiError).httpCode).toBe(String(httpStatus));
 		expect(toNodeError(node, made, 0).message).toBe(message);
-		expect(toNodeError(node, made, 0).context.data).toEqual(data);
+		const alone = toNodeError(node, made, 0).context.data;
+		expect(alone).toEqual(Object.keys(data).length === 0 ? undefined : data);
+		expect(toNodeError(node, made).context.itemIndex).toBeUndefined();
 
-		expect(toErrorItem(made, 2, 3)).toEqual({
+		expect(toErrorItem(made, 2)).toEqual({
 			json: { error: { message: ofItem2, description, ...data } },
-			pairedItem: { item: 2 },
 		});
-		expect(toErrorItem(made, 0, 1).json).toHaveProperty('error.message', message);
+		expect(toErrorItem(made, undefined).json).toHaveProperty('error.message', message);
 	});
 });
 
 it('names at most ten jobs in a text', () => {
 	const texts = [
-		sentences.run.withOtherJobs(failure, manyJobs, []).facts.description,
+		sentences.runFailures.withOtherJobs(failure, manyJobs, []).facts.description,
+		sentences.runFailures.withOwnJobs(failure, manyJobs).facts.description,
 		sentences.hints.stillRunning(manyJobs, 20),
 	];
 	for (const text of texts) expect(text.match(new RegExp(JOB, 'g'))).toHaveLength(10);
 	expect(texts[0]).toContain('and 2 more');
-	expect(texts[1]).toContain('12 of 20 jobs still running');
+	expect(texts[1]).toContain('and 2 more');
+	expect(texts[2]).toContain('12 of 20 jobs still running');
 });
 
-it('reports what is paid for, and what is not, in every refusal of a paid request', () => {
-	for (const { place, made } of FAILURES) {
-		if (
-			!/^(refused|api)\.(blank|value|option|tooMany|empty|unreadable|notAn|rejected|tooLarge|rateLimited|unreachable)/.test(
-				place,
-			)
-		)
-			continue;
-		expect(made.facts.description).toMatch(/nothing was charged/);
+it('says of every request that the API has refused that no job was started', () => {
+	const refusals =
+		/^apiFailures\.(rejected|tooLarge|noApi|rateLimited|unreachable|blocked)|\.canceled$/;
+	const told = FAILURES.filter(({ place }) => refusals.test(place));
+	expect(told).toHaveLength(7);
+	for (const { made } of told) {
+		expect(made.text).toMatch(/nothing was charged|No job was started|Nothing (more )?was sent/);
+		expect(made.facts.outcomeUnknown).toBeUndefined();
 	}
-	for (const { made } of FAILURES.filter(({ place }) => place.startsWith('job.'))) {
+});
+
+it('says of input that was refused what was not started', () => {
+	const said = [
+		{ isOneOfMany: false, isRetry: false },
+		{ isOneOfMany: true, isRetry: false },
+		{ isOneOfMany: false, isRetry: true },
+	].map((how) => sentences.runFailures.withNothingStarted(failure, how).facts.description);
+	expect(said).toEqual([
+		'Try it again. No job was started.',
+		'Try it again. No job was started for this item.',
+		'Try it again. No new job was started.',
+	]);
+});
+
+it('warns of a second charge wherever it is not known whether a job was started', () => {
+	const unknown = FAILURES.filter(({ made }) => made.facts.outcomeUnknown);
+	expect(unknown).toHaveLength(5);
+	for (const { made } of unknown) {
+		expect(made.text).toMatch(/may exist and be charged|not certain that no job was started/);
+	}
+});
+
+it('names the job in the message and in the data of whatever happened to one', () => {
+	const ofJobs = FAILURES.filter(({ args, place }) => {
+		return JSON.stringify(args).includes(JOB) && !place.startsWith('runFailures.');
+	});
+	expect(ofJobs.length).toBeGreaterThanOrEqual(9);
+	for (const { made } of ofJobs) {
 		expect(made.facts).toMatchObject({ jobId: JOB });
 		expect(made.facts.message).toContain(JOB);
+	}
+});
+
+it('names the paid jobs of an item that has failed, unless its text does so already', () => {
+	const { withOwnJobs } = sentences.runFailures;
+	const timedOut = sentences.jobFailures.timedOut(PENDING, 1000, undefined);
+	expect(withOwnJobs(timedOut, [JOB])).toBe(timedOut);
+	expect(withOwnJobs(failure, [JOB]).text).toContain(JOB);
+	const both = withOwnJobs(timedOut, [JOB, 'another']).facts.description;
+	expect(both).toContain('another');
+	expect(both).not.toContain(JOB);
+});
+
+it('never shows the password of a Base URL', () => {
+	const { text } = sentences.credentialFailures.baseUrl('https://me:secret@a.example', 'userInfo');
+	expect(text).not.toMatch(/\bme\b|secret/);
+	expect(text).toContain('https://***@a.example');
+});
+
+it('shows any value that a parameter can have', () => {
+	const circular: { self?: unknown } = {};
+	circular.self = circular;
+	for (const value of [
+		undefined,
+		null,
+		Number.NaN,
+		'',
+		[],
+		circular,
+		10n,
+		Symbol('s'),
+		'x'.repeat(999),
+	]) {
+		const { description } = sentences.inputFailures.optionValue('Dry Run', value, 'true').facts;
+		expect(description).toMatch(/^Its value is .{1,200}\. Change the value/);
 	}
 });
 
@@ -331,11 +469,14 @@ describe.each(SHOWN)('$place', ({ property }) => {
 		for (const name of [displayName, ...choices.map((choice) => choice.name)]) {
 			expect([name, isTitleCase(name)]).toEqual([name, true]);
 		}
-		const texts = [displayName, description, hint, placeholder].concat(
+		// The description of a tool is a parameter's default.
+		const preset = type === 'string' ? (property.default as string) : '';
+		const texts = [displayName, description, hint, placeholder, preset].concat(
 			choices.flatMap((choice) => [choice.name, choice.description]),
 		);
 		for (const text of texts) {
-			expect(text ?? '').not.toMatch(UNKIND_WORDS);
+			if (text !== THROWS) expect(text ?? '').not.toMatch(UNKIND_WORDS);
+			expect(text ?? '').not.toMatch(ODD_WORDS);
 			expect(text ?? '').not.toMatch(/ {2}|^\s|\s$/);
 		}
 	});
@@ -344,14 +485,22 @@ describe.each(SHOWN)('$place', ({ property }) => {
 		if (type !== 'collection') expect(description ?? hint).toMatch(/^[A-Z].{10}/);
 		if (type === 'boolean') expect(description).toMatch(/^Whether /);
 		for (const choice of choices) expect(choice.description).toMatch(/^[A-Z].{10}/);
-		if (placeholder !== undefined && type !== 'collection') expect(placeholder).toMatch(/^e\.g\. /);
+		// Of a collection it is the label of its button.
+		const isButton = type === 'collection' || type === 'fixedCollection';
+		if (placeholder !== undefined && !isButton) expect(placeholder).toMatch(/^e\.g\. /);
 	});
 });
 
 it.each(NODES)('%s is named and described in clean words', (_, { description }) => {
 	expect(isTitleCase(description.displayName)).toBe(true);
 	expect(description.defaults.name).toBe(description.displayName);
-	expect(description.displayName + description.description).not.toMatch(UNKIND_WORDS);
+	const texts = [description.displayName, description.description, description.subtitle].concat(
+		(description.hints ?? []).map(({ message }) => message),
+	);
+	for (const text of texts) {
+		expect(text).not.toMatch(UNKIND_WORDS);
+		expect(text).not.toMatch(ODD_WORDS);
+	}
 	expect(description.description).toMatch(/^[A-Z].{20}/);
 });
 

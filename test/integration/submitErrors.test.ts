@@ -1,0 +1,299 @@
+import type { INodeExecutionData } from 'n8n-workflow';
+
+import type { Fault } from '../emulator/emulator';
+import { PROXY_HTML_PAGE } from '../emulator/faults';
+import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import { KEY, openScene, type Scene } from '../support/scene';
+
+const JOB = '123e4567-e89b-12d3-a456-426614174000';
+
+let scene: Scene;
+
+beforeAll(startBinaryStorage);
+
+beforeEach(async () => {
+	scene = await openScene();
+});
+
+afterEach(async () => {
+	await scene.close();
+});
+
+type Respond = Extract<Fault, { kind: 'respond' }>;
+
+interface Answer {
+	status: number;
+	body?: NonNullable<Respond['body']>;
+	headers?: Record<string, string>;
+}
+
+function answerSubmits(answer: Answer, times = Infinity): void {
+	scene.emulator.faults.add({ at: 'submit', kind: 'respond', times, ...answer });
+}
+
+async function generate(options: Partial<EngineOptions> = {}): Promise<EngineResult> {
+	return await scene.run({
+		node: 'imageGenerate',
+		parameters: { prompt: 'p', waitForCompletion: false, options: { maxConcurrentJobs: 1 } },
+		...options,
+	});
+}
+
+interface Told {
+	name: string;
+	answer: Answer;
+	message: string | RegExp;
+	/** What the description must say, in the API's words and in ours. */
+	says: string[];
+	/** Whether the other items would meet the same, and are not sent. */
+	concernsAll?: boolean;
+}
+
+const detail = (status: number, text: unknown): Answer => ({ status, body: { detail: text } });
+
+const NOT_KNOWN = 'It is not known whether AetherForge started the job';
+
+const ANSWERS: Told[] = [
+	{
+		name: '401, a bad key',
+		answer: detail(401, 'Invalid API key'),
+		message: 'AetherForge does not accept the API key',
+		says: ['enter a valid key', 'AetherForge says: Invalid API key.'],
+		concernsAll: true,
+	},
+	{
+		name: '402, no credits',
+		answer: detail(402, 'Insufficient credits'),
+		message: 'The AetherForge account has no credits left',
+		says: ['Add credits', 'AetherForge says: Insufficient credits.'],
+		concernsAll: true,
+	},
+	{
+		name: '403',
+		answer: detail(403, 'Plan does not include the API'),
+		message: 'AetherForge does not allow this account to do that',
+		says: ['plan and permissions', 'Plan does not include the API'],
+		concernsAll: true,
+	},
+	...['Not Found User', 'User not found'].map((words) => ({
+		name: `404 "${words}", an account that is gone`,
+		answer: detail(404, words),
+		message: 'The account of this API key no longer exists',
+		says: [words, 'Enter the key of an existing account'],
+		concernsAll: true,
+	})),
+	{
+		name: '400',
+		answer: detail(400, 'Invalid image file'),
+		message: 'AetherForge did not accept the request: Invalid image file',
+		says: ['No job was started and nothing was charged.', '(HTTP 400)'],
+	},
+	{
+		name: '422, what is wrong with which field',
+		answer: detail(422, [
+			{ type: 'missing', loc: ['body', 'prompt'], msg: 'Field required', input: null },
+			{ type: 'x', loc: ['body', 'ref_images', 0], msg: 'Expected a file', input: 'y' },
+		]),
+		message:
+			'AetherForge did not accept the request: prompt: Field required; ref_images.0: Expected a file',
+		says: ['nothing was charged', '(HTTP 422)'],
+	},
+	{
+		name: '422 in forms that are not documented',
+		answer: detail(422, ['all wrong', { msg: 'no place' }, { loc: 'x', msg: 5 }]),
+		message: 'AetherForge did not accept the request: all wrong; no place; 5',
+		says: ['(HTTP 422)'],
+	},
+	{
+		name: '400 without a detail',
+		answer: { status: 400, body: { message: 'nope' } },
+		message: 'AetherForge did not accept the request: {"message":"nope"}',
+		says: ['(HTTP 400)'],
+	},
+	{
+		name: '400 with a blank detail',
+		answer: detail(400, ' '),
+		message: /did not accept the request: \{"detail":" "\}$/,
+		says: [],
+	},
+	{
+		name: '400 with nothing at all',
+		answer: { status: 400 },
+		message: 'AetherForge did not accept the request: an empty response',
+		says: [],
+	},
+	{
+		name: '400 with more than anybody reads',
+		answer: detail(400, 'long '.repeat(1000)),
+		message: /^AetherForge did not accept the request: (long ?){100}$/,
+		says: [],
+	},
+	{
+		name: '413, HTML of a proxy',
+		answer: { status: 413, body: '<h1>Request\n Entity</h1> <b>Too Large</b>' },
+		message: 'The files are larger than AetherForge accepts',
+		says: ['Make the images smaller', 'AetherForge says: Request Entity Too Large.'],
+	},
+	{
+		name: '404, no API there',
+		answer: detail(404, 'Not Found'),
+		message: 'There is no AetherForge API at the Base URL in the credential',
+		says: ['Change the Base URL', 'The server says: Not Found (HTTP 404)'],
+		concernsAll: true,
+	},
+	{
+		name: '405, no API there',
+		answer: { status: 405, body: 'Not allowed' },
+		message: 'There is no AetherForge API at the Base URL in the credential',
+		says: ['The server says: Not allowed (HTTP 405)'],
+		concernsAll: true,
+	},
+	{
+		name: '302, a redirect that may come after a job was made',
+		answer: { status: 302, headers: { location: 'https://elsewhere.example/' } },
+		message: 'The Base URL in the credential redirects to another URL',
+		says: ['The API key is never sent to another server', '(HTTP 302)', 'It is not certain that'],
+		concernsAll: true,
+	},
+	{
+		name: '307, a redirect of the request itself',
+		answer: { status: 307, headers: { location: 'https://elsewhere.example/' } },
+		message: 'The Base URL in the credential redirects to another URL',
+		says: ['The API key is never sent to another server', '(HTTP 307)'],
+		concernsAll: true,
+	},
+	...[408, 500, 502].map((status) => ({
+		name: `${status}, HTML of a proxy`,
+		answer: { status, body: PROXY_HTML_PAGE },
+		message: NOT_KNOWN,
+		says: [
+			`HTTP ${status}: 502 Bad Gateway`,
+			'may exist and be charged',
+			'Check your AetherForge account',
+		],
+	})),
+	{
+		name: '200 that is not JSON',
+		answer: { status: 200, body: PROXY_HTML_PAGE },
+		message: NOT_KNOWN,
+		says: ['HTTP 200, but the response is not JSON: 502 Bad Gateway'],
+	},
+	...[
+		'{"detail":"Insufficient credits"}',
+		`{"data":{"job_id":"${JOB}"}}`,
+		'{"job_id":4711}',
+		'{"job_id":"../account"}',
+		'["x"]',
+	].map((body) => ({
+		name: `200 without a job ID: ${body}`,
+		answer: { status: 200, body },
+		message: NOT_KNOWN,
+		says: [`HTTP 200, but the response has no job ID: ${body}. A job may exist and be charged`],
+	})),
+];
+
+function expectSays(description: unknown, says: readonly string[]): void {
+	for (const words of says) expect(description).toEqual(expect.stringContaining(words));
+}
+
+it.each(ANSWERS)(
+	'a submit answered with $name ends the run with what happened and what to do',
+	async ({ answer, message, says, concernsAll = false }) => {
+		answerSubmits(answer);
+		const { error, calls } = await generate();
+		expect(calls).toBe(1);
+		expect(scene.postCount()).toBe(1);
+		expect(error).toMatchObject({
+			name: 'NodeApiError',
+			message: typeof message === 'string' ? message : (expect.stringMatching(message) as string),
+			httpCode: String(answer.status),
+		});
+		expect(error?.context.data).toEqual({ http_status: answer.status });
+		expect(error?.context.itemIndex).toBe(concernsAll ? undefined : 0);
+		expectSays(error?.description, says);
+	},
+);
+
+describe('when the node continues', () => {
+	const TWO: Partial<EngineOptions> = {
+		items: [{ json: {} }, { json: {} }],
+		nodeSettings: { onError: 'continueRegularOutput' },
+	};
+	const errorOf = ({ json }: INodeExecutionData) => json.error as Record<string, unknown>;
+
+	it('a request that the API refuses is an error item, and the other items are sent', async () => {
+		answerSubmits(detail(400, 'Invalid image file'), 1);
+		const { items } = await generate(TWO);
+		expect(items.map(({ json, pairedItem }) => [Object.keys(json)[0], pairedItem])).toEqual([
+			['error', { item: 0 }],
+			['job_id', { item: 1 }],
+		]);
+		expect(items[0] && errorOf(items[0])).toEqual({
+			message: 'AetherForge did not accept the request: Invalid image file [Item 0]',
+			description: expect.any(String) as string,
+			http_status: 400,
+		});
+	});
+
+	it('what concerns the account is the error of every item, and the others are not sent', async () => {
+		answerSubmits(detail(402, 'Insufficient credits'));
+		const { items } = await generate(TWO);
+		expect(scene.postCount()).toBe(1);
+		expect(items.map(errorOf)).toEqual(
+			[0, 1].map(() => ({
+				message: 'The AetherForge account has no credits left',
+				description: expect.stringContaining('Insufficient credits') as string,
+				http_status: 402,
+			})),
+		);
+	});
+});
+
+it('a failure names the jobs of other items that were paid for', async () => {
+	scene.emulator.faults.add({
+		at: 'submit',
+		kind: 'respond',
+		status: 400,
+		body: { detail: 'Invalid image file' },
+		match: ({ form }) => form?.fields.prompt === '12',
+	});
+	const { error } = await generate({
+		parameters: {
+			prompt: '={{ $itemIndex }}',
+			waitForCompletion: false,
+			options: { maxConcurrentJobs: 1 },
+		},
+		items: Array.from({ length: 15 }, () => ({ json: {} })),
+	});
+	const jobIds = scene.emulator.submits.map(({ jobId }) => jobId);
+	expect(jobIds).toHaveLength(12);
+	expect(error?.message).toBe('AetherForge did not accept the request: Invalid image file');
+	expect(error?.context.itemIndex).toBe(12);
+	expect(error?.context.data).toEqual({ http_status: 400, running_job_ids: jobIds });
+	for (const jobId of jobIds.slice(0, 10)) expect(error?.description).toContain(jobId);
+	expect(error?.description).toContain('and 2 more');
+	expect(error?.description).toContain('use Retry in the Executions tab');
+	expect(error?.description).toContain('again starts and pays for new jobs');
+});
+
+describe('a server that repeats the key', () => {
+	it.each<[string, Answer]>([
+		['in a detail', detail(400, `key ${KEY} is bad`)],
+		['in a detail of 401', detail(401, `${KEY} is unknown`)],
+		['in a validation list', detail(422, [{ loc: ['header', 'authorization'], msg: `${KEY}?` }])],
+		['in a page', { status: 500, body: `<title>${KEY}</title>` }],
+		['in a response that is not JSON', { status: 200, body: `your key: ${KEY}` }],
+		['in JSON without a job ID', { status: 200, body: { key: KEY } }],
+	])('%s is not repeated', async (_, answer) => {
+		answerSubmits(answer);
+		// The scene looks for the key in all that n8n shows, logs, and saves.
+		const { error } = await generate();
+		expect(`${error?.message} ${error?.description}`).toContain('***');
+	});
+
+	it('in a redirect is not repeated', async () => {
+		answerSubmits({ status: 302, headers: { location: `https://x.example/?key=${KEY}` } });
+		const { error } = await generate();
+		expect(error?.message).toContain('redirects to another URL');
+	});
+});
