@@ -56,17 +56,26 @@ it('says where it runs, logs each request in one line without the key, ends on C
 	});
 	expect(reply.status).toBe(200);
 	await run.line(
-		/200 {2}POST \/public\/v1\/generate\/image {2}\d+ ms {2}"One\\r\\nTwo", GPT Image 2 {2}job [0-9a-f-]{36}\n/,
+		/200 {2}POST \/public\/v1\/generate\/image {2}\d+ ms {2}prompt "One\\r\\nTwo", ai_model "GPT Image 2" {2}job [0-9a-f-]{36}\n/,
 	);
 	run.child.kill('SIGINT');
 	expect(await run.ended).toEqual([0, null]);
 	expect(run.output().split('sesame')).toHaveLength(2);
 });
 
-it('lists the prompt tags in its help', async () => {
+it('lists the prompt tags and the endpoints in its help', async () => {
 	const run = start('--help');
 	expect(await run.ended).toEqual([0, null]);
-	for (const word of ['--port', '--cdn-port', '--key', '--duration', '#fail', '#slow', '#gif']) {
+	for (const word of [
+		'--port',
+		'--cdn-port',
+		'--key',
+		'--duration',
+		'#fail',
+		'#slow',
+		'#gif',
+		'/sprite/reskin/v2',
+	]) {
 		expect(run.output()).toContain(word);
 	}
 });

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { startEmulator } from './emulator';
 import type { RequestRecord } from './emulator';
+import { ENDPOINTS } from './endpoints';
 import { PROMPT_TAGS } from './jobs';
 
 interface CommandOptions {
@@ -11,23 +12,26 @@ interface CommandOptions {
 	images: number;
 }
 
-const MAX_SHOWN_PROMPT = 60;
+const MAX_SHOWN_VALUE = 60;
 
 const command = new Command('emulator')
 	.description(
-		'A stand-in for the AetherForge API on this machine: takes jobs, costs nothing, and draws ' +
-			'pictures that show the prompt, the model and the reference images.',
+		'A stand-in for the AetherForge API on this machine. It takes jobs on every endpoint, costs nothing, ' +
+			'and draws results of the kind that each endpoint gives: pictures that show the prompt, the model ' +
+			'and the reference images, larger pictures, layers, effects, sprite sheets and animations.',
 	)
 	.option('--port <number>', 'port of the API; 0 for any free one', wholeNumber, 8787)
 	.option('--cdn-port <number>', 'port that serves the images; 0 for any free one', wholeNumber, 0)
 	.option('--key <key>', 'the API key that is accepted', 'test-key')
 	.option('--duration <seconds>', 'how long a job takes', seconds, 3)
-	.option('--images <number>', 'how many images a job gives', wholeNumber, 1)
+	.option('--images <number>', 'how many images a job of generate/image gives', wholeNumber, 1)
 	.addHelpText(
 		'after',
-		`\nTags in a prompt decide what becomes of its job:\n${PROMPT_TAGS.map(
-			({ usage, help }) => `  ${usage.padEnd(15)} ${help}`,
-		).join('\n')}\n`,
+		`\nTags in a prompt decide what becomes of its job. They work in any text of a request: the prompt, ` +
+			`description, motion, keyword, or the rows of a character overlay.\n${PROMPT_TAGS.map(
+				({ usage, help }) => `  ${usage.padEnd(15)} ${help}`,
+			).join('\n')}\n\nEndpoints:\n${ENDPOINTS.map(({ path }) => `  POST ${path}`).join('\n')}\n` +
+			`  GET  /public/v1/job/{job_id}\n`,
 	);
 
 void run(command.parse().opts());
@@ -73,12 +77,16 @@ function described(request: RequestRecord): string {
 
 function carried({ form, jobId }: RequestRecord): string {
 	if (!form) return '';
-	const { prompt = '', ai_model: model = 'no model' } = form.fields;
-	const shown = prompt.length > MAX_SHOWN_PROMPT ? `${prompt.slice(0, MAX_SHOWN_PROMPT)}…` : prompt;
-	const bytes = form.files.reduce((sum, file) => sum + file.bytes, 0);
-	const files = form.files.length === 0 ? '' : `, ${form.files.length} files of ${bytes} bytes`;
-	// As JSON, so that line breaks in a prompt do not break the line.
-	return `  ${JSON.stringify(shown)}, ${model}${files}${jobId ? `  job ${jobId}` : ''}`;
+	const parts = Object.entries(form.fields).map(([name, value]) => `${name} ${shortened(value)}`);
+	for (const { field, bytes } of form.files) parts.push(`${field} ${bytes} bytes`);
+	return `  ${parts.join(', ') || 'no fields'}${jobId ? `  job ${jobId}` : ''}`;
+}
+
+/** As JSON, so that line breaks in a prompt do not break the line. */
+function shortened(value: string): string {
+	return JSON.stringify(
+		value.length > MAX_SHOWN_VALUE ? `${value.slice(0, MAX_SHOWN_VALUE)}…` : value,
+	);
 }
 
 function wholeNumber(text: string): number {

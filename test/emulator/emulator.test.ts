@@ -1,7 +1,9 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { PassThrough } from 'node:stream';
-import FormData from 'form-data';
+import type FormData from 'form-data';
+import { formOf, poll, post } from './client';
+import type { Reply } from './client';
 import { startEmulator } from './emulator';
 import type { Emulator, EmulatorOptions } from './emulator';
 import { tinyPicture } from './pictures';
@@ -26,61 +28,25 @@ afterEach(async () => {
 	await Promise.all(open.splice(0).map((emulator) => emulator.close()));
 });
 
-interface Reply {
-	status: number;
-	headers: NodeJS.Dict<string | string[]>;
-	body: unknown;
-}
-
-/** An independent client: Node's http and the form-data package. */
-async function post(emulator: Emulator, form: FormData, key = 'test-key'): Promise<Reply> {
-	return await new Promise((resolve, reject) => {
-		const outgoing = httpRequest(
-			emulator.apiUrl + IMAGE_PATH,
-			{ method: 'POST', headers: { ...form.getHeaders(), authorization: `Bearer ${key}` } },
-			(incoming) => {
-				const chunks: Buffer[] = [];
-				incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-				incoming.on('error', reject);
-				incoming.on('end', () => {
-					const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
-					resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body });
-				});
-			},
-		);
-		outgoing.on('error', reject);
-		form.pipe(outgoing);
-	});
-}
-
-function formOf(fields: Record<string, string>, files: Buffer[] = []): FormData {
-	const form = new FormData();
-	for (const [name, value] of Object.entries(fields)) form.append(name, value);
-	for (const [index, file] of files.entries()) {
-		form.append('ref_images', file, { filename: `${index}.png`, contentType: 'image/png' });
-	}
-	return form;
-}
-
 const GOOD = { prompt: 'A lighthouse', ai_model: 'GPT Image 1.5' };
 
-async function look(emulator: Emulator, jobId: string, key = 'test-key'): Promise<Reply> {
-	const response = await fetch(`${emulator.apiUrl}/public/v1/job/${jobId}`, {
-		headers: { authorization: `Bearer ${key}` },
-	});
-	const headers = Object.fromEntries(response.headers);
-	return { status: response.status, headers, body: await response.json() };
+async function generate(emulator: Emulator, form: FormData, key?: string): Promise<Reply> {
+	return await post(emulator, IMAGE_PATH, form, key);
+}
+
+function imageForm(fields: Record<string, string>, references: readonly Buffer[] = []): FormData {
+	return formOf({ fields, files: { ref_images: references } });
 }
 
 describe('POST generate/image', () => {
 	it('makes a job and keeps what it was given, byte for byte', async () => {
 		const emulator = await emulate();
 		const big = Buffer.concat([PNG, randomBytes(3_000_000)]);
-		const form = formOf({ ...GOOD, prompt: 'Zwei Zeilen\r\nüber 🦊' });
+		const form = imageForm({ ...GOOD, prompt: 'Zwei Zeilen\r\nüber 🦊' });
 		form.append('ref_images', big, { filename: 'größe "1".png', contentType: 'image/png' });
 		form.append('ref_images', PNG, { filename: 'b.webp', contentType: 'image/webp' });
 
-		const reply = await post(emulator, form);
+		const reply = await generate(emulator, form);
 
 		const [submit] = emulator.submits;
 		expect(reply).toMatchObject({ status: 200, body: { job_id: submit?.jobId } });
@@ -109,11 +75,11 @@ describe('POST generate/image', () => {
 		['a key whose account is gone', 'orphan-key', 404, 'Not Found User'],
 	])('refuses %s, before it looks at the fields', async (_case, key, status, detail) => {
 		const emulator = await emulate();
-		expect(await post(emulator, formOf({ other: 'x' }), key)).toMatchObject({
+		expect(await generate(emulator, imageForm({ other: 'x' }), key)).toMatchObject({
 			status,
 			body: { detail },
 		});
-		expect(await look(emulator, 'no-uuid', key)).toMatchObject({ status, body: { detail } });
+		expect(await poll(emulator, 'no-uuid', key)).toMatchObject({ status, body: { detail } });
 		expect(emulator.submits).toEqual([]);
 	});
 
@@ -131,7 +97,7 @@ describe('POST generate/image', () => {
 			msg: 'Field required',
 			input: null,
 		});
-		expect(await post(emulator, formOf({ prompt: '' }))).toMatchObject({
+		expect(await generate(emulator, imageForm({ prompt: '' }))).toMatchObject({
 			status: 422,
 			body: { detail: [missing('prompt'), missing('ai_model')] },
 		});
@@ -147,7 +113,7 @@ describe('POST generate/image', () => {
 
 	it('names the allowed values', async () => {
 		const emulator = await emulate();
-		const reply = await post(emulator, formOf({ ...GOOD, ai_model: 'Dall-E' }));
+		const reply = await generate(emulator, imageForm({ ...GOOD, ai_model: 'Dall-E' }));
 		expect(reply).toMatchObject({
 			status: 422,
 			body: {
@@ -165,7 +131,7 @@ describe('POST generate/image', () => {
 
 	it('wants references as files', async () => {
 		const emulator = await emulate();
-		const reply = await post(emulator, formOf({ ...GOOD, ref_images: 'text' }));
+		const reply = await generate(emulator, imageForm({ ...GOOD, ref_images: 'text' }));
 		expect(reply).toMatchObject({
 			status: 422,
 			body: { detail: [{ type: 'value_error', loc: ['body', 'ref_images', 0], input: 'text' }] },
@@ -186,8 +152,8 @@ describe('POST generate/image', () => {
 		const emulator = await emulate();
 		const fields = { ...GOOD, ai_model: model };
 		const references = Array<Buffer>(limit).fill(PNG);
-		expect(await post(emulator, formOf(fields, references))).toMatchObject({ status: 200 });
-		expect(await post(emulator, formOf(fields, [...references, PNG]))).toMatchObject({
+		expect(await generate(emulator, imageForm(fields, references))).toMatchObject({ status: 200 });
+		expect(await generate(emulator, imageForm(fields, [...references, PNG]))).toMatchObject({
 			status: 400,
 			body: { detail },
 		});
@@ -205,7 +171,7 @@ describe('POST generate/image', () => {
 		['HEIC', Buffer.from('\0\0\0\x1cftypheic')],
 	])('takes a %s by its first bytes', async (_format, bytes) => {
 		const emulator = await emulate();
-		expect(await post(emulator, formOf(GOOD, [bytes]))).toMatchObject({ status: 200 });
+		expect(await generate(emulator, imageForm(GOOD, [bytes]))).toMatchObject({ status: 200 });
 	});
 
 	it.each([
@@ -214,7 +180,7 @@ describe('POST generate/image', () => {
 		['an MP4 film', Buffer.from('\0\0\0\x1cftypisom')],
 	])('refuses %s as a reference', async (_case, bytes) => {
 		const emulator = await emulate();
-		expect(await post(emulator, formOf(GOOD, [PNG, bytes]))).toMatchObject({
+		expect(await generate(emulator, imageForm(GOOD, [PNG, bytes]))).toMatchObject({
 			status: 400,
 			body: { detail: 'Invalid image file' },
 		});
@@ -233,15 +199,17 @@ describe('POST generate/image', () => {
 		});
 		expect(response.status).toBe(400);
 		expect(await response.json()).toEqual({ detail: 'There was an error parsing the body' });
-		expect(await post(emulator, formOf(GOOD))).toMatchObject({ status: 200 });
+		expect(await generate(emulator, imageForm(GOOD))).toMatchObject({ status: 200 });
 	});
 
 	it('takes a prompt of 100 kB and refuses one above Starlette’s limit', async () => {
 		const emulator = await emulate();
 		const prompt = 'é'.repeat(50_000);
-		expect(await post(emulator, formOf({ ...GOOD, prompt }))).toMatchObject({ status: 200 });
+		expect(await generate(emulator, imageForm({ ...GOOD, prompt }))).toMatchObject({ status: 200 });
 		expect(emulator.submits[0]?.fields.prompt).toBe(prompt);
-		expect(await post(emulator, formOf({ ...GOOD, prompt: prompt.repeat(11) }))).toMatchObject({
+		expect(
+			await generate(emulator, imageForm({ ...GOOD, prompt: prompt.repeat(11) })),
+		).toMatchObject({
 			status: 400,
 			body: { detail: 'Part exceeded maximum size of 1024KB.' },
 		});
@@ -249,7 +217,7 @@ describe('POST generate/image', () => {
 
 	it('makes no job when the client leaves during the upload', async () => {
 		const emulator = await emulate();
-		const form = formOf(GOOD);
+		const form = imageForm(GOOD);
 		const endless = new PassThrough();
 		endless.write(PNG);
 		form.append('ref_images', endless, { filename: 'a.png', contentType: 'image/png' });
@@ -275,15 +243,15 @@ async function until(condition: () => boolean): Promise<void> {
 describe('GET job', () => {
 	it('is pending until its time is up, then lists the results', async () => {
 		const emulator = await emulate({ jobDurationMs: 90_000, imagesPerJob: 2 });
-		await post(emulator, formOf(GOOD));
+		await generate(emulator, imageForm(GOOD));
 		const jobId = emulator.submits[0]?.jobId ?? '';
 		const pending = { job_id: jobId, status: 'Pending', image_urls: [] };
 
-		expect(await look(emulator, jobId)).toMatchObject({ status: 200, body: pending });
+		expect(await poll(emulator, jobId)).toMatchObject({ status: 200, body: pending });
 		nowMs += 89_999;
-		expect((await look(emulator, jobId)).body).toEqual(pending);
+		expect((await poll(emulator, jobId)).body).toEqual(pending);
 		nowMs += 1;
-		expect((await look(emulator, jobId.toUpperCase())).body).toEqual({
+		expect((await poll(emulator, jobId.toUpperCase())).body).toEqual({
 			job_id: jobId,
 			status: 'Succeed',
 			image_urls: [
@@ -295,11 +263,11 @@ describe('GET job', () => {
 
 	it('does not know other jobs, and tells a UUID from anything else', async () => {
 		const emulator = await emulate();
-		expect(await look(emulator, randomUUID())).toMatchObject({
+		expect(await poll(emulator, randomUUID())).toMatchObject({
 			status: 404,
 			body: { detail: 'Job not found' },
 		});
-		expect(await look(emulator, 'no%20uuid')).toMatchObject({
+		expect(await poll(emulator, 'no%20uuid')).toMatchObject({
 			status: 422,
 			body: {
 				detail: [{ type: 'uuid_parsing', loc: ['path', 'job_id'], input: 'no uuid' }],
@@ -311,22 +279,22 @@ describe('GET job', () => {
 		const emulator = await emulate();
 		const job = emulator.jobs.add({ durationMs: Infinity });
 		nowMs += 1e9;
-		expect((await look(emulator, job.id)).body).toMatchObject({ status: 'Pending' });
+		expect((await poll(emulator, job.id)).body).toMatchObject({ status: 'Pending' });
 		emulator.jobs.finish(job.id, { status: 'Failed', extra: { error_message: 'Too dark' } });
-		expect((await look(emulator, job.id)).body).toEqual({
+		expect((await poll(emulator, job.id)).body).toEqual({
 			job_id: job.id,
 			status: 'Failed',
 			image_urls: [],
 			error_message: 'Too dark',
 		});
 		job.outcome = { ...job.outcome, status: 'Archived', imageUrls: 'absent', extra: {} };
-		expect((await look(emulator, job.id)).body).toEqual({ job_id: job.id, status: 'Archived' });
+		expect((await poll(emulator, job.id)).body).toEqual({ job_id: job.id, status: 'Archived' });
 	});
 
 	it.each(['url', 'imageUrl', 'contentUrl'] as const)('can list objects with %s', async (key) => {
 		const emulator = await emulate();
 		const job = emulator.jobs.add({ durationMs: 0, outcome: { imageUrls: key } });
-		expect((await look(emulator, job.id)).body).toMatchObject({
+		expect((await poll(emulator, job.id)).body).toMatchObject({
 			image_urls: [{ [key]: `${emulator.cdnUrl}/results/${job.id}/1.png` }],
 		});
 	});
@@ -336,9 +304,9 @@ describe('GET job', () => {
 			wish: (form) =>
 				form.fields.prompt === 'bad' ? { durationMs: 0, outcome: { status: 'Failed' } } : undefined,
 		});
-		for (const prompt of ['bad', 'good']) await post(emulator, formOf({ ...GOOD, prompt }));
+		for (const prompt of ['bad', 'good']) await generate(emulator, imageForm({ ...GOOD, prompt }));
 		const statuses = await Promise.all(
-			emulator.submits.map(async ({ jobId }) => (await look(emulator, jobId)).body),
+			emulator.submits.map(async ({ jobId }) => (await poll(emulator, jobId)).body),
 		);
 		expect(statuses).toMatchObject([{ status: 'Failed' }, { status: 'Pending' }]);
 	});
@@ -353,18 +321,18 @@ describe('GET job', () => {
 		['a#fail #failure', { status: 'Succeed' }],
 	])('reads the tags of the prompt "%s"', async (prompt, answer) => {
 		const emulator = await emulate();
-		await post(emulator, formOf({ ...GOOD, prompt }));
+		await generate(emulator, imageForm({ ...GOOD, prompt }));
 		nowMs += 29_999;
-		const body = (await look(emulator, emulator.submits[0]?.jobId ?? '')).body;
+		const body = (await poll(emulator, emulator.submits[0]?.jobId ?? '')).body;
 		expect(body).toMatchObject(answer);
 		if (prompt === 'A cat #fail-message') expect(body).toMatchObject({ status: 'Failed' });
 	});
 
 	it('ends a slow job at ten times the duration', async () => {
 		const emulator = await emulate();
-		await post(emulator, formOf({ ...GOOD, prompt: 'x #slow' }));
+		await generate(emulator, imageForm({ ...GOOD, prompt: 'x #slow' }));
 		nowMs += 30_000;
-		expect((await look(emulator, emulator.submits[0]?.jobId ?? '')).body).toMatchObject({
+		expect((await poll(emulator, emulator.submits[0]?.jobId ?? '')).body).toMatchObject({
 			status: 'Succeed',
 		});
 	});
@@ -446,8 +414,8 @@ describe('its ports and keys', () => {
 	it('lets a key expire while it runs', async () => {
 		const emulator = await emulate({ apiKeys: ['a'] });
 		const { id } = emulator.jobs.add();
-		expect(await look(emulator, id, 'a')).toMatchObject({ status: 200 });
+		expect(await poll(emulator, id, 'a')).toMatchObject({ status: 200 });
 		emulator.apiKeys.delete('a');
-		expect(await look(emulator, id, 'a')).toMatchObject({ status: 401 });
+		expect(await poll(emulator, id, 'a')).toMatchObject({ status: 401 });
 	});
 });

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ENDPOINTS, refusalOf } from './endpoints';
-import type { Endpoint, Refusal } from './endpoints';
+import { ENDPOINTS } from './endpoints';
+import type { Endpoint } from './endpoints';
 import { Faults, send, strike, strikesAfterWork } from './faults';
 import type { Answer, Fault, FaultPlace, RequestRecord } from './faults';
 import { ClientGone, MalformedForm, readForm } from './form';
@@ -10,6 +10,8 @@ import type { ReadForm, ReceivedForm } from './form';
 import { Jobs, readPromptTags } from './jobs';
 import type { Job, JobWish, Outcome, Submit } from './jobs';
 import { pictureSource } from './pictures';
+import { refusalOf } from './validation';
+import type { Refusal } from './validation';
 
 export type { AddedFault, Fault, FaultKind, FaultPlace, RequestRecord } from './faults';
 export type { ReceivedFile, ReceivedForm } from './form';
@@ -27,13 +29,13 @@ export interface EmulatorOptions {
 	orphanedKeys?: readonly string[];
 	/** From a job's creation until its outcome shows; default 3000. */
 	jobDurationMs?: number;
-	/** How many images a job gives; default 1. */
+	/** How many images a job of generate/image gives; default 1. The other endpoints have their own results. */
 	imagesPerJob?: number;
 	/** What a submit's job shall be like, where it differs from the usual one. */
 	wish?: (form: ReceivedForm, endpoint: string) => JobWish | undefined;
 	/** The clock of the jobs and of the log, in milliseconds; default `Date.now`. */
 	now?: () => number;
-	/** Whether results are drawn, 1024×1024 (default). If not, they are tiny, valid, and different. */
+	/** Whether results are drawn (default). If not, they are tiny, valid, and different. */
 	pictures?: boolean;
 	/** Called when a request has been answered, or its connection lost. */
 	onRequest?: (request: RequestRecord) => void;
@@ -93,10 +95,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 	}
 
 	function accept(endpoint: Endpoint, { form, copies }: ReadForm): Job {
-		const { text, effects } = readPromptTags(form.fields[endpoint.promptField] ?? '');
+		const { text, effects } = readPromptTags(endpoint.promptOf?.(form.fields) ?? '');
 		const wish = options.wish?.(form, endpoint.path) ?? {};
 		const slowness = effects.reduce((factor, effect) => factor * (effect.slowness ?? 1), 1);
-		const outcome: Partial<Outcome> = {};
+		const outcome: Partial<Outcome> = endpoint.results ? { images: endpoint.results } : {};
 		for (const { outcome: asked } of [...effects, wish]) Object.assign(outcome, asked);
 		const job = jobs.add({
 			...wish,
@@ -106,6 +108,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 				prompt: text,
 				model: form.fields.ai_model ?? '',
 				references: copies,
+				artwork: endpoint.artworkOf(form.fields),
 				...wish.subject,
 			},
 		});
@@ -138,7 +141,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 			return;
 		}
 		record.form = read.form;
-		copiesBytes += read.copies.reduce((sum, copy) => sum + copy.length, 0);
+		copiesBytes += read.copies.reduce((sum, copy) => sum + copy.content.length, 0);
 		const work = (): Answer => {
 			const refusal = keyRefusal(request) ?? refusalOf(endpoint, read.form);
 			if (refusal) return refused(refusal);

@@ -1,44 +1,36 @@
-import type { ReceivedFile, ReceivedForm } from './form';
+import { SPRITE_STYLES } from './artwork';
+import type { Artwork, SpriteStyle } from './artwork';
+import type { ReceivedForm } from './form';
+import { readBoolean, readInteger } from './formValues';
+import type { ImageFormat } from './jobs';
+import { readRows } from './rows';
 
-/** A text field of a paid endpoint. */
-export interface ValueField {
-	name: string;
-	required: boolean;
-	/** The only values the API takes; absent: any text. */
-	allowed?: readonly string[];
-}
+/** A field of a paid endpoint, by what the API takes in it. */
+export type Field =
+	| { kind: 'text' | 'integer' | 'boolean'; name: string }
+	/** One of a list of values. */
+	| { kind: 'choice'; name: string; allowed: readonly string[]; isOptional?: boolean }
+	/** One file; of several, the API takes the last. */
+	| { kind: 'file'; name: string; isOptional?: boolean }
+	/** Any number of files: the field is repeated once per file. */
+	| { kind: 'files'; name: string; isOptional?: boolean };
 
-/** A file field of a paid endpoint; the field may be repeated once per file. */
-export interface FileField {
-	name: string;
-	required: boolean;
-	/** The 400 text for a number of files the API refuses. */
-	refuse?: (count: number, fields: ReceivedForm['fields']) => string | undefined;
-}
-
-/** A paid endpoint. All of them are multipart POSTs that answer `{"job_id"}`. */
+/** A paid endpoint. All of them are POSTs of a form that answer `{"job_id"}`. */
 export interface Endpoint {
 	path: string;
-	values: readonly ValueField[];
-	files: readonly FileField[];
-	/** The value field that describes the wish; pictures show it and prompt tags are read from it. */
-	promptField: string;
+	/** In the order of the API's documentation, which is that of the complaints in a 422. */
+	fields: readonly Field[];
+	/** What else the API refuses, with the text of its 400. Asked once every file is an image. */
+	refuse?: (form: ReceivedForm) => string | undefined;
+	/** What the form says in words: prompt tags are read from it. Absent: the endpoint takes no words. */
+	promptOf?: (fields: FormValues) => string;
+	/** The results of a job; absent: as many PNGs as the emulator was told to give. */
+	results?: readonly ImageFormat[];
+	/** What the results show. Asked only about a form that was accepted. */
+	artworkOf: (fields: FormValues) => Artwork;
 }
 
-/** One entry of FastAPI's 422 list. */
-export interface ValidationIssue {
-	type: string;
-	loc: (string | number)[];
-	msg: string;
-	input: unknown;
-	ctx?: Record<string, unknown>;
-}
-
-/** An answer that is not 200, with FastAPI's `detail`. */
-export interface Refusal {
-	status: number;
-	detail: string | ValidationIssue[];
-}
+type FormValues = ReceivedForm['fields'];
 
 const REFERENCE_LIMITS: Readonly<Record<string, { limit: number; detail: string }>> = {
 	'Grok Imagine': {
@@ -51,16 +43,25 @@ const REFERENCE_LIMITS: Readonly<Record<string, { limit: number; detail: string 
 	},
 };
 
-/** The endpoints that are served. Another endpoint of the API is another entry. */
+const MAX_CHARACTER_IMAGES = 4;
+
+const PIXELS = { '1K': 1024, '2K': 2048, '4K': 4096 } as const;
+
+const resolution = { kind: 'choice', name: 'resolution', allowed: Object.keys(PIXELS) } as const;
+const quality = { kind: 'choice', name: 'quality', allowed: ['standard', 'pro'] } as const;
+const style = { kind: 'choice', name: 'style', allowed: SPRITE_STYLES, isOptional: true } as const;
+
+const ONE_PICTURE = ['png'] as const;
+
+/** The endpoints that are served, which are all that the API has. */
 export const ENDPOINTS: readonly Endpoint[] = [
 	{
 		path: '/public/v1/generate/image',
-		promptField: 'prompt',
-		values: [
-			{ name: 'prompt', required: true },
+		fields: [
+			{ kind: 'text', name: 'prompt' },
 			{
+				kind: 'choice',
 				name: 'ai_model',
-				required: true,
 				allowed: [
 					'GPT Image 1.5',
 					'GPT Image 2',
@@ -71,99 +72,162 @@ export const ENDPOINTS: readonly Endpoint[] = [
 					'Nano Banana Pro',
 				],
 			},
+			{ kind: 'files', name: 'ref_images', isOptional: true },
 		],
-		files: [
-			{
-				name: 'ref_images',
-				required: false,
-				refuse: (count, fields) => {
-					const { limit, detail } = REFERENCE_LIMITS[fields.ai_model ?? ''] ?? {
-						limit: 10,
-						detail: 'ref_images supports up to 10 images only',
-					};
-					return count > limit ? detail : undefined;
-				},
-			},
-		],
-	},
-];
-
-/** What the API finds wrong with a form; `undefined` when it would make a job of it. */
-export function refusalOf(endpoint: Endpoint, form: ReceivedForm): Refusal | undefined {
-	const issues = [
-		...endpoint.values.flatMap((field) => valueIssues(field, form)),
-		...endpoint.files.flatMap((field) => fileIssues(field, form)),
-	];
-	if (issues.length > 0) return { status: 422, detail: issues };
-
-	for (const field of endpoint.files) {
-		const files = filesOf(form, field.name);
-		const refused = field.refuse?.(files.length, form.fields);
-		if (refused !== undefined) return { status: 400, detail: refused };
-		if (!files.every(looksLikeImage)) return { status: 400, detail: 'Invalid image file' };
-	}
-	return undefined;
-}
-
-function filesOf(form: ReceivedForm, field: string): ReceivedFile[] {
-	return form.files.filter((file) => file.field === field);
-}
-
-function valueIssues(field: ValueField, form: ReceivedForm): ValidationIssue[] {
-	// FastAPI takes an empty form value for a missing one.
-	const value = form.fields[field.name] ?? '';
-	if (value === '') return field.required ? [missing(field.name)] : [];
-	if (!field.allowed || field.allowed.includes(value)) return [];
-	const expected = listed(field.allowed);
-	return [
-		{
-			type: 'literal_error',
-			loc: ['body', field.name],
-			msg: `Input should be ${expected}`,
-			input: value,
-			ctx: { expected },
+		refuse: (form) => {
+			const { limit, detail } = REFERENCE_LIMITS[form.fields.ai_model ?? ''] ?? {
+				limit: 10,
+				detail: 'ref_images supports up to 10 images only',
+			};
+			return fileCount(form, 'ref_images') > limit ? detail : undefined;
 		},
-	];
-}
-
-function fileIssues(field: FileField, form: ReceivedForm): ValidationIssue[] {
-	if (field.name in form.fields) {
-		return [
-			{
-				type: 'value_error',
-				loc: ['body', field.name, 0],
-				msg: "Value error, Expected UploadFile, received: <class 'str'>",
-				input: form.fields[field.name],
-				ctx: { error: {} },
-			},
-		];
-	}
-	return field.required && filesOf(form, field.name).length === 0 ? [missing(field.name)] : [];
-}
-
-function missing(field: string): ValidationIssue {
-	return { type: 'missing', loc: ['body', field], msg: 'Field required', input: null };
-}
-
-/** `'a', 'b' or 'c'`, as Pydantic writes it. */
-function listed(values: readonly string[]): string {
-	const quoted = values.map((value) => `'${value}'`);
-	const last = quoted.pop() ?? '';
-	return quoted.length === 0 ? last : `${quoted.join(', ')} or ${last}`;
-}
-
-/** Each format by what stands at which offset of its files. */
-const SIGNATURES: readonly { offset: number; bytes: RegExp }[] = [
-	{ offset: 0, bytes: /^\x89PNG\r\n\x1a\n/ },
-	{ offset: 0, bytes: /^\xff\xd8\xff/ },
-	{ offset: 0, bytes: /^GIF8[79]a/ },
-	{ offset: 0, bytes: /^BM/ },
-	{ offset: 0, bytes: /^(II\*\0|MM\0\*)/ },
-	{ offset: 8, bytes: /^WEBP/ },
-	{ offset: 4, bytes: /^ftyp(avif|avis|heic|heix|hevc|hevx|mif1|msf1)/ },
+		promptOf: ({ prompt = '' }) => prompt,
+		artworkOf: () => ({ kind: 'scene' }),
+	},
+	{
+		path: '/public/v1/generate/effect/v1',
+		fields: [
+			{ kind: 'text', name: 'description' },
+			resolution,
+			{ kind: 'file', name: 'image', isOptional: true },
+		],
+		promptOf: ({ description = '' }) => description,
+		results: ONE_PICTURE,
+		artworkOf: (fields) => ({ kind: 'effect', pixels: pixelsOf(fields.resolution) }),
+	},
+	{
+		path: '/public/v1/generate/effect/v2',
+		fields: [
+			{ kind: 'text', name: 'description' },
+			quality,
+			{ kind: 'choice', name: 'frame', allowed: ['4', '9', '16'] },
+			{ kind: 'file', name: 'image', isOptional: true },
+		],
+		promptOf: ({ description = '' }) => description,
+		results: ONE_PICTURE,
+		artworkOf: ({ frame }) => ({ kind: 'effectSheet', frames: Number(frame) }),
+	},
+	{
+		path: '/public/v1/image-tune/upscale',
+		fields: [
+			{ kind: 'file', name: 'image' },
+			{ kind: 'choice', name: 'scale', allowed: Object.keys(PIXELS) },
+		],
+		results: ONE_PICTURE,
+		artworkOf: ({ scale }) => ({ kind: 'upscale', pixels: pixelsOf(scale) }),
+	},
+	{
+		path: '/public/v1/image-tune/inpaint/v2',
+		fields: [{ kind: 'file', name: 'image' }, { kind: 'text', name: 'prompt' }, quality],
+		promptOf: ({ prompt = '' }) => prompt,
+		results: ONE_PICTURE,
+		artworkOf: () => ({ kind: 'inpaint' }),
+	},
+	{
+		path: '/public/v1/image-tune/split-layer',
+		// The documented keywords are examples: a public client sends any word.
+		fields: [
+			{ kind: 'file', name: 'image' },
+			{ kind: 'text', name: 'keyword' },
+		],
+		promptOf: ({ keyword = '' }) => keyword,
+		results: ['png', 'png', 'png', 'png'],
+		artworkOf: () => ({ kind: 'layers' }),
+	},
+	makeSprite('v1', {
+		images: [{ kind: 'file', name: 'image' }],
+		frames: [25, 36, 49, 64, 81, 100, 121, 144, 169],
+	}),
+	makeSprite('v2', {
+		images: [
+			{ kind: 'file', name: 'start_frame_image' },
+			{ kind: 'file', name: 'end_frame_image', isOptional: true },
+		],
+		frames: [49, 81, 121],
+	}),
+	reskin('v1', resolution),
+	reskin('v2', quality),
+	characterOverlay('v1', resolution),
+	characterOverlay('v2', quality),
 ];
 
-function looksLikeImage(file: ReceivedFile): boolean {
-	const head = file.head.toString('latin1');
-	return SIGNATURES.some(({ offset, bytes }) => bytes.test(head.slice(offset)));
+function makeSprite(
+	version: string,
+	{ images, frames }: { images: readonly Field[]; frames: readonly number[] },
+): Endpoint {
+	return {
+		path: `/public/v1/sprite/make-sprite/${version}`,
+		fields: [
+			...images,
+			{ kind: 'text', name: 'text' },
+			{ kind: 'integer', name: 'frame' },
+			{ kind: 'boolean', name: 'is_pixel' },
+		],
+		refuse: ({ fields }) =>
+			frames.includes(readInteger(fields.frame ?? '') ?? 0)
+				? undefined
+				: `frame should be one of ${frames.join(', ')}`,
+		promptOf: ({ text = '' }) => text,
+		results: ['png', 'gif'],
+		artworkOf: ({ frame, is_pixel: isPixel = '' }) => ({
+			kind: 'animation',
+			frames: Number(frame),
+			isPixel: readBoolean(isPixel) ?? false,
+		}),
+	};
+}
+
+function reskin(version: string, size: Field): Endpoint {
+	return {
+		path: `/public/v1/sprite/reskin/${version}`,
+		fields: [{ kind: 'file', name: 'image' }, { kind: 'text', name: 'description' }, size, style],
+		promptOf: ({ description = '' }) => description,
+		results: ONE_PICTURE,
+		artworkOf: (fields) => ({
+			kind: 'reskin',
+			pixels: pixelsOf(fields.resolution),
+			style: styleOf(fields),
+		}),
+	};
+}
+
+function characterOverlay(version: string, size: Field): Endpoint {
+	return {
+		path: `/public/v1/sprite/character-overlay/${version}`,
+		fields: [
+			{ kind: 'file', name: 'sprite_sheet' },
+			{ kind: 'files', name: 'character_images' },
+			{ kind: 'text', name: 'rows' },
+			size,
+			style,
+		],
+		refuse: (form) =>
+			fileCount(form, 'character_images') > MAX_CHARACTER_IMAGES
+				? `character_images must contain between 1 and ${MAX_CHARACTER_IMAGES} files`
+				: readRows(form.fields.rows ?? '').refusal,
+		promptOf: (fields) =>
+			readRows(fields.rows ?? '')
+				.rows.map(({ title, description }) => `${title} ${description}`)
+				.join('\n'),
+		results: ONE_PICTURE,
+		artworkOf: (fields) => ({
+			kind: 'overlay',
+			pixels: pixelsOf(fields.resolution),
+			titles: readRows(fields.rows ?? '').rows.map(({ title }) => title),
+			style: styleOf(fields),
+		}),
+	};
+}
+
+function fileCount(form: ReceivedForm, field: string): number {
+	return form.files.filter((file) => file.field === field).length;
+}
+
+/** The size that a form asks for; where an endpoint has a quality in its place, the smallest. */
+function pixelsOf(size: string | undefined): number {
+	return size === '4K' || size === '2K' ? PIXELS[size] : PIXELS['1K'];
+}
+
+function styleOf(fields: FormValues): SpriteStyle | undefined {
+	return SPRITE_STYLES.find((known) => known === fields.style);
 }

@@ -20,10 +20,16 @@ export interface ReceivedForm {
 	files: readonly ReceivedFile[];
 }
 
-/** A form, and the files that were small enough to keep whole. */
+/** A file that was small enough to keep whole. */
+export interface KeptFile {
+	field: string;
+	content: Buffer;
+}
+
+/** A form, and those of its files that were kept. */
 export interface ReadForm {
 	form: ReceivedForm;
-	copies: readonly Buffer[];
+	copies: readonly KeptFile[];
 }
 
 /** The body cannot be read as the form it claims to be; the message is the API's `detail`. */
@@ -81,7 +87,7 @@ async function parse(
 ): Promise<ReadForm> {
 	const fields = new Map<string, string>();
 	const files: ReceivedFile[] = [];
-	const copies: Buffer[] = [];
+	const copies: KeptFile[] = [];
 	// Names are kept as they were sent, paths included: tests want to see what a client really sends.
 	const busboy = new Busboy({
 		headers: { ...request.headers, 'content-type': contentType },
@@ -121,7 +127,7 @@ async function parse(
 				stream.on('error', reject);
 				stream.on('end', () => {
 					file.sha256 = hash.digest('hex');
-					if (kept) copies.push(Buffer.concat(kept));
+					if (kept) copies.push({ field, content: Buffer.concat(kept) });
 				});
 			});
 			busboy.on('finish', resolve);

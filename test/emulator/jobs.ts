@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ReceivedFile } from './form';
+import type { Artwork } from './artwork';
+import type { KeptFile, ReceivedFile } from './form';
 
 /** A paid POST that was accepted. */
 export interface Submit {
@@ -42,8 +43,9 @@ export interface Job {
 export interface PictureSubject {
 	prompt: string;
 	model: string;
-	/** The reference images that were small enough to keep. */
-	references: readonly Buffer[];
+	/** The files of the submit that were small enough to keep. */
+	references: readonly KeptFile[];
+	artwork: Artwork;
 }
 
 /** What a prompt tag changes about its job. */
@@ -150,7 +152,13 @@ export class Jobs {
 				extra: {},
 				...wish.outcome,
 			},
-			subject: { prompt: '', model: '', references: [], ...wish.subject },
+			subject: {
+				prompt: '',
+				model: '',
+				references: [],
+				artwork: { kind: 'scene' },
+				...wish.subject,
+			},
 		};
 		this.byId.set(job.id, job);
 		return job;

@@ -16,7 +16,7 @@ export function pictureSource(drawn: boolean): PictureSource {
 		const cached = cache.get(label);
 		if (cached) return await cached;
 		// Loaded here, so that tests with tiny pictures never load the drawing library.
-		const picture = import('./drawing').then(({ draw }) => draw(job, number, format));
+		const picture = import('./drawing/draw').then(({ draw }) => draw(job, number, format));
 		cache.set(label, picture);
 		const [oldest] = cache.keys();
 		if (cache.size > MAX_CACHED && oldest !== undefined) cache.delete(oldest);

@@ -1,9 +1,10 @@
 import { createCanvas, loadImage } from '@napi-rs/canvas';
 import FormData from 'form-data';
-import { draw } from './drawing';
-import { startEmulator } from './emulator';
-import { Jobs } from './jobs';
-import type { ImageFormat, Job, PictureSubject } from './jobs';
+import { draw } from './draw';
+import { startEmulator } from '../emulator';
+import { Jobs } from '../jobs';
+import type { KeptFile } from '../form';
+import type { ImageFormat, Job, PictureSubject } from '../jobs';
 
 const SUBJECT = { prompt: 'A lighthouse', model: 'GPT Image 2', references: [] };
 
@@ -12,13 +13,17 @@ function jobOf(subject: Partial<PictureSubject>, id = 'a', images: ImageFormat[]
 	return jobs.add({ id, subject: { ...SUBJECT, ...subject }, outcome: { images } });
 }
 
-/** A reference image all in one colour that no landscape has. */
+/** A reference image all in one color that no landscape has. */
 function redSquare(): Buffer {
 	const canvas = createCanvas(64, 64);
 	const context = canvas.getContext('2d');
 	context.fillStyle = '#ff0000';
 	context.fillRect(0, 0, 64, 64);
 	return canvas.toBuffer('image/png');
+}
+
+function reference(content: Buffer): KeptFile {
+	return { field: 'ref_images', content };
 }
 
 async function redPixels(picture: Buffer): Promise<number> {
@@ -54,9 +59,15 @@ it('draws another picture for another prompt, model, job or number', async () =>
 
 it('shows each reference, and a tile for one that cannot be decoded', async () => {
 	const none = await redPixels(await draw(jobOf({}), 1, 'png'));
-	const one = await redPixels(await draw(jobOf({ references: [redSquare()] }), 1, 'png'));
+	const one = await redPixels(
+		await draw(jobOf({ references: [reference(redSquare())] }), 1, 'png'),
+	);
 	const two = await redPixels(
-		await draw(jobOf({ references: [redSquare(), Buffer.from('II*\0'), redSquare()] }), 1, 'png'),
+		await draw(
+			jobOf({ references: [redSquare(), Buffer.from('II*\0'), redSquare()].map(reference) }),
+			1,
+			'png',
+		),
 	);
 	expect(none).toBe(0);
 	expect(one).toBeGreaterThan(20_000);
