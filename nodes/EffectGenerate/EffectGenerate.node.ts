@@ -1,0 +1,66 @@
+import {
+	NodeConnectionTypes,
+	type IExecuteFunctions,
+	type INodeExecutionData,
+	type INodeType,
+	type INodeTypeDescription,
+} from 'n8n-workflow';
+
+import { propertiesOf } from '../shared/endpoint';
+import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { generateEffectV1 } from './generateEffectV1.endpoint';
+import { generateEffectV2 } from './generateEffectV2.endpoint';
+
+const endpoints = [generateEffectV1, generateEffectV2];
+
+export class EffectGenerate implements INodeType {
+	description: INodeTypeDescription = {
+		displayName: 'AetherForge Effect Generate',
+		name: 'effectGenerate',
+		icon: { light: 'file:../shared/aetherforge.svg', dark: 'file:../shared/aetherforge.dark.svg' },
+		group: ['transform'],
+		version: 1,
+		subtitle:
+			'={{ "Generate Effect " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+		description: 'Generate visual effects for games with AetherForge from a description',
+		defaults: { name: 'AetherForge Effect Generate' },
+		inputs: [NodeConnectionTypes.Main],
+		outputs: [NodeConnectionTypes.Main],
+		usableAsTool: true,
+		credentials: [{ name: 'aetherForgeApi', required: true }],
+		hints: jobHints,
+		properties: [
+			toolDescription(
+				'Generates a visual effect for a game from a description and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			),
+			{
+				displayName: 'Version',
+				name: 'apiVersion',
+				type: 'options',
+				noDataExpression: true,
+				options: [
+					{
+						name: 'V1 (Choose the Resolution)',
+						value: 'v1',
+						description: 'You choose how large the result is',
+					},
+					{
+						name: 'V2 (Frames and Quality)',
+						value: 'v2',
+						description: 'You choose how many frames the effect has, and their quality',
+					},
+				],
+				default: 'v2',
+				description: 'Which version of the AetherForge endpoint to use',
+			},
+			...endpoints.flatMap(propertiesOf),
+			...jobProperties,
+		],
+	};
+
+	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
+		// n8n loads every node when it starts; the engine, when one of them first runs.
+		const { runJobs } = await import('../shared/engine/runJobs');
+		return await runJobs(this, endpoints);
+	}
+}

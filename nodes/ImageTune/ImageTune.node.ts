@@ -1,0 +1,85 @@
+import {
+	NodeConnectionTypes,
+	type IExecuteFunctions,
+	type INodeExecutionData,
+	type INodeType,
+	type INodeTypeDescription,
+} from 'n8n-workflow';
+
+import { propertiesOf } from '../shared/endpoint';
+import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { upscale } from './upscale.endpoint';
+import { inpaint } from './inpaint.endpoint';
+import { splitLayers } from './splitLayers.endpoint';
+
+const endpoints = [upscale, inpaint, splitLayers];
+
+export class ImageTune implements INodeType {
+	description: INodeTypeDescription = {
+		displayName: 'AetherForge Image Tune',
+		name: 'imageTune',
+		icon: { light: 'file:../shared/aetherforge.svg', dark: 'file:../shared/aetherforge.dark.svg' },
+		group: ['transform'],
+		version: 1,
+		subtitle:
+			'={{ ({ upscale: "Upscale", inpaint: "Inpaint", splitLayers: "Split Layers" })[$parameter["operation"]] + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+		description: 'Upscale images, change parts of them, or split them into layers with AetherForge',
+		defaults: { name: 'AetherForge Image Tune' },
+		inputs: [NodeConnectionTypes.Main],
+		outputs: [NodeConnectionTypes.Main],
+		usableAsTool: true,
+		credentials: [{ name: 'aetherForgeApi', required: true }],
+		hints: jobHints,
+		properties: [
+			toolDescription(
+				'Enlarges one image and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+				{ operation: ['upscale'] },
+			),
+			toolDescription(
+				'Changes a part of one image as a prompt says and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+				{ operation: ['inpaint'] },
+			),
+			toolDescription(
+				'Splits off the part of one image that a keyword names, and returns the image_url of each layer, with the job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+				{ operation: ['splitLayers'] },
+			),
+			{
+				displayName: 'Operation',
+				name: 'operation',
+				type: 'options',
+				noDataExpression: true,
+				options: [
+					{
+						name: 'Upscale',
+						value: 'upscale',
+						action: 'Upscale an image',
+						description: 'Enlarge an image to 1K, 2K, or 4K',
+					},
+					{
+						name: 'Inpaint',
+						value: 'inpaint',
+						action: 'Inpaint an image',
+						description: 'Add, change, or remove something in an image',
+					},
+					{
+						name: 'Split Layers',
+						value: 'splitLayers',
+						action: 'Split an image into layers',
+						description:
+							'Get the parts of an image, such as the arms of a character, as images of their own',
+					},
+				],
+				default: 'upscale',
+				description: 'What to do with the image',
+			},
+			...endpoints.flatMap(propertiesOf),
+			...jobProperties,
+		],
+	};
+
+	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
+		// n8n loads every node when it starts; the engine, when one of them first runs.
+		const { runJobs } = await import('../shared/engine/runJobs');
+		return await runJobs(this, endpoints);
+	}
+}

@@ -1,0 +1,132 @@
+import {
+	NodeConnectionTypes,
+	type IExecuteFunctions,
+	type INodeExecutionData,
+	type INodeType,
+	type INodeTypeDescription,
+} from 'n8n-workflow';
+
+import { propertiesOf } from '../shared/endpoint';
+import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { makeSpriteV1 } from './makeSpriteV1.endpoint';
+import { makeSpriteV2 } from './makeSpriteV2.endpoint';
+import { reskinV1 } from './reskinV1.endpoint';
+import { reskinV2 } from './reskinV2.endpoint';
+import { overlayV1 } from './overlayV1.endpoint';
+import { overlayV2 } from './overlayV2.endpoint';
+
+const endpoints = [makeSpriteV1, makeSpriteV2, reskinV1, reskinV2, overlayV1, overlayV2];
+
+export class Sprite implements INodeType {
+	description: INodeTypeDescription = {
+		displayName: 'AetherForge Sprite',
+		name: 'sprite',
+		icon: { light: 'file:../shared/aetherforge.svg', dark: 'file:../shared/aetherforge.dark.svg' },
+		group: ['transform'],
+		version: 1,
+		subtitle:
+			'={{ ({ make: "Make Sprite", reskin: "Reskin", characterOverlay: "Character Overlay" })[$parameter["operation"]] + " " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+		description:
+			'Make animated sprites with AetherForge, give them another look, or put other characters into them',
+		defaults: { name: 'AetherForge Sprite' },
+		inputs: [NodeConnectionTypes.Main],
+		outputs: [NodeConnectionTypes.Main],
+		usableAsTool: true,
+		credentials: [{ name: 'aetherForgeApi', required: true }],
+		hints: jobHints,
+		properties: [
+			toolDescription(
+				'Makes an animated sprite from an image of a character and returns the image_url of each file (a sprite sheet and a GIF), with the job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+				{ operation: ['make'] },
+			),
+			toolDescription(
+				'Gives a sprite sheet another look as a description says and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+				{ operation: ['reskin'] },
+			),
+			toolDescription(
+				'Puts other characters into a sprite sheet and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+				{ operation: ['characterOverlay'] },
+			),
+			{
+				displayName: 'Operation',
+				name: 'operation',
+				type: 'options',
+				noDataExpression: true,
+				options: [
+					{
+						name: 'Make Sprite',
+						value: 'make',
+						action: 'Make an animated sprite',
+						description: 'Animate the image of a character',
+					},
+					{
+						name: 'Reskin',
+						value: 'reskin',
+						action: 'Reskin a sprite sheet',
+						description: 'Give a sprite sheet another look',
+					},
+					{
+						name: 'Character Overlay',
+						value: 'characterOverlay',
+						action: 'Overlay characters on a sprite sheet',
+						description: 'Put other characters into a sprite sheet',
+					},
+				],
+				default: 'make',
+				description: 'What to do with the character or sprite sheet',
+			},
+			{
+				displayName: 'Version',
+				name: 'apiVersion',
+				type: 'options',
+				noDataExpression: true,
+				options: [
+					{
+						name: 'V1 (From One Image)',
+						value: 'v1',
+						description: 'Takes one image and makes 25 to 169 frames',
+					},
+					{
+						name: 'V2 (Start and End Frame)',
+						value: 'v2',
+						description:
+							'Takes a start frame, an end frame if you like, and makes 49, 81, or 121 frames',
+					},
+				],
+				default: 'v1',
+				displayOptions: { show: { operation: ['make'] } },
+				description: 'Which version of the AetherForge endpoint to use',
+			},
+			{
+				displayName: 'Version',
+				name: 'apiVersion',
+				type: 'options',
+				noDataExpression: true,
+				options: [
+					{
+						name: 'V1 (Choose the Resolution)',
+						value: 'v1',
+						description: 'You choose how large the result is',
+					},
+					{
+						name: 'V2 (Choose the Quality)',
+						value: 'v2',
+						description:
+							'You choose the quality. V2 may take chibi characters for children, and then the job fails.',
+					},
+				],
+				default: 'v1',
+				displayOptions: { show: { operation: ['reskin', 'characterOverlay'] } },
+				description: 'Which version of the AetherForge endpoint to use',
+			},
+			...endpoints.flatMap(propertiesOf),
+			...jobProperties,
+		],
+	};
+
+	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
+		// n8n loads every node when it starts; the engine, when one of them first runs.
+		const { runJobs } = await import('../shared/engine/runJobs');
+		return await runJobs(this, endpoints);
+	}
+}

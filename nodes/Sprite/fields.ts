@@ -1,0 +1,190 @@
+import type {
+	BooleanField,
+	ChoiceField,
+	FilesField,
+	TableField,
+	TextField,
+} from '../shared/endpoint';
+import { image } from '../shared/fields';
+
+// What the versions of an operation, or several operations, have in common.
+
+/** Make Sprite returns a GIF beside the sheet, and each item is a job of its own. */
+const ONE_PER_JOB =
+	'From Make Sprite: set its option Output Items to One per Job. Otherwise you are charged for the GIF as well.';
+
+export const motion: TextField = {
+	kind: 'text',
+	apiName: 'text',
+	property: {
+		displayName: 'Motion',
+		name: 'text',
+		type: 'string',
+		typeOptions: { rows: 2 },
+		default: '',
+		required: true,
+		placeholder: 'e.g. Walking animation',
+		description: 'What the character does, in words',
+	},
+};
+
+export const isPixel: BooleanField = {
+	kind: 'boolean',
+	apiName: 'is_pixel',
+	property: {
+		displayName: 'Pixel Art',
+		name: 'isPixel',
+		type: 'boolean',
+		default: false,
+		hint: 'Describes the input, not the result you would like',
+		description: 'Whether the input image is pixel art',
+	},
+};
+
+/** The sprite to redraw. */
+export const spriteImage: FilesField = {
+	...image,
+	names: { ...image.names, hint: ONE_PER_JOB },
+};
+
+export const reskinDescription: TextField = {
+	kind: 'text',
+	apiName: 'description',
+	property: {
+		displayName: 'Reskin Description',
+		name: 'description',
+		type: 'string',
+		typeOptions: { rows: 4 },
+		default: '',
+		required: true,
+		placeholder: 'e.g. The same character in golden armor',
+		description: 'What the character should look like, in words',
+	},
+};
+
+export const style: ChoiceField = {
+	kind: 'choice',
+	apiName: 'style',
+	none: 'none',
+	property: {
+		displayName: 'Style',
+		name: 'style',
+		type: 'options',
+		options: [
+			{ name: 'Cartoon', value: 'cartoon', description: 'Drawn like a cartoon' },
+			{ name: 'None', value: 'none', description: 'Leave the style to AetherForge' },
+			{ name: 'Pixel Art', value: 'pixel', description: 'Drawn in large pixels' },
+			{ name: 'Quarter View', value: 'quater_view', description: 'Seen from above at an angle' },
+			{ name: 'SD', value: 'sd', description: 'The style that AetherForge calls SD' },
+		],
+		default: 'none',
+		description: 'The art style of the result',
+	},
+};
+
+export const spriteSheet: FilesField = {
+	kind: 'files',
+	apiName: 'sprite_sheet',
+	noun: { one: 'sprite sheet', many: 'sprite sheets' },
+	names: {
+		displayName: 'Sprite Sheet Field Name',
+		name: 'spriteSheetField',
+		type: 'string',
+		default: 'data',
+		required: true,
+		placeholder: 'e.g. data',
+		hint: ONE_PER_JOB,
+		description: 'The name of the input binary field that holds the sprite sheet',
+	},
+	limit: { min: 1, max: 1 },
+};
+
+export const characterImages: FilesField = {
+	kind: 'files',
+	apiName: 'character_images',
+	noun: { one: 'character image', many: 'character images' },
+	names: {
+		displayName: 'Character Field Name(s)',
+		name: 'characterImagesFields',
+		type: 'string',
+		// Any default would pay for the sheet as its own character.
+		default: '',
+		required: true,
+		placeholder: 'e.g. knight, wizard',
+		hint: 'The names of the input binary fields that hold 1 to 4 character images, separated by commas',
+		description:
+			'The names are listed in the Binary tab of the input panel. An expression may also give an array of names.',
+	},
+	limit: { min: 1, max: 4 },
+};
+
+export const rows: TableField = {
+	kind: 'table',
+	apiName: 'rows',
+	columns: [
+		{ name: 'row', kind: 'wholeNumber', isPosition: true },
+		{ name: 'title', kind: 'text' },
+		{ name: 'description', kind: 'text' },
+	],
+	source: {
+		displayName: 'Specify Rows',
+		name: 'rowsInput',
+		type: 'options',
+		noDataExpression: true,
+		options: [
+			{ name: 'Using Fields Below', value: 'fields', description: 'Add the rows one by one' },
+			{ name: 'Using JSON', value: 'json', description: 'Enter all rows as a JSON list' },
+		],
+		default: 'fields',
+		description: 'How to describe the rows of the sprite sheet',
+	},
+	list: {
+		displayName: 'Rows',
+		name: 'rows',
+		type: 'fixedCollection',
+		typeOptions: { multipleValues: true, sortable: true },
+		placeholder: 'Add Row',
+		default: {},
+		required: true,
+		displayOptions: { show: { rowsInput: ['fields'] } },
+		description: 'The rows of the sprite sheet from top to bottom. Add at least one.',
+		options: [
+			{
+				displayName: 'Row',
+				name: 'row',
+				values: [
+					{
+						displayName: 'Title',
+						name: 'title',
+						type: 'string',
+						default: '',
+						required: true,
+						placeholder: 'e.g. Idle',
+						description: 'The name of the animation in this row',
+					},
+					{
+						displayName: 'Description',
+						name: 'description',
+						type: 'string',
+						default: '',
+						required: true,
+						placeholder: 'e.g. Character standing still',
+						description: 'What the character does in this row',
+					},
+				],
+			},
+		],
+	},
+	json: {
+		displayName: 'Rows (JSON)',
+		name: 'rowsJson',
+		type: 'json',
+		typeOptions: { rows: 5 },
+		default: '',
+		required: true,
+		placeholder: 'e.g. [{ "row": 1, "title": "Idle", "description": "Character standing still" }]',
+		displayOptions: { show: { rowsInput: ['json'] } },
+		description:
+			'A list of objects with the keys row (a whole number, from 1), title, and description. An expression may also give the list itself.',
+	},
+};

@@ -1,0 +1,11 @@
+import type { Endpoint } from '../shared/endpoint';
+import { quality } from '../shared/fields';
+import { reskinDescription, spriteImage, style } from './fields';
+
+/** POST /public/v1/sprite/reskin/v2: the same sprite with another look, in a quality. */
+export const reskinV2: Endpoint = {
+	path: '/public/v1/sprite/reskin/v2',
+	when: { operation: 'reskin', apiVersion: 'v2' },
+	adviceIfFailed: 'Try another description, style, or image.',
+	fields: [spriteImage, reskinDescription, quality, style],
+};
