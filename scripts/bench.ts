@@ -3,11 +3,12 @@ import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { toSvg } from '../test/bench/chart';
+import { checkItems } from '../test/bench/checking';
 import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
 import { loadMs, packedKilobytes } from '../test/bench/lightness';
 import { downloadPeak, uploadPeak, type Way } from '../test/bench/memory';
 import { prepareN8n, startFreshN8n, type N8nKit } from '../test/bench/n8n';
-import { delayShare, mostLooksInASecond, shortestGapMs } from '../test/bench/pacing';
+import { delayShare, mostPollsInASecond, shortestGapMs } from '../test/bench/pacing';
 import { comparisonLines, goalLine, isMet, toMarkdown, type Report } from '../test/bench/report';
 import { simulate } from '../test/bench/simulation';
 import { packRepository } from '../test/e2e/real-n8n/package-tarball';
@@ -19,6 +20,7 @@ const ANSWER_MS = 40;
 const LOOPED_ITEMS = 3;
 const CONCURRENT_ITEMS = 20;
 const CPU_ITEMS = 300;
+const CHECKED_ITEMS = [1000, 10_000] as const;
 const startedAt = Date.now();
 
 const ways: readonly [Way, string][] = [
@@ -181,6 +183,56 @@ async function items({ report, kit, runs, started }: Bench): Promise<void> {
 	});
 }
 
+async function checking({ report, kit, runs, started }: Bench): Promise<void> {
+	const n8n = await startFreshN8n(kit, started.add);
+	const ways = ['node', 'bareLoop', 'noOperation'] as const;
+	const nodeMs: Record<number, Map<string, number[]>> = {};
+	const slowestMs = new Map<string, number[]>();
+	for (const items of CHECKED_ITEMS) {
+		// Until it has run for a while the code is compiled anew; that counts for none.
+		await checkItems(n8n, 'node', items);
+		const title = `Check of ${items.toLocaleString('en')} items`;
+		nodeMs[items] = await inTurn(title, ways, runs, async (way) => {
+			const result = await checkItems(n8n, way, items);
+			slowestMs.set(way, [...(slowestMs.get(way) ?? []), result.slowestAnswerMs].slice(-runs));
+			return result.nodeMs;
+		});
+		report.comparisons.push({
+			title,
+			unit: 'ms',
+			rows: [
+				{ label: 'this node', values: nodeMs[items].get('node') ?? [] },
+				{ label: 'one expression of each item', values: nodeMs[items].get('bareLoop') ?? [] },
+			],
+		});
+	}
+	await n8n.stop();
+	const times = (items: number, way: string) => nodeMs[items]?.get(way) ?? [];
+	const [few, many] = CHECKED_ITEMS;
+	const per = (values: readonly number[], by: readonly number[]) =>
+		values.map((value, run) => value / (by[run] ?? Number.NaN));
+	report.goals.push(
+		{
+			name: 'Check of 10,000 items as a multiple of one expression of each',
+			limit: 1.5,
+			unit: 'times',
+			values: per(times(many, 'node'), times(many, 'bareLoop')),
+		},
+		{
+			name: 'Check of an item: of 10,000 as a multiple of 1,000',
+			limit: 1.2,
+			unit: 'times',
+			values: per(times(many, 'node'), times(few, 'node')).map((ratio) => (ratio * few) / many),
+		},
+		{
+			name: 'Other requests are answered later than beside a No Operation node by',
+			limit: 250,
+			unit: 'ms',
+			values: differences(slowestMs.get('node') ?? [], slowestMs.get('noOperation') ?? []),
+		},
+	);
+}
+
 async function polling({ report, runs }: Bench): Promise<void> {
 	const exact = (name: string, limit: number, unit: string, value: number) => {
 		report.goals.push({ name, limit, unit, values: [value] });
@@ -190,9 +242,9 @@ async function polling({ report, runs }: Bench): Promise<void> {
 		[60, 22],
 	] as const) {
 		const jobMs = () => seconds * 1000;
-		const { looksAtMs } = await simulate({ items: 1, jobMs, answerMs: ANSWER_MS });
-		exact(`Polls of a job of ${seconds} s`, most, 'polls', looksAtMs.length);
-		const { looksAtMs: instant } = await simulate({ items: 1, jobMs });
+		const { pollsAtMs } = await simulate({ items: 1, jobMs, answerMs: ANSWER_MS });
+		exact(`Polls of a job of ${seconds} s`, most, 'polls', pollsAtMs.length);
+		const { pollsAtMs: instant } = await simulate({ items: 1, jobMs });
 		exact(`The same if answers took no time at all`, most, 'polls', instant.length);
 	}
 	let latest = 0;
@@ -212,8 +264,8 @@ async function polling({ report, runs }: Bench): Promise<void> {
 			values.push(result.cpuMs / items);
 		}
 		const result = await simulate({ items, jobMs, answerMs: ANSWER_MS });
-		const spread = shortestGapMs(result.looksAtMs);
-		exact(`Polls a second, ${named} jobs`, 20, 'polls', mostLooksInASecond(result.looksAtMs));
+		const spread = shortestGapMs(result.pollsAtMs);
+		exact(`Polls a second, ${named} jobs`, 20, 'polls', mostPollsInASecond(result.pollsAtMs));
 		exact(`Polls a second by their closest pair, ${named} jobs`, 20, 'polls', 1000 / spread);
 		exact(`Share of the allowed delay, ${named} jobs`, 1, '', delayShare(result, items, ANSWER_MS));
 		report.goals.push({
@@ -248,6 +300,7 @@ const scenarios: Record<string, Scenario> = {
 	downloads,
 	concurrency,
 	items,
+	checking,
 	polling,
 	lightness,
 };

@@ -4,10 +4,11 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Locator } from 'playwright-core';
 import { themes, type Theme } from '../test/e2e/editor/browser';
-import { Editor } from '../test/e2e/editor/editor';
+import { Editor, spreadOut } from '../test/e2e/editor/editor';
 import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
 import type { SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
 import { Started } from '../test/e2e/real-n8n/started';
+import { chain, effectGenerate, manualTrigger, workflow } from '../test/e2e/workflow';
 import { openWorkbench, say } from './workbench';
 
 const outputFolder = resolve(__dirname, '..', 'docs', 'images');
@@ -17,11 +18,11 @@ const settleMs = 1500;
 async function takePictures(
 	editor: Editor,
 	theme: Theme,
-	examples: ReadonlyMap<string, SavedWorkflow>,
+	workflows: ReadonlyMap<string, SavedWorkflow>,
 ): Promise<void> {
-	const example = (name: string) => {
-		const found = examples.get(name);
-		if (found === undefined) throw new Error(`The example "${name}" is missing.`);
+	const saved = (name: string) => {
+		const found = workflows.get(name);
+		if (found === undefined) throw new Error(`The workflow "${name}" is missing.`);
 		return found;
 	};
 	const save = async (name: string, shown: Locator): Promise<void> => {
@@ -33,21 +34,29 @@ async function takePictures(
 		say(`  ${name}-${theme}.png, ${Math.ceil((await stat(path)).size / 1024)} KB`);
 	};
 
-	await editor.openWorkflow(example('prompt-to-image'));
+	await editor.openWorkflow(saved('prompt-to-image'));
 	await editor.openNode('Generate images');
 	await save('image-generate', editor.settingsPanel);
-	await editor.openWorkflow(example('prompt-to-image'));
+	await editor.openWorkflow(saved('prompt-to-image'));
 	await editor.executeWorkflow();
 	await editor.openNode('Generate images');
 	await editor.viewFile();
 	await editor.dismissNotices();
 	await save('execution', editor.nodePanel);
 
-	await editor.openWorkflow(example('job-id-first-then-get-job'));
-	await editor.openNode('Look at the job');
-	await save('get-job', editor.settingsPanel);
+	const panels = [
+		['image-tune', 'split-into-layers', 'Split into layers'],
+		['effect-generate', 'effect', 'Effect'],
+		['sprite', 'character-to-sprite-sheet', 'Make sprite'],
+		['get-job', 'job-id-first-then-get-job', 'Check the job'],
+	] as const;
+	for (const [name, workflowName, nodeName] of panels) {
+		await editor.openWorkflow(saved(workflowName));
+		await editor.openNode(nodeName);
+		await save(name, editor.settingsPanel);
+	}
 
-	await editor.openWorkflow(example('prompt-to-image'));
+	await editor.openWorkflow(saved('prompt-to-image'));
 	await editor.openNodesPanel();
 	await editor.searchNodes('aetherforge');
 	await editor.nodesPanelEntry('AetherForge Get Job').waitFor();
@@ -62,11 +71,15 @@ async function main(): Promise<void> {
 			await rm(directory, { recursive: true, force: true });
 		});
 		const tarball = await packRepository(directory);
-		const { server, examples } = await openWorkbench({
+		const { server, examples, save } = await openWorkbench({
 			installNodes: async (nodesDirectory) =>
 				await installCommunityPackage(tarball, nodesDirectory),
 			onStarted: started.add,
 		});
+		// No example has an effect.
+		const description = 'Blue magic explosion with sparks';
+		const effect = workflow('Effect', chain(manualTrigger(), effectGenerate({ description })));
+		const workflows = new Map(examples).set('effect', await save(spreadOut(effect)));
 		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
 			const editor = await Editor.open(server.url, {
@@ -75,7 +88,7 @@ async function main(): Promise<void> {
 			});
 			started.add(editor.close);
 			say(`Pictures of the ${theme} theme, in docs/images:`);
-			await takePictures(editor, theme, examples);
+			await takePictures(editor, theme, workflows);
 		}
 	} finally {
 		await started.stopAll();

@@ -22,6 +22,8 @@ export interface Workbench {
 	server: N8nServer;
 	/** The imported examples by file name, without `.json`. */
 	examples: ReadonlyMap<string, SavedWorkflow>;
+	/** Saves a workflow with the credential in its nodes. */
+	save: (file: WorkflowFile) => Promise<SavedWorkflow>;
 	/** How to get in, as lines for the terminal. */
 	welcome: string;
 }
@@ -51,11 +53,12 @@ export async function openWorkbench({
 	const n8n = new N8nClient(server.url);
 	await n8n.signIn();
 	const credential = await n8n.createCredential('AetherForge', 'aetherForgeApi', credentialData);
+	const save = async (file: WorkflowFile): Promise<SavedWorkflow> =>
+		await n8n.createWorkflow(withCredential(file, credential));
 	const examples = new Map<string, SavedWorkflow>();
 	for (const file of (await readdir(examplesFolder)).sort().reverse()) {
 		const example = JSON.parse(await readFile(join(examplesFolder, file), 'utf8')) as WorkflowFile;
-		const saved = await n8n.createWorkflow(withCredential(example, credential));
-		examples.set(file.replace(/\.json$/, ''), saved);
+		examples.set(file.replace(/\.json$/, ''), await save(example));
 	}
 	const welcome = [
 		`Editor    ${server.url}`,
@@ -63,7 +66,7 @@ export async function openWorkbench({
 		`Password  ${owner.password}`,
 		`Service   ${service}`,
 	].join('\n');
-	return { n8n, server, examples, welcome };
+	return { n8n, server, examples, save, welcome };
 }
 
 async function chooseService(onStarted: WorkbenchOptions['onStarted']): Promise<{

@@ -48,7 +48,7 @@ export function toSvg(comparisons: readonly Comparison[]): string {
 	const height = top + MARGIN - PANEL_GAP;
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="Inter, Segoe UI, Helvetica, Arial, sans-serif" font-size="14" fill="#1d2433">`,
-		'<title>Benchmarks: the node beside what one would use instead</title>',
+		'<title>Benchmarks: the node compared with the alternatives</title>',
 		`<rect width="${WIDTH}" height="${height}" rx="8" fill="#ffffff"/>`,
 		...parts,
 		'</svg>',

@@ -5,7 +5,7 @@ import { makeGate } from './gate';
 import {
 	benchNode,
 	httpDownload,
-	httpLook,
+	httpStatusCheck,
 	httpSubmit,
 	ifFinished,
 	waitSeconds,
@@ -66,10 +66,14 @@ function workflowOf(
 		const generate = imageGenerate({ prompt: PROMPT, options: { maxConcurrentJobs: items } });
 		return workflow('Node', [...start, [begin, generate]]);
 	}
-	const [wait, look, finished] = [waitSeconds(WAIT_SECONDS), httpLook(apiUrl), ifFinished()];
+	const [wait, check, finished] = [
+		waitSeconds(WAIT_SECONDS),
+		httpStatusCheck(apiUrl),
+		ifFinished(),
+	];
 	const submit = httpSubmit(apiUrl, PROMPT, 0);
 	const download = httpDownload('={{ $json.image_urls[0] }}');
-	const rounds: Link[] = [...chain(submit, wait, look, finished, download), [finished, wait, 1]];
+	const rounds: Link[] = [...chain(submit, wait, check, finished, download), [finished, wait, 1]];
 	if (pattern === 'batched') return workflow('Batched', [...start, [begin, submit], ...rounds]);
 	const loop = loopOverItems();
 	return workflow('Looped', [
@@ -98,7 +102,7 @@ export async function cpuMsPerItem(
 				way === 'node'
 					? imageGenerate({
 							prompt: PROMPT,
-							options: { maxConcurrentJobs: CONCURRENCY, maxJobsPerRun: 0 },
+							options: { maxConcurrentJobs: CONCURRENCY, maxJobsPerExecution: 0 },
 						})
 					: benchNode('Requests', 'bareRequests', {
 							baseUrl: service.apiUrl,

@@ -21,7 +21,7 @@ export interface N8nKit {
 /** A fresh n8n, ready to run workflows. */
 export interface FreshN8n {
 	client: N8nClient;
-	/** Saves a workflow and starts it, without a look at how it goes on; gives the execution's ID. */
+	/** Saves a workflow and starts it, without following how it goes on; gives the execution's ID. */
 	start(file: WorkflowFile): Promise<string>;
 	/** A credential for the nodes, and for n8n's own HTTP Request node. */
 	credentialFor(apiUrl: string): Promise<SavedCredential>;
@@ -83,8 +83,9 @@ export function benchNode(
 	name: string,
 	operation: string,
 	details: Readonly<Record<string, string | number>>,
+	text = '',
 ): INode {
-	const parameters = { operation, details: JSON.stringify(details) };
+	const parameters = { operation, details: JSON.stringify(details), text };
 	return node(name, benchType, 1, parameters);
 }
 
@@ -97,8 +98,8 @@ interface Part {
 }
 
 /**
- * n8n's HTTP Request node as it submits a job. It takes one file a field name, so each further file
- * goes under a name of its own: the same work, though the real service would not look at them.
+ * n8n's HTTP Request node as it submits a job. Parameters with the same name become parts with the
+ * same name, so that it can send several files; their number is fixed when the workflow is built.
  */
 export function httpSubmit(apiUrl: string, prompt: string, files: number): INode {
 	const parts: Part[] = [
@@ -106,7 +107,7 @@ export function httpSubmit(apiUrl: string, prompt: string, files: number): INode
 		{ name: 'ai_model', value: 'GPT Image 1.5' },
 		...Array.from({ length: files }, (_, file) => ({
 			parameterType: 'formBinaryData',
-			name: file === 0 ? 'ref_images' : `ref_images_${file}`,
+			name: 'ref_images',
 			inputDataFieldName: `reference_${file}`,
 		})),
 	];
@@ -122,7 +123,7 @@ export function httpSubmit(apiUrl: string, prompt: string, files: number): INode
 	});
 }
 
-export function httpLook(apiUrl: string): INode {
+export function httpStatusCheck(apiUrl: string): INode {
 	return node('Look', 'n8n-nodes-base.httpRequest', httpRequestVersion, {
 		url: `=${apiUrl}/public/v1/job/{{ $json.job_id }}`,
 		authentication: 'predefinedCredentialType',

@@ -1,4 +1,4 @@
-import { delayShare, mostLooksInASecond, shortestGapMs } from './pacing';
+import { delayShare, mostPollsInASecond, shortestGapMs } from './pacing';
 import { simulate } from './simulation';
 
 const ANSWER_MS = 40;
@@ -14,14 +14,14 @@ it.each([
 	[10, 7],
 	[60, 22],
 ])(
-	'looks at a job of %i s at most %i times, and the first time after 1 s',
+	'polls a job of %i s at most %i times, and the first time after 1 s',
 	async (jobSeconds, most) => {
 		const { jobs } = await simulate({ items: 1, jobMs: seconds(jobSeconds), answerMs: ANSWER_MS });
-		const looks = jobs[0]?.looksAtMs ?? [];
-		expect(looks.length).toBeLessThanOrEqual(most);
-		expect(looks.length).toBeGreaterThan(1);
-		expect(looks[0]).toBeGreaterThanOrEqual(1000);
-		expect(looks[0]).toBeLessThan(1500);
+		const polls = jobs[0]?.pollsAtMs ?? [];
+		expect(polls.length).toBeLessThanOrEqual(most);
+		expect(polls.length).toBeGreaterThan(1);
+		expect(polls[0]).toBeGreaterThanOrEqual(1000);
+		expect(polls[0]).toBeLessThan(1500);
 	},
 );
 
@@ -29,25 +29,25 @@ it('notices the end of a job of any length within the larger of 2 s and a tenth 
 	const delayShareOf = async (jobMs: number) =>
 		delayShare(await simulate({ items: 1, jobMs: () => jobMs, answerMs: ANSWER_MS }), 1, ANSWER_MS);
 	const { jobs } = await simulate({ items: 1, jobMs: seconds(290), answerMs: ANSWER_MS });
-	const looks = jobs[0]?.looksAtMs ?? [];
-	expect(looks.length).toBeGreaterThan(20);
-	// A job that ends right after a look is the one that waits longest for the next.
-	for (const at of looks) {
+	const polls = jobs[0]?.pollsAtMs ?? [];
+	expect(polls.length).toBeGreaterThan(20);
+	// A job that ends right after a poll is the one that waits longest for the next.
+	for (const at of polls) {
 		expect(await delayShareOf(at - (jobs[0]?.submittedAtMs ?? 0) + 1)).toBeLessThanOrEqual(1);
 	}
 });
 
 it.each([
-	['all alike', seconds(10)],
+	['of one length', seconds(10)],
 	['of all lengths', (itemIndex: number) => 1000 + ((itemIndex * 7919) % 60_000)],
 ])(
-	'never looks more than 20 times a second, evenly spread, and misses no end: 500 jobs, %s',
+	'polls 500 jobs %s at most 20 times a second, evenly spread, and notices each end in time',
 	async (_, jobMs) => {
 		const items = 500;
 		const result = await simulate({ items, jobMs, answerMs: ANSWER_MS });
 		expect(result.outputItems).toBe(items);
-		expect(mostLooksInASecond(result.looksAtMs)).toBeLessThanOrEqual(20);
-		expect(shortestGapMs(result.looksAtMs)).toBeGreaterThanOrEqual(50);
+		expect(mostPollsInASecond(result.pollsAtMs)).toBeLessThanOrEqual(20);
+		expect(shortestGapMs(result.pollsAtMs)).toBeGreaterThanOrEqual(50);
 		expect(delayShare(result, items, ANSWER_MS)).toBeLessThanOrEqual(1);
 	},
 );
@@ -57,30 +57,30 @@ it('keeps few requests under way however slow the answers: 500 jobs at once', as
 		items: 500,
 		jobMs: seconds(10),
 		answerMs: ANSWER_MS,
-		lookMs: 20_000,
+		pollMs: 20_000,
 	});
 	expect(outputItems).toBe(500);
-	expect(mostAtOnce).toEqual({ submits: 20, looks: 100 });
+	expect(mostAtOnce).toEqual({ submits: 20, polls: 100 });
 });
 
-it('looks at none of 20 jobs while the service asks for a pause', async () => {
-	const tooManyAtMs = 5000;
-	const { looksAtMs } = await simulate({
+it('polls none of 20 jobs while the service limits the rate', async () => {
+	const rateLimitedAtMs = 5000;
+	const { pollsAtMs } = await simulate({
 		items: 20,
 		jobMs: seconds(30),
 		answerMs: ANSWER_MS,
-		tooManyAtMs,
+		rateLimitedAtMs,
 	});
-	const struckAtMs = looksAtMs.find((at) => at >= tooManyAtMs) ?? Number.NaN;
-	// Whoever had its turn already looks once more, within the second that 20 turns take.
-	const during = looksAtMs.filter((at) => at > struckAtMs + 1000 && at < struckAtMs + 10_000);
+	const struckAtMs = pollsAtMs.find((at) => at >= rateLimitedAtMs) ?? Number.NaN;
+	// Whoever had its turn already polls once more, within the second that 20 turns take.
+	const during = pollsAtMs.filter((at) => at > struckAtMs + 1000 && at < struckAtMs + 10_000);
 	expect(during).toEqual([]);
-	expect(looksAtMs.some((at) => at > struckAtMs + 10_000)).toBe(true);
+	expect(pollsAtMs.some((at) => at > struckAtMs + 10_000)).toBe(true);
 });
 
-it('looks at jobs that were started together about 1 s later, one after the other', async () => {
+it('polls jobs that were started together about 1 s later, one after the other', async () => {
 	const { jobs } = await simulate({ items: 20, jobMs: seconds(10), answerMs: ANSWER_MS });
-	const afterMs = jobs.map(({ looksAtMs, submittedAtMs }) => (looksAtMs[0] ?? 0) - submittedAtMs);
+	const afterMs = jobs.map(({ pollsAtMs, submittedAtMs }) => (pollsAtMs[0] ?? 0) - submittedAtMs);
 	const sum = afterMs.reduce((total, each) => total + each, 0);
 	expect(Math.abs(sum / afterMs.length - 1000)).toBeLessThanOrEqual(2 * ANSWER_MS);
 	expect(Math.min(...afterMs)).toBeGreaterThanOrEqual(500);
@@ -92,10 +92,10 @@ it('finishes 20 jobs of 10 s in at most 1.2 times the time of one', async () => 
 	expect(tookMs).toBeLessThanOrEqual(12_000);
 });
 
-it('takes as many looks and as much time for ten times the items as ten runs would', async () => {
+it('needs as many polls and as much time for ten times the items as ten runs would', async () => {
 	const run = async (items: number) =>
 		await simulate({ items, jobMs: seconds(10), answerMs: ANSWER_MS, maxConcurrentJobs: 20 });
 	const [few, many] = [await run(40), await run(400)];
-	expect(many.looksAtMs.length / 400).toBeCloseTo(few.looksAtMs.length / 40, 0);
+	expect(many.pollsAtMs.length / 400).toBeCloseTo(few.pollsAtMs.length / 40, 0);
 	expect(many.tookMs).toBeLessThanOrEqual(10 * few.tookMs + 1000);
 });

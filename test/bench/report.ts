@@ -105,7 +105,7 @@ export function toMarkdown({ setting, goals, comparisons, missing }: Report): st
 		'## Goals',
 		table(['goal', 'at most', 'measured', ''], goalRows),
 		...missing.map((line) => `Not measured: ${line}`),
-		'## Beside what one would use instead',
+		'## Compared with the alternatives',
 		'![The comparisons below as bars](benchmarks.svg)',
 		...sections,
 		'## How it is measured',
@@ -124,7 +124,7 @@ const METHOD = `- The service is the [emulator](../test/emulator), in a process 
 - **Jobs side by side**: from the gate until the last image has arrived, as a multiple of the 10 s that each job takes. _Batched_ is HTTP
   Request, Wait 3 s, HTTP Request, IF, back to Wait; _looped_ the same inside Loop Over Items, whose time grows with every item.
 - **CPU**: of n8n's process between the gates, by \`/proc/<pid>/stat\`: the node with its checks, polls, downloads and storing, less the
-  same number of submits, single look-ups and stored downloads made by bare requests.
+  same number of submits, single status checks and stored downloads made by bare requests.
 - **Polling and thousands of items**: the node's own code from parameters to output items, with n8n and the service simulated on a virtual
   clock. The counts are exact, and [tests](../test/bench) hold them.
 `;

@@ -13,7 +13,7 @@ export interface ServiceOptions {
 /** What a service has seen so far; times are of the clock that all processes share. */
 export interface ServiceReport {
 	submits: { files: number; bytes: number }[];
-	looksAtMs: number[];
+	pollsAtMs: number[];
 	downloads: number;
 	/** When the last answer was over. */
 	lastAnswerAtMs: number;

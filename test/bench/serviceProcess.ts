@@ -41,7 +41,7 @@ function reportOf({ submits, requests }: Emulator): ServiceReport {
 			files: files.length,
 			bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
 		})),
-		looksAtMs: requests
+		pollsAtMs: requests
 			.filter(({ method, server }) => server === 'api' && method === 'GET')
 			.map(({ startedAtMs }) => startedAtMs),
 		downloads: requests.filter(({ server, status }) => server === 'cdn' && status === 200).length,

@@ -8,10 +8,10 @@ import type {
 	IHttpRequestOptions,
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
-import type { Clock } from '../../nodes/shared/clock';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { runJobs } from '../../nodes/shared/engine/runJobs';
 import { tinyPicture } from '../emulator/pictures';
+import { SimulatedClock } from '../support/simulatedClock';
 
 /** A run of the Image Generate node whose time, service and n8n are simulated. */
 export interface Simulation {
@@ -20,19 +20,19 @@ export interface Simulation {
 	jobMs: (itemIndex: number) => number;
 	/** The round trip of every request; default 0. */
 	answerMs?: number;
-	/** The same of a look-up; default `answerMs`. */
-	lookMs?: number;
+	/** The same of a status check; default `answerMs`. */
+	pollMs?: number;
 	/** Default: as many as there are items. */
 	maxConcurrentJobs?: number;
 	/** The service answers 429 at this time, once. */
-	tooManyAtMs?: number;
+	rateLimitedAtMs?: number;
 }
 
 export interface SimulatedJob {
 	submittedAtMs: number;
 	endsAtMs: number;
-	/** When the service was asked for it. */
-	looksAtMs: number[];
+	/** When its status was checked. */
+	pollsAtMs: number[];
 	/** When the answer "Succeed" was with the node. */
 	noticedAtMs: number;
 }
@@ -40,10 +40,10 @@ export interface SimulatedJob {
 export interface SimulationResult {
 	/** In the order of the items. */
 	jobs: SimulatedJob[];
-	/** Every look of the node, in order of time. */
-	looksAtMs: number[];
+	/** Every status check of the node, in order of time. */
+	pollsAtMs: number[];
 	/** Requests of a kind that waited for their answers at one time, at most. */
-	mostAtOnce: { submits: number; looks: number };
+	mostAtOnce: { submits: number; polls: number };
 	/** Virtual time of the whole run. */
 	tookMs: number;
 	/** CPU of this process for all of it, simulated service included. */
@@ -51,120 +51,17 @@ export interface SimulationResult {
 	outputItems: number;
 }
 
-interface Timer {
-	at: number;
-	order: number;
-	ring: () => void;
-	isOver: boolean;
-}
-
-/**
- * A clock that jumps to the next thing to wait for once nothing else can go on. Unlike the one of the
- * engine tests it waits for no real input or output, so it is exact and takes no time for itself.
- */
-class SimulatedClock implements Clock {
-	#now = 0;
-	#order = 0;
-	/** A binary heap, the soonest first. */
-	readonly #timers: Timer[] = [];
-
-	now(): number {
-		return this.#now;
-	}
-
-	async pause(durationMs: number, signal?: AbortSignal): Promise<void> {
-		if (signal?.aborted) return;
-		await new Promise<void>((resolve) => {
-			const timer: Timer = {
-				at: this.#now + durationMs,
-				order: this.#order++,
-				isOver: false,
-				ring: () => {
-					signal?.removeEventListener('abort', timer.ring);
-					timer.isOver = true;
-					resolve();
-				},
-			};
-			signal?.addEventListener('abort', timer.ring, { once: true });
-			this.#push(timer);
-		});
-	}
-
-	/** Lets time pass until the work is done. */
-	async run<T>(work: Promise<T>): Promise<T> {
-		const state = { isDone: false };
-		const done = work.finally(() => {
-			state.isDone = true;
-		});
-		done.catch(() => undefined);
-		for (;;) {
-			// Everything that needs no waiting goes on before this comes round.
-			await new Promise((resolve) => setImmediate(resolve));
-			if (state.isDone) return await done;
-			const next = this.#pop();
-			if (next === undefined) throw new Error('Nothing is waited for, and the work is not done.');
-			this.#now = Math.max(this.#now, next.at);
-			next.ring();
-		}
-	}
-
-	#push(timer: Timer): void {
-		const timers = this.#timers;
-		let at = timers.push(timer) - 1;
-		while (at > 0) {
-			const above = (at - 1) >> 1;
-			const parent = timers[above];
-			if (parent === undefined || isBefore(parent, timer)) break;
-			timers[at] = parent;
-			at = above;
-		}
-		timers[at] = timer;
-	}
-
-	/** The soonest timer that still counts. */
-	#pop(): Timer | undefined {
-		const timers = this.#timers;
-		for (;;) {
-			const first = timers[0];
-			const last = timers.pop();
-			if (first === undefined || last === undefined) return undefined;
-			if (timers.length > 0) this.#sink(last);
-			if (!first.isOver) return first;
-		}
-	}
-
-	#sink(timer: Timer): void {
-		const timers = this.#timers;
-		let at = 0;
-		for (;;) {
-			const left = timers[2 * at + 1];
-			const right = timers[2 * at + 2];
-			if (left === undefined) break;
-			const takesRight = right !== undefined && isBefore(right, left);
-			const child = takesRight ? right : left;
-			if (isBefore(timer, child)) break;
-			timers[at] = child;
-			at = 2 * at + (takesRight ? 2 : 1);
-		}
-		timers[at] = timer;
-	}
-}
-
-function isBefore(a: Timer, b: Timer): boolean {
-	return a.at < b.at || (a.at === b.at && a.order < b.order);
-}
-
 /** Runs the node's own code from parameters to output items, as fast as the machine can. */
 export async function simulate(simulation: Simulation): Promise<SimulationResult> {
-	const { items, jobMs, answerMs = 0, lookMs = answerMs, tooManyAtMs } = simulation;
+	const { items, jobMs, answerMs = 0, pollMs = answerMs, rateLimitedAtMs } = simulation;
 	const { maxConcurrentJobs = items } = simulation;
 	const clock = new SimulatedClock();
 	const jobs: SimulatedJob[] = [];
 	const jobById = new Map<string, SimulatedJob>();
-	const looksAtMs: number[] = [];
-	let wasTooMany = false;
-	const mostAtOnce = { submits: 0, looks: 0 };
-	const underWay = { submits: 0, looks: 0 };
+	const pollsAtMs: number[] = [];
+	let wasRateLimited = false;
+	const mostAtOnce = { submits: 0, polls: 0 };
+	const underWay = { submits: 0, polls: 0 };
 	/** There and back again, with the service's part in between. */
 	const roundTrip = async <T>(
 		kind: keyof typeof underWay,
@@ -172,9 +69,9 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 		serve: () => T,
 	): Promise<T> => {
 		mostAtOnce[kind] = Math.max(mostAtOnce[kind], ++underWay[kind]);
-		if (tookMs > 0) await clock.pause(tookMs / 2);
+		if (tookMs > 0) await clock.sleep(tookMs / 2);
 		const answer = serve();
-		if (tookMs > 0) await clock.pause(tookMs / 2);
+		if (tookMs > 0) await clock.sleep(tookMs / 2);
 		underWay[kind]--;
 		return answer;
 	};
@@ -189,27 +86,27 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 		const jobId = randomUUID();
 		const submittedAtMs = clock.now();
 		const endsAtMs = submittedAtMs + jobMs(itemIndex);
-		const job = { submittedAtMs, endsAtMs, looksAtMs: [], noticedAtMs: Number.NaN };
+		const job = { submittedAtMs, endsAtMs, pollsAtMs: [], noticedAtMs: Number.NaN };
 		jobs[itemIndex] = job;
 		jobById.set(jobId, job);
 		return answer(200, { job_id: jobId });
 	};
 
-	const lookUp = (url: string) => {
+	const checkStatus = (url: string) => {
 		const now = clock.now();
 		const jobId = url.slice(url.lastIndexOf('/') + 1);
 		const job = jobById.get(jobId);
 		if (!job) throw new Error(`There is no job ${jobId}.`);
-		looksAtMs.push(now);
-		job.looksAtMs.push(now);
-		if (tooManyAtMs !== undefined && !wasTooMany && now >= tooManyAtMs) {
-			wasTooMany = true;
+		pollsAtMs.push(now);
+		job.pollsAtMs.push(now);
+		if (rateLimitedAtMs !== undefined && !wasRateLimited && now >= rateLimitedAtMs) {
+			wasRateLimited = true;
 			return answer(429, { detail: 'Too Many Requests' }, { 'retry-after': '10' });
 		}
 		if (now < job.endsAtMs) {
 			return answer(200, { job_id: jobId, status: 'Pending', image_urls: [] });
 		}
-		job.noticedAtMs = now + lookMs / 2;
+		job.noticedAtMs = now + pollMs / 2;
 		const imageUrls = [`https://cdn.aetherforgeai.com/${jobId}.png`];
 		return answer(200, { job_id: jobId, status: 'Succeed', image_urls: imageUrls });
 	};
@@ -218,20 +115,20 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 		withKey: async ({ method, url, body }) =>
 			method === 'POST' && body instanceof FormData
 				? await roundTrip('submits', answerMs, () => submit(body.get('prompt')))
-				: await roundTrip('looks', lookMs, () => lookUp(url)),
+				: await roundTrip('polls', pollMs, () => checkStatus(url)),
 		withoutKey: async () => {
-			if (answerMs > 0) await clock.pause(answerMs);
+			if (answerMs > 0) await clock.sleep(answerMs);
 			const picture = tinyPicture('simulated', 'png');
 			return { statusCode: 200, headers: {}, body: Readable.from([picture]) };
 		},
 	});
 
 	const cpuBefore = process.cpuUsage();
-	const [output = []] = await clock.run(runJobs(context, generateImage, clock));
+	const [output = []] = await clock.run(runJobs(context, [generateImage], clock));
 	const { user, system } = process.cpuUsage(cpuBefore);
 	return {
 		jobs,
-		looksAtMs,
+		pollsAtMs,
 		mostAtOnce,
 		tookMs: clock.now(),
 		cpuMs: (user + system) / 1000,
@@ -257,7 +154,7 @@ function simulatedContext(
 		['waitForCompletion', true],
 		['downloadImages', true],
 		['binaryPropertyOutput', 'data'],
-		['options', { maxJobsPerRun: 0, maxConcurrentJobs, timeout: 86_400 }],
+		['options', { maxJobsPerExecution: 0, maxConcurrentJobs, timeout: 86_400 }],
 	]);
 	const node = {
 		id: 'node',
@@ -285,6 +182,9 @@ function simulatedContext(
 	const context: Partial<IExecuteFunctions> = {
 		getInputData: () => input,
 		getNode: () => node,
+		getMode: () => 'trigger',
+		getExecutionId: () => '1',
+		getWorkflowSettings: () => ({}),
 		getContext: () => nodeContext,
 		getWorkflowDataProxy: () => ({ $runIndex: 0 }) as Partial<IWorkflowDataProxyData> as never,
 		getNodeParameter: (name: string, itemIndex: number, fallback?: unknown) =>

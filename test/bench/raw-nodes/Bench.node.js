@@ -48,6 +48,14 @@ const operations = {
 		return context.getInputData();
 	},
 
+	/** What no check of items can be below: one expression of each, and nothing done with it. */
+	async readText(context) {
+		return context.getInputData().map((_, item) => ({
+			json: { text: context.getNodeParameter('text', item) },
+			pairedItem: { item },
+		}));
+	},
+
 	/** What a first version of such a node does: files into buffers, buffers into a form. */
 	async uploadBuffered(context, { baseUrl, apiKey }) {
 		// n8n lets packages without dependencies of their own find its copy.
@@ -172,6 +180,7 @@ exports.Bench = class Bench {
 		properties: [
 			{ displayName: 'Operation', name: 'operation', type: 'string', default: '' },
 			{ displayName: 'Details', name: 'details', type: 'json', default: '{}' },
+			{ displayName: 'Text', name: 'text', type: 'string', default: '' },
 		],
 	};
 
