@@ -26,6 +26,9 @@ export class EffectGenerate implements INodeType {
 		defaults: { name: 'AetherForge Effect Generate' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
+		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
+		documentationUrl:
+			'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-effect-generate',
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

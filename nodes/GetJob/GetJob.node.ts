@@ -21,6 +21,8 @@ export class GetJob implements INodeType {
 		defaults: { name: 'AetherForge Get Job' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
+		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
+		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-get-job',
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		properties: [

@@ -23,6 +23,9 @@ export class ImageGenerate implements INodeType {
 		defaults: { name: 'AetherForge Image Generate' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
+		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
+		documentationUrl:
+			'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-image-generate',
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

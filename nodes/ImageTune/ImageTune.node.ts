@@ -27,6 +27,8 @@ export class ImageTune implements INodeType {
 		defaults: { name: 'AetherForge Image Tune' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
+		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
+		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-image-tune',
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

@@ -31,6 +31,8 @@ export class Sprite implements INodeType {
 		defaults: { name: 'AetherForge Sprite' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
+		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
+		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-sprite',
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

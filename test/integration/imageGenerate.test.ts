@@ -307,15 +307,20 @@ describe('not waiting', () => {
 
 	it.each([1, 4])('has at most %i submits under way', async (maxConcurrentJobs) => {
 		const underWay: number[] = [];
+		let release: () => void = () => undefined;
+		const released = new Promise<void>((resolve) => {
+			release = resolve;
+		});
 		const ended = ({ endedAtMs }: RequestRecord): boolean => endedAtMs !== undefined;
 		scene.emulator.faults.add({
 			at: 'submit',
 			kind: 'hold',
-			// Time enough for more to come in, if more were sent.
-			until: new Promise((resolve) => setTimeout(resolve, 50)),
+			until: released,
 			times: maxConcurrentJobs,
 			match: () => {
 				underWay.push(scene.emulator.requests.filter((request) => !ended(request)).length);
+				// Once all are there, time enough for more to come in, if more were sent.
+				if (underWay.length === maxConcurrentJobs) setTimeout(release, 50);
 				return true;
 			},
 		});
