@@ -339,6 +339,13 @@ export const apiFailures = {
 			httpStatus: 429,
 		}),
 
+	/** Without its end the server cannot accept the request. */
+	uploadCutOff: (reason: string): Failure =>
+		new Failure({
+			message: 'The files could not be sent to AetherForge',
+			description: `The upload ended early, so no job was started and nothing was charged: ${reason}. Run the workflow again. If it happens again, make the images smaller.`,
+		}),
+
 	unreachable: (waitedMs: number, reason: string): Failure =>
 		new Failure({
 			message: 'AetherForge cannot be reached',
@@ -447,6 +454,12 @@ export const runFailures = {
 			description: `${failure.facts.description} The ${these} ${listOf(unnamed)} ${have} already been started and charged. ${RETRY_HINT}`,
 		});
 	},
+
+	/** Names the job that was asked about, unless the text does already. */
+	withJob: (failure: Failure, jobId: string): Failure =>
+		failure.text.includes(jobId)
+			? failure
+			: failure.with({ description: `${failure.facts.description} Job: ${jobId}.`, jobId }),
 
 	/** Adds what is known of the other items' jobs to a failure that ends the run. */
 	withOtherJobs: (

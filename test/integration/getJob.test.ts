@@ -109,10 +109,14 @@ describe('a single status check of a job', () => {
 
 	it('that failed for a reason that repeats the key does not repeat it', async () => {
 		const jobId = finished({
-			outcome: { status: 'Failed', extra: { error_message: `no ${KEY} here` } },
+			outcome: {
+				status: 'Failed',
+				// The cut to 500 characters would leave half of the second key.
+				extra: { error_message: `no ${KEY} here ${'x'.repeat(470)}${KEY}` },
+			},
 		});
 		const { items } = await getJobs([jobId]);
-		expect(items[0]?.json.error_message).toBe('no *** here');
+		expect(items[0]?.json.error_message).toBe(`no *** here ${'x'.repeat(470)}***`);
 	});
 
 	it('that failed can end the run as well', async () => {

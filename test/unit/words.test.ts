@@ -116,6 +116,7 @@ const SAMPLES: Samples = {
 		statusCheckRejected: [[JOB, 422, DETAIL]],
 		rateLimited: [[59_940, DETAIL]],
 		unreachable: [[1000, 'connection refused (ECONNREFUSED)']],
+		uploadCutOff: [['the connection was cut while sending (EPIPE)']],
 		outcomeStillUnknown: [[]],
 		outcomeUnknown: [
 			[DETAIL, undefined],
@@ -147,6 +148,7 @@ const SAMPLES: Samples = {
 			[failure, [JOB]],
 			[failure, manyJobs],
 		],
+		withJob: [[failure, JOB]],
 		withOtherJobs: [
 			[failure, [], []],
 			[failure, [JOB], []],

@@ -8,7 +8,8 @@ export interface JobState {
 	errorMessage?: string;
 }
 
-const LONGEST_QUOTE = 500;
+/** How much of what a server says is repeated. */
+export const LONGEST_QUOTE = 500;
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
 	return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -83,5 +84,5 @@ function urlOf(entry: unknown): string[] {
 function errorTextOf(value: unknown): string {
 	if (value === undefined || value === null) return '';
 	const text = isRecord(value) && typeof value.message === 'string' ? value.message : value;
-	return (typeof text === 'string' ? text : JSON.stringify(text)).slice(0, LONGEST_QUOTE);
+	return typeof text === 'string' ? text : JSON.stringify(text);
 }

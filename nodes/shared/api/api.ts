@@ -10,6 +10,7 @@ import {
 	isRecord,
 	jobIdFrom,
 	jobStateFrom,
+	LONGEST_QUOTE,
 	parseJson,
 	type JobState,
 } from './answer';
@@ -168,7 +169,7 @@ export class Api {
 				limitMs,
 				context,
 			).then(
-				(answer) => this.#submitOutcome(answer),
+				(answer) => this.#submitOutcome(answer, upload.isRead),
 				(error: unknown) => ({
 					kind: 'failed',
 					failure: apiFailures.outcomeUnknown(this.#scrub(String(error)), undefined),
@@ -200,7 +201,10 @@ export class Api {
 		const { status, body, detail, excerpt } = answer;
 		if (status === 200) {
 			const job = jobStateFrom(body, jobId);
-			if (job?.errorMessage !== undefined) job.errorMessage = this.#scrub(job.errorMessage);
+			if (job?.errorMessage !== undefined) {
+				// Once cut to its length, a text might hold a part of the key.
+				job.errorMessage = this.#scrub(job.errorMessage).slice(0, LONGEST_QUOTE);
+			}
 			if (job) return { kind: 'job', job };
 			const reason =
 				body === undefined ? reasons.notJson(status, excerpt) : reasons.noJob(status, excerpt);
@@ -359,7 +363,11 @@ export class Api {
 		};
 	}
 
-	#submitOutcome(answer: Answer | NoAnswer): SubmitOutcome {
+	/** @param isSent whether the server may have the whole request */
+	#submitOutcome(answer: Answer | NoAnswer, isSent: boolean): SubmitOutcome {
+		if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {
+			return { kind: 'failed', failure: apiFailures.uploadCutOff(answer.reason) };
+		}
 		if ('reason' in answer) {
 			const { reason, connection } = answer;
 			if (connection?.blocked !== undefined) {

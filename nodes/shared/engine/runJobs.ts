@@ -242,9 +242,12 @@ class JobRun {
 			);
 			this.#run.noteJob(slot, jobId);
 			this.#startedCount++;
-			logger.info(logLines.started(jobId, itemIndex));
 			const submittedAtMs = this.#clock.now();
-			this.#ledger.record(slot, { jobId, submittedAtMs, sent: hashOfValues(echo) });
+			try {
+				logger.info(logLines.started(jobId, itemIndex));
+			} finally {
+				this.#ledger.record(slot, { jobId, submittedAtMs, sent: hashOfValues(echo) });
+			}
 			return { jobId, submittedAtMs };
 		} catch (error) {
 			const failure = asFailure(error);

@@ -3,9 +3,9 @@ import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 import { Api } from '../api/api';
 import { systemClock, type Clock } from '../clock';
 import { asFailure } from '../failure';
-import { apiFailures, inputFailures } from '../messages';
+import { apiFailures, inputFailures, runFailures } from '../messages';
 import { Downloader } from './download';
-import { ItemRun } from './itemRun';
+import { ItemRun, type OutputItem } from './itemRun';
 import { jobItems } from './output';
 import { asText, ParameterReader } from './parameters';
 import type { JobSlot } from './plan';
@@ -57,7 +57,10 @@ export async function runLookups(
 	const isWaiting = lookups.some(({ settings }) => settings.waitForCompletion);
 	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
 
-	await run.carryOut(lookups, limit, async ({ slot, jobId, settings }, signal) => {
+	const check = async (
+		{ slot, jobId, settings }: Lookup,
+		signal: AbortSignal,
+	): Promise<OutputItem[]> => {
 		const { waitForCompletion } = settings;
 		const result = await waitForJob(api, clock, scheduler, jobId, {
 			until: waitForCompletion ? 'finished' : 'seen',
@@ -77,6 +80,13 @@ export async function runLookups(
 			adviceIfFailed: ADVICE_IF_FAILED,
 			errorItems: run.errorItemsOf(slot),
 		});
+	};
+	await run.carryOut(lookups, limit, async (lookup, signal) => {
+		try {
+			return await check(lookup, signal);
+		} catch (error) {
+			throw runFailures.withJob(asFailure(error), lookup.jobId);
+		}
 	});
 
 	const output = run.items();
