@@ -65,11 +65,11 @@ const cells: Cell[] = VARIANTS.flatMap(({ hasAllFaults, ...variant }) =>
 	),
 );
 
-/** The faults that leave a request hanging; an endless answer of the API is cut off by the node. */
+/** The faults that leave a request hanging; an endless answer is cut off by the node. */
 const STALLS: Record<FaultPlace, readonly string[]> = {
 	submit: ['stall', 'stallBody'],
 	poll: ['stall', 'stallBody'],
-	download: ['stall', 'stallBody', 'endlessBody'],
+	download: ['stall', 'stallBody'],
 };
 
 /** How long a stalled request has, in real time, to bring what comes before it stalls. */
