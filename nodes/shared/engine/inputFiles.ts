@@ -24,8 +24,10 @@ export async function readInputFiles(
 	itemIndex: number,
 	limit: { max: number; subject: string },
 ): Promise<RequestFile[]> {
+	const from = sourceOf(reader, field, itemIndex);
+	if (from === 'none') return [];
 	const available = binaryOf(context, itemIndex);
-	const names = fieldNames(reader, field, itemIndex, Object.keys(available));
+	const names = fieldNames(reader, field, itemIndex, from, Object.keys(available));
 	if (names.length > limit.max) {
 		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, names.length);
 	}
@@ -61,18 +63,21 @@ function binaryOf(
 	return Object.assign(Object.create(null) as Record<string, IBinaryData>, combined, item?.binary);
 }
 
+/** Where the files come from: one of the parameter's choices. */
+function sourceOf(reader: ParameterReader, { source }: FilesField, itemIndex: number): unknown {
+	if (!source) return 'selected';
+	return asChoice(reader.read(source.name, itemIndex), source.displayName, choicesOf(source));
+}
+
 /** The binary fields to send, in the order in which they are sent. */
 function fieldNames(
 	reader: ParameterReader,
 	field: FilesField,
 	itemIndex: number,
+	from: unknown,
 	available: readonly string[],
 ): string[] {
 	const { source, names, limit } = field;
-	const from = source
-		? asChoice(reader.read(source.name, itemIndex), source.displayName, choicesOf(source))
-		: 'selected';
-	if (from === 'none') return [];
 	if (from === 'all') {
 		if (available.length > 0) return [...available].sort(naturalOrder.compare);
 		throw inputFailures.noFieldAtAll(source?.displayName ?? '', field.noun.many);

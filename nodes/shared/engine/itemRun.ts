@@ -28,8 +28,8 @@ interface PendingJob {
 /** Submits under way at once, however many jobs may be unfinished. */
 const CONCURRENT_SUBMITS = 20;
 
-/** How long the check of items may keep n8n from answering other requests. */
-const CHECK_SLICE_MS = 25;
+/** How long the run may keep n8n from answering other requests. */
+const SLICE_MS = 25;
 
 /**
  * The items of one execution of a node: their results in input order, what one failure means for the
@@ -55,6 +55,7 @@ export class ItemRun {
 	/** Items for which it is not known whether a job was started. */
 	readonly #unknown = new Set<number>();
 	#isChecking = true;
+	#sliceStartedAtMs = 0;
 	#ending: { failure: Failure; itemIndex: number } | undefined;
 	#accountFailure: Failure | undefined;
 
@@ -63,6 +64,7 @@ export class ItemRun {
 		this.#context = context;
 		this.#clock = clock;
 		this.#startsJobs = startsJobs;
+		this.#sliceStartedAtMs = clock.now();
 		this.canceled = context.getExecutionCancelSignal();
 		this.#signal = this.canceled
 			? AbortSignal.any([this.canceled, this.#halt.signal])
@@ -101,12 +103,8 @@ export class ItemRun {
 	 */
 	async checkItems<P>(check: (itemIndex: number) => Promise<readonly P[]>): Promise<P[]> {
 		const plans: P[] = [];
-		let sliceStartedAt = this.#clock.now();
 		for (let itemIndex = 0; itemIndex < this.itemCount && !this.#signal.aborted; itemIndex++) {
-			if (this.#clock.now() - sliceStartedAt > CHECK_SLICE_MS) {
-				await this.#clock.sleep(0);
-				sliceStartedAt = this.#clock.now();
-			}
+			await this.#letOthersRun();
 			try {
 				this.#throwIfPointless();
 				plans.push(...(await check(itemIndex)));
@@ -136,6 +134,7 @@ export class ItemRun {
 		this.#isChecking = false;
 		const places = new Semaphore(limit);
 		const carryOutInTurn = async (plan: P): Promise<void> => {
+			await this.#letOthersRun();
 			if (this.#signal.aborted) return;
 			try {
 				this.#throwIfPointless();
@@ -197,6 +196,13 @@ export class ItemRun {
 			.filter((job) => job?.status !== undefined && !isFinished(job.status))
 			.map((job) => job?.job_id ?? '');
 		if (pending.length > 0) this.hint(hints.stillRunning(pending, this.itemCount));
+	}
+
+	/** Lets n8n answer other requests: thousands of items are a long time for it. */
+	async #letOthersRun(): Promise<void> {
+		if (this.#clock.now() - this.#sliceStartedAtMs <= SLICE_MS) return;
+		await this.#clock.sleep(0);
+		this.#sliceStartedAtMs = this.#clock.now();
 	}
 
 	#put({ itemIndex, jobNumber }: JobSlot, items: OutputItem[]): void {

@@ -66,7 +66,13 @@ export class Ledger {
 	/** What an earlier try has done for this job, if it was the same work. */
 	recall(slot: JobSlot): Entry | undefined {
 		const entry = this.#entries[this.#place(slot)];
-		return entry?.guard === this.#guardOf(slot.itemIndex) ? entry : undefined;
+		if (entry === undefined) return undefined;
+		return entry.guard === this.#guardOf(slot.itemIndex) ? entry : undefined;
+	}
+
+	/** Does what takes time beforehand: nothing may be left to go wrong once the API has answered. */
+	prepare(itemIndex: number): void {
+		this.#guardOf(itemIndex);
 	}
 
 	/** Remembers, the moment the API has answered. Every job has been recalled before. */

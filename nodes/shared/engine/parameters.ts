@@ -1,4 +1,4 @@
-import type { IExecuteFunctions } from 'n8n-workflow';
+import type { IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
 import { inputFailures } from '../messages';
 
@@ -8,10 +8,13 @@ import { inputFailures } from '../messages';
  */
 export class ParameterReader {
 	readonly #context: IExecuteFunctions;
+	/** As written. n8n copies the whole node each time it is asked for it. */
+	readonly #written: INodeParameters;
 	readonly #constants = new Map<string, unknown>();
 
 	constructor(context: IExecuteFunctions) {
 		this.#context = context;
+		this.#written = context.getNode().parameters;
 	}
 
 	/**
@@ -21,9 +24,7 @@ export class ParameterReader {
 	read(name: string, itemIndex: number, hidden?: unknown): unknown {
 		if (this.#constants.has(name)) return this.#constants.get(name);
 		const value: unknown = this.#context.getNodeParameter(name, itemIndex, hidden);
-		if (!holdsExpression(this.#context.getNode().parameters[name])) {
-			this.#constants.set(name, value);
-		}
+		if (!holdsExpression(this.#written[name])) this.#constants.set(name, value);
 		return value;
 	}
 }

@@ -57,6 +57,7 @@ class JobRun {
 	readonly #ledger: Ledger;
 	readonly #budget: JobBudget;
 	readonly #scheduler: PollScheduler;
+	readonly #isTool: boolean;
 	#connecting: Promise<Session> | undefined;
 	#rememberedStates: Promise<Map<string, JobState>> | undefined;
 	/** Jobs that this run has started, or may have. */
@@ -71,6 +72,7 @@ class JobRun {
 		this.#ledger = new Ledger(context, endpoint);
 		this.#budget = new JobBudget(context);
 		this.#scheduler = new PollScheduler(clock);
+		this.#isTool = isTool(context);
 	}
 
 	async execute(): Promise<INodeExecutionData[]> {
@@ -101,7 +103,8 @@ class JobRun {
 	}
 
 	async #planItem(itemIndex: number, remembered: readonly (Entry | undefined)[]): Promise<Plan[]> {
-		const settings = readJobSettings(this.#context, this.#reader, itemIndex);
+		this.#ledger.prepare(itemIndex);
+		const settings = readJobSettings(this.#reader, itemIndex, this.#isTool);
 		const slot = firstSlotOf(itemIndex);
 		const entry = settings.dryRun ? undefined : remembered[itemIndex];
 		if (entry && 'jobId' in entry) {
@@ -290,7 +293,7 @@ class JobRun {
 		if (dryRuns > 0) this.#run.hint(hints.dryRun(dryRuns));
 		else if (output.every(isResult)) this.#ledger.clear();
 		if (this.#startedCount + resumed > 0) {
-			const isManual = this.#context.getMode() === 'manual' && !isTool(this.#context);
+			const isManual = this.#context.getMode() === 'manual' && !this.#isTool;
 			this.#run.hint(hints.jobs(this.#startedCount, resumed, isManual));
 		}
 		this.#run.hintAtPendingJobs(output);

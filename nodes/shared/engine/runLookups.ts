@@ -10,7 +10,7 @@ import { jobItems } from './output';
 import { asText, ParameterReader } from './parameters';
 import type { JobSlot } from './plan';
 import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './poll';
-import { readLookupSettings, type OutputSettings } from './settings';
+import { isTool, readLookupSettings, type OutputSettings } from './settings';
 
 /** The API's job IDs are UUIDs; anything else gets a 422 (docs/api.md). */
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
@@ -36,8 +36,9 @@ export async function runLookups(
 ): Promise<INodeExecutionData[][]> {
 	const run = new ItemRun(context, clock, false);
 	const reader = new ParameterReader(context);
+	const asTool = isTool(context);
 	const lookups = await run.checkItems<Lookup>((itemIndex) => {
-		const settings = readLookupSettings(context, reader, itemIndex);
+		const settings = readLookupSettings(reader, itemIndex, asTool);
 		const jobId = asText(reader.read('jobId', itemIndex, ''), 'Job ID').trim();
 		if (!UUID.test(jobId)) throw inputFailures.malformedJobId(jobId);
 		return Promise.resolve([{ slot: { itemIndex, jobNumber: 1 }, jobId, settings }]);

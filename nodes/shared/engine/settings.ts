@@ -73,15 +73,14 @@ class Options {
 }
 
 function readOutputSettings(
-	context: IExecuteFunctions,
 	reader: ParameterReader,
 	itemIndex: number,
+	isTool: boolean,
 	options: Options,
 ): OutputSettings {
 	// n8n has no value for a parameter that it does not show, as without waiting.
 	const downloadImages =
-		!isTool(context) &&
-		asBoolean(reader.read('downloadImages', itemIndex, false), 'Download Images');
+		!isTool && asBoolean(reader.read('downloadImages', itemIndex, false), 'Download Images');
 	return {
 		waitForCompletion: asBoolean(
 			reader.read('waitForCompletion', itemIndex),
@@ -107,9 +106,9 @@ function readOutputSettings(
  * @throws Failure naming the parameter with a value it cannot have
  */
 export function readJobSettings(
-	context: IExecuteFunctions,
 	reader: ParameterReader,
 	itemIndex: number,
+	isTool: boolean,
 ): JobSettings {
 	const options = new Options(reader.read('options', itemIndex, {}), jobProperties);
 	return {
@@ -117,7 +116,7 @@ export function readJobSettings(
 		maxJobsPerExecution: options.number('maxJobsPerExecution', true),
 		maxConcurrentJobs: options.number('maxConcurrentJobs', true),
 		resubmitIfUnknown: options.boolean('resubmitIfUnknown'),
-		...readOutputSettings(context, reader, itemIndex, options),
+		...readOutputSettings(reader, itemIndex, isTool, options),
 	};
 }
 
@@ -126,10 +125,10 @@ export function readJobSettings(
  * @throws Failure naming the parameter with a value it cannot have
  */
 export function readLookupSettings(
-	context: IExecuteFunctions,
 	reader: ParameterReader,
 	itemIndex: number,
+	isTool: boolean,
 ): OutputSettings {
 	const options = new Options(reader.read('options', itemIndex, {}), lookupProperties);
-	return readOutputSettings(context, reader, itemIndex, options);
+	return readOutputSettings(reader, itemIndex, isTool, options);
 }
