@@ -12,6 +12,7 @@ import { chain, effectGenerate, manualTrigger, workflow } from '../test/e2e/work
 import { openWorkbench, say } from './workbench';
 
 const outputFolder = resolve(__dirname, '..', 'docs', 'images');
+const viewport = { width: 1440, height: 780 };
 /** Until the editor's animations have ended. */
 const settleMs = 1500;
 
@@ -47,10 +48,12 @@ async function takePictures(
 	const panels = [
 		['image-tune', 'split-into-layers', 'Split into layers'],
 		['effect-generate', 'effect', 'Effect'],
-		['sprite', 'character-to-sprite-sheet', 'Make sprite'],
+		['sprite', 'character-to-sprite-sheet', 'Make sprite', { width: 1440, height: 1060 }],
 		['get-job', 'job-id-first-then-get-job', 'Check the job'],
 	] as const;
-	for (const [name, workflowName, nodeName] of panels) {
+	for (const [name, workflowName, nodeName, size = viewport] of panels) {
+		// As tall as the panel is, so that the picture shows all of it.
+		await editor.page.setViewportSize(size);
 		await editor.openWorkflow(saved(workflowName));
 		await editor.openNode(nodeName);
 		await save(name, editor.settingsPanel);
@@ -82,10 +85,7 @@ async function main(): Promise<void> {
 		const workflows = new Map(examples).set('effect', await save(spreadOut(effect)));
 		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
-			const editor = await Editor.open(server.url, {
-				theme,
-				viewport: { width: 1440, height: 780 },
-			});
+			const editor = await Editor.open(server.url, { theme, viewport });
 			started.add(editor.close);
 			say(`Pictures of the ${theme} theme, in docs/images:`);
 			await takePictures(editor, theme, workflows);

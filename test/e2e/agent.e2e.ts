@@ -12,7 +12,7 @@ import {
 import { isOurs, withCredential } from './workflow';
 
 const generateTool = 'Generate_image';
-const lookUpTool = 'Look_up_image_job';
+const checkTool = 'Check_image_job';
 
 /** The example, whose agent these tests talk to. */
 const file = JSON.parse(
@@ -108,7 +108,7 @@ it('generates an image with the prompt of the model, and the agent answers with 
 	expect(execution.savedText).not.toContain(lab.apiKey);
 });
 
-it('looks a job up that was still running, and pays nothing for it', async () => {
+it('checks on a job that was still running, and pays nothing for it', async () => {
 	let pending: ToldJob | undefined;
 	let finished: ToldJob | undefined;
 	const { execution } = await ask(
@@ -117,7 +117,7 @@ it('looks a job up that was still running, and pays nothing for it', async () =>
 			(lastMessage) => {
 				[pending] = toolAnswer(lastMessage);
 				for (const job of lab.emulator.jobs.all()) job.durationMs = 0;
-				return { tool: lookUpTool, arguments: { job_id: pending?.job_id ?? '' } };
+				return { tool: checkTool, arguments: { job_id: pending?.job_id ?? '' } };
 			},
 			(lastMessage) => {
 				[finished] = toolAnswer(lastMessage);
@@ -153,17 +153,17 @@ it('shows the model named and described tools that take texts', async () => {
 		file.nodes.find((node) => node.name === name)?.parameters.toolDescription;
 	expect(tools).toEqual([
 		expect.objectContaining({
+			name: checkTool,
+			description: described('Check image job'),
+			parameters: parameters('job_id', `The job_id that ${generateTool} returned`),
+		}),
+		expect.objectContaining({
 			name: generateTool,
 			description: described('Generate image'),
 			parameters: parameters(
 				'prompt',
 				'What the image should show: subject, setting, style and light, in one or two sentences',
 			),
-		}),
-		expect.objectContaining({
-			name: lookUpTool,
-			description: described('Look up image job'),
-			parameters: parameters('job_id', `The job_id that ${generateTool} returned`),
 		}),
 	]);
 });
@@ -173,8 +173,8 @@ it('describes a tool that was added without a description of its own', async () 
 		if (isOurs(node)) delete node.parameters.toolDescription;
 	});
 	expect(tools.map(({ description }) => description)).toEqual([
-		'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, look the job up by its job_id instead of generating again.',
-		'Looks up an image job by its job_id and returns its status, and its image_url once the status is Succeed. Free of charge.',
+		'Checks the status of a job by its job_id and returns it, with the image_url once the status is Succeed. Free of charge.',
+		'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of generating again.',
 	]);
 });
 
@@ -197,7 +197,28 @@ it('takes the choice of the model from the agent where an expression leaves it t
 	expect(lab.emulator.submits.map(({ fields }) => fields.ai_model)).toEqual(['Nano Banana Pro']);
 });
 
-it('tells the model why a job failed, and the run goes on', async () => {
+it('starts no more jobs than the limit allows, however often the model calls the tool', async () => {
+	const told: string[] = [];
+	const { execution } = await ask(
+		[
+			generate('one'),
+			generate('two'),
+			generate('three'),
+			(lastMessage) => {
+				told.push(lastMessage);
+				return { text: 'That has to do' };
+			},
+		],
+		(node) => {
+			if (node.name === 'Generate image') node.parameters.options = { maxJobsPerExecution: 2 };
+		},
+	);
+	expect(answerOf(execution)).toBe('That has to do');
+	expect(lab.emulator.submits.map(({ fields }) => fields.prompt)).toEqual(['one', 'two']);
+	expect(told[0]).toContain('would start 3 jobs, more than the 2 that');
+});
+
+it('tells the model why a job failed, and the run continues', async () => {
 	let told = '';
 	const { execution } = await ask([
 		generate('A red fox #fail-message'),
@@ -220,7 +241,7 @@ it('tells the model why a job failed, and the run goes on', async () => {
 it('tells the model what is wrong with a call and what to do', async () => {
 	let told = '';
 	const { execution } = await ask([
-		() => ({ tool: lookUpTool, arguments: { job_id: 'the fox' } }),
+		() => ({ tool: checkTool, arguments: { job_id: 'the fox' } }),
 		(lastMessage) => {
 			told = lastMessage;
 			return { text: 'Which fox?' };

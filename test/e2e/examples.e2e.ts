@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { INode, INodeTypeDescription } from 'n8n-workflow';
+import { tinyPicture } from '../emulator/pictures';
 import { openLab, servedSha256, sha256, until, type Lab } from './lab';
 import type { Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
 import { isOurs, nodeTypes, withCredential } from './workflow';
@@ -48,14 +49,17 @@ async function expectImages(execution: Execution, nodeName: string, count: numbe
 describe('every example', () => {
 	const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-	it('is one of the seven', () => {
+	it('is one of the ten', () => {
 		expect(names.sort()).toEqual([
 			'ai-agent',
+			'character-to-sprite-sheet',
 			'compare-models',
 			'job-id-first-then-get-job',
 			'prompt-to-image',
 			'reference-images-to-image',
 			'schedule-with-summary',
+			'split-into-layers',
+			'upscale-form-upload',
 			'webhook-answers-with-image',
 		]);
 	});
@@ -177,7 +181,7 @@ describe('Webhook answers with the image', () => {
 });
 
 describe('Schedule with a summary of failures', () => {
-	it('keeps every image and has nothing to say when all went well', async () => {
+	it('keeps every image, and sums up nothing when no prompt failed', async () => {
 		const saved = await imported('schedule-with-summary');
 		const execution = await lab.n8n.runManually(saved, 'Every Monday');
 		await expectImages(execution, 'Images to keep', 3);
@@ -185,7 +189,7 @@ describe('Schedule with a summary of failures', () => {
 	});
 
 	it('keeps the images of the others and sums up what failed, started by its schedule', async () => {
-		const prompt = ['A harbour', 'A market #fail-message', 'A train', ' '];
+		const prompt = ['A harbor', 'A market #fail-message', 'A train', ' '];
 		const saved = await imported('schedule-with-summary', ({ name, parameters }) => {
 			if (name === 'Your prompts') parameters.jsonOutput = JSON.stringify({ prompt });
 			if (name !== 'Every Monday') return;
@@ -257,7 +261,93 @@ describe('Compare all models', () => {
 	}
 });
 
-describe('Job id first, then Get Job', () => {
+describe('Character to sprite sheet', () => {
+	it('sends the character through Upscale to Make Sprite, which returns the sheet and the GIF', async () => {
+		const saved = await imported('character-to-sprite-sheet');
+		const execution = await lab.n8n.runManually(saved, 'Start here');
+		await expectImages(execution, 'Generate character', 1);
+		await expectImages(execution, 'Upscale', 1);
+		await expectImages(execution, 'Make sprite', 2);
+		const mimeTypes = execution.items('Make sprite').map(({ binary }) => binary?.data?.mimeType);
+		expect(mimeTypes).toEqual(['image/png', 'image/gif']);
+		const [character] = execution.items('Your character');
+		const [generate, upscale, sprite, ...more] = lab.emulator.submits;
+		expect(more).toEqual([]);
+		expect(generate?.fields.prompt).toBe(character?.json.prompt);
+		expect(sprite?.fields).toEqual({
+			text: character?.json.motion,
+			frame: '25',
+			is_pixel: 'false',
+		});
+		const hashes = [upscale, sprite].map((submit) => submit?.files.map((file) => file.sha256));
+		const results = ['Generate character', 'Upscale'].map(
+			async (name) => await servedSha256(execution.items(name)[0]?.json.image_url),
+		);
+		expect(hashes).toEqual((await Promise.all(results)).map((hash) => [hash]));
+	});
+});
+
+describe('Upscale the pictures of a form upload', () => {
+	it('upscales each picture, and its last page has the links and the reason for what failed', async () => {
+		const saved = await imported('upscale-form-upload');
+		await lab.n8n.activate(saved);
+		const path = saved.nodes.find(({ name }) => name === 'Upload pictures')?.webhookId;
+		const pictures = ['one.png', 'two.png'];
+		const form = new FormData();
+		for (const name of [...pictures, 'notes.png']) {
+			const bytes = pictures.includes(name) ? tinyPicture(name, 'png') : Buffer.from('Notes');
+			form.append('field-0', new File([bytes], name, { type: 'image/png' }));
+		}
+		const { text } = await lab.n8n.post(`form/${String(path)}`, form);
+		const { formWaitingUrl } = JSON.parse(text) as { formWaitingUrl: string };
+		await lab.n8n.deactivate(saved);
+
+		// What the form's page does in a browser until there is a next one.
+		const statusUrl = new URL(formWaitingUrl);
+		statusUrl.pathname += '/n8n-execution-status';
+		await until(async () => (await (await fetch(statusUrl)).text()) === 'form-waiting');
+		const page = await (await fetch(formWaitingUrl)).text();
+		// The last page sends this when it is shown, which ends the execution.
+		await fetch(formWaitingUrl, { method: 'POST' });
+		const execution = await lab.n8n.nextExecution(saved);
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+
+		const lines = new Map(
+			[...page.matchAll(/<li>(.*?): (.*?)<\/li>/gs)].map(([, name, line = '']) => [name, line]),
+		);
+		expect(lines.size).toBe(3);
+		expect(lines.get('notes.png')).toContain('is not an image');
+		expect(lab.emulator.submits).toHaveLength(2);
+		for (const { fields, files, jobId } of lab.emulator.submits) {
+			expect(fields).toEqual({ scale: '2K' });
+			const name = files[0]?.fileName ?? '';
+			expect(files.map((file) => file.sha256)).toEqual([sha256(tinyPicture(name, 'png'))]);
+			expect(lines.get(name)).toContain(
+				`<a href="${lab.emulator.cdnUrl}/results/${jobId}/1.png" target="_blank">`,
+			);
+		}
+		const upscaled = execution.items('Upscale').flatMap(({ binary }) => binary?.data ?? []);
+		expect(upscaled.map(({ mimeType }) => mimeType)).toEqual(['image/png', 'image/png']);
+	});
+});
+
+describe('Split into layers, one file per layer', () => {
+	it('sends its sample picture and gives one item with a file for each layer', async () => {
+		const saved = await imported('split-into-layers');
+		const execution = await lab.n8n.runManually(saved, 'Start here');
+		await expectImages(execution, 'Layers to keep', 4);
+		const [sample] = execution.items('Sample picture');
+		const bytes = Buffer.from(sample?.json.picture as string, 'base64');
+		const [submit, ...more] = lab.emulator.submits;
+		expect(more).toEqual([]);
+		expect(submit?.fields).toEqual({ keyword: 'arm' });
+		expect(submit?.files.map((file) => [file.fileName, file.sha256])).toEqual([
+			['character.png', sha256(bytes)],
+		]);
+	});
+});
+
+describe('Job ID first, then Get Job', () => {
 	/** The example with a wait that a test can sit through. */
 	async function impatient(): Promise<SavedWorkflow> {
 		return await imported('job-id-first-then-get-job', ({ name, parameters }) => {
@@ -265,7 +355,7 @@ describe('Job id first, then Get Job', () => {
 		});
 	}
 
-	it('answers the webhook with the job before it is done, then fetches the image', async () => {
+	it('responds to the webhook before the job is done, and then fetches the image', async () => {
 		const saved = await impatient();
 		await lab.n8n.activate(saved);
 		const answer = await lab.n8n.post('webhook/aetherforge-image', { prompt: 'A red fox' });
@@ -278,23 +368,23 @@ describe('Job id first, then Get Job', () => {
 		const execution = await lab.n8n.nextExecution(saved);
 		await lab.n8n.deactivate(saved);
 		await expectImages(execution, 'Job has ended', 1);
-		expect(execution.runCount('Look at the job')).toBe(1);
+		expect(execution.runCount('Check the job')).toBe(1);
 	});
 
-	it('looks again until the job is done, started by the schedule', async () => {
+	it('checks again until the job is done, started by the schedule', async () => {
 		const saved = await impatient();
 		const run = lab.n8n.runManually(saved, 'Every morning');
 		await until(() => lab.emulator.submits.length > 0);
 		for (const job of lab.emulator.jobs.all()) job.durationMs = 3_000;
 		const execution = await run;
 		await expectImages(execution, 'Job has ended', 1);
-		expect(execution.runCount('Look at the job')).toBe(2);
+		expect(execution.runCount('Check the job')).toBe(2);
 	});
 
-	// n8n 2.40 takes a waiting execution for a crashed one when it starts again, and whether it goes on
-	// depends on which of its services looks first.
+	// When n8n 2.40 starts again, it may mark a waiting execution as crashed: it depends on which of its
+	// services comes first whether the execution continues.
 	if (process.env.E2E_N8N_RELEASE !== 'n8n-2.40') {
-		it('goes on after a restart of n8n, and pays for one job', async () => {
+		it('continues after a restart of n8n, and pays for one job', async () => {
 			const saved = await imported('job-id-first-then-get-job');
 			await lab.n8n.activate(saved);
 			await lab.n8n.post('webhook/aetherforge-image', { prompt: 'A red fox' });

@@ -12,7 +12,7 @@ afterEach(async () => {
 	await lab.close();
 });
 
-async function lookUp(jobIds: string[], parameters: INodeParameters = {}): Promise<Execution> {
+async function getJobs(jobIds: string[], parameters: INodeParameters = {}): Promise<Execution> {
 	const node = getJob({ jobId: '={{ $json.id }}', ...parameters });
 	return await lab.run(
 		workflow(
@@ -22,22 +22,22 @@ async function lookUp(jobIds: string[], parameters: INodeParameters = {}): Promi
 	);
 }
 
-function looks(): number {
+function polls(): number {
 	return lab.emulator.requests.filter(({ server }) => server === 'api').length;
 }
 
-it('looks once, and gives an unfinished job as it is', async () => {
+it('checks the status once, and returns an unfinished job as it is', async () => {
 	const { id } = lab.emulator.jobs.add({ durationMs: Infinity });
-	const execution = await lookUp([id]);
+	const execution = await getJobs([id]);
 	expect(execution.items('Get Job')).toEqual([
 		{ json: { job_id: id, status: 'Pending', image_urls: [] }, pairedItem: { item: 0 } },
 	]);
-	expect(looks()).toBe(1);
+	expect(polls()).toBe(1);
 });
 
 it('brings the images of finished jobs, side by side and in the order of the items', async () => {
 	const ids = Array.from({ length: 8 }, () => lab.emulator.jobs.add({ durationMs: 0 }).id);
-	const execution = await lookUp(ids);
+	const execution = await getJobs(ids);
 	const items = execution.items('Get Job');
 	expect(items.map(({ json }) => json.job_id)).toEqual(ids);
 	expect(items.map(({ pairedItem }) => pairedItem)).toEqual(ids.map((_, item) => ({ item })));
@@ -54,12 +54,12 @@ it('brings the images of finished jobs, side by side and in the order of the ite
 
 it('waits for several jobs side by side', async () => {
 	const ids = Array.from({ length: 5 }, () => lab.emulator.jobs.add({ durationMs: 2_000 }).id);
-	const execution = await lookUp(ids, { waitForCompletion: true, options: { pollInterval: 1 } });
+	const execution = await getJobs(ids, { waitForCompletion: true, options: { pollInterval: 1 } });
 	expect(execution.items('Get Job').map(({ json }) => [json.job_id, json.status])).toEqual(
 		ids.map((id) => [id, 'Succeed']),
 	);
-	const firstLooks = lab.emulator.requests.slice(0, ids.length).map(({ jobId }) => jobId);
-	expect(firstLooks.sort()).toEqual([...ids].sort());
+	const firstPolls = lab.emulator.requests.slice(0, ids.length).map(({ jobId }) => jobId);
+	expect(firstPolls.sort()).toEqual([...ids].sort());
 });
 
 it('gives a failed job as an ordinary item', async () => {
@@ -67,7 +67,7 @@ it('gives a failed job as an ordinary item', async () => {
 		durationMs: 0,
 		outcome: { status: 'Failed', extra: { error_message: 'Out of paint' } },
 	});
-	const execution = await lookUp([id]);
+	const execution = await getJobs([id]);
 	expect(execution.status).toBe('success');
 	expect(execution.items('Get Job').map(({ json }) => json)).toEqual([
 		{ job_id: id, status: 'Failed', image_urls: [], error_message: 'Out of paint' },
@@ -76,13 +76,13 @@ it('gives a failed job as an ordinary item', async () => {
 
 it('says which job the API does not know', async () => {
 	const id = randomUUID();
-	const execution = await lookUp([id]);
+	const execution = await getJobs([id]);
 	expect(execution.status).toBe('error');
 	expect(execution.errorMessage).toContain(id);
 });
 
 it('sends nothing for what is not a job id', async () => {
-	const execution = await lookUp(['../../etc/passwd']);
+	const execution = await getJobs(['../../etc/passwd']);
 	expect(execution.errorMessage).toContain('is not a job ID');
-	expect(looks()).toBe(0);
+	expect(polls()).toBe(0);
 });

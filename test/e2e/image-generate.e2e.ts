@@ -109,7 +109,7 @@ describe('waiting for the images', () => {
 });
 
 describe('the job id first', () => {
-	it('gives the jobs at once, without a look at them', async () => {
+	it('returns the jobs immediately, without a status check', async () => {
 		const execution = await generate(['A red fox #never', 'A blue whale #never'], {
 			waitForCompletion: false,
 			aiModel: 'Grok Imagine',
@@ -316,7 +316,7 @@ describe('a dry run', () => {
 	it('checks and submits nothing', async () => {
 		const execution = await generate(['A red fox'], { options: { dryRun: true } });
 		expect(execution.items('Generate').map(({ json }) => json)).toEqual([
-			{ dry_run: true, prompt: 'A red fox', ai_model: 'GPT Image 1.5', reference_images: [] },
+			{ dry_run: true, prompt: 'A red fox', ai_model: 'GPT Image 1.5', files: {} },
 		]);
 		expect(lab.emulator.requests).toEqual([]);
 	});

@@ -47,11 +47,18 @@ export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
 		...options,
 	});
 	const n8n = new N8nClient(setting('E2E_N8N_URL'));
-	await n8n.signIn();
-	const credential = await n8n.createCredential('AetherForge', credentialType, {
-		apiKey,
-		baseUrl: emulator.apiUrl,
-	});
+	let credential: SavedCredential;
+	try {
+		await n8n.signIn();
+		credential = await n8n.createCredential('AetherForge', credentialType, {
+			apiKey,
+			baseUrl: emulator.apiUrl,
+		});
+	} catch (error) {
+		// Its servers would keep jest from ending.
+		await emulator.close();
+		throw error;
+	}
 	return {
 		n8n,
 		emulator,
@@ -75,9 +82,9 @@ export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
 }
 
 /** Waits until something is so; fails after 30 s, unlike a loop that would keep a failing test alive. */
-export async function until(isSo: () => boolean): Promise<void> {
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
 	const deadline = Date.now() + 30_000;
-	while (!isSo()) {
+	while (!(await isSo())) {
 		if (Date.now() > deadline) throw new Error(`Not within 30 s: ${isSo.toString()}`);
 		await sleep(20);
 	}

@@ -17,13 +17,12 @@ describe('the installed package', () => {
 		ours = all.filter(({ name }) => /aetherforge/i.test(name));
 	});
 
-	it('offers both nodes under the names that saved workflows use, and both as tools', () => {
-		expect(ours.map(({ name }) => name).sort()).toEqual([
-			nodeTypes.getJob,
-			`${nodeTypes.getJob}Tool`,
-			nodeTypes.imageGenerate,
-			`${nodeTypes.imageGenerate}Tool`,
-		]);
+	it('offers its five nodes under the names that saved workflows use, each also as a tool', () => {
+		const names = Object.values(nodeTypes);
+		expect(names).toHaveLength(5);
+		expect(ours.map(({ name }) => name).sort()).toEqual(
+			names.flatMap((name) => [name, `${name}Tool`]).sort(),
+		);
 	});
 
 	it('serves an icon for each theme', async () => {
@@ -51,8 +50,9 @@ describe('the credential test', () => {
 		expect(lab.emulator.submits).toEqual([]);
 	});
 
-	it('accepts a base URL with a trailing slash', async () => {
+	it('accepts a base URL with a trailing slash, or with spaces around it', async () => {
 		expect(await test(lab.apiKey, `${lab.emulator.apiUrl}/`)).toMatchObject({ status: 'OK' });
+		expect(await test(lab.apiKey, ` ${lab.emulator.apiUrl} `)).toMatchObject({ status: 'OK' });
 	});
 
 	it('says that a key is wrong', async () => {
@@ -74,6 +74,17 @@ describe('the credential test', () => {
 		const { status, message } = await test(lab.apiKey, 'http://127.0.0.1:9');
 		expect(status).toBe('Error');
 		expect(message).toMatch(/ECONNREFUSED|refused|connect/i);
+	});
+
+	it.each([
+		['n8n itself', () => lab.n8n.url],
+		['a web server that answers 404 with a page', () => lab.emulator.cdnUrl],
+		['a path below the right one', () => `${lab.emulator.apiUrl}/public/v1`],
+	])('says that there is no API at %s', async (_, baseUrl) => {
+		expect(await test(lab.apiKey, baseUrl())).toEqual({
+			status: 'Error',
+			message: 'There is no AetherForge API at this Base URL',
+		});
 	});
 
 	it('does not send the key to another host over plain http', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { INode } from 'n8n-workflow';
-import { openLab, type Lab } from './lab';
+import { credentialType, openLab, until, type Lab } from './lab';
 import type { Execution } from './real-n8n/rest-client';
 import {
 	finishJobs,
@@ -30,6 +30,7 @@ import {
 	oneItem,
 	splitOut,
 	webhook,
+	withCredential,
 	workflow,
 	type NodeSettings,
 } from './workflow';
@@ -69,7 +70,7 @@ describe('a retry', () => {
 		expect(new Set(jobIds(execution)).size).toBe(3);
 	});
 
-	it('from the executions list takes up the job of a webhook, and pays nothing', async () => {
+	it('from the executions list resumes the job of a webhook, and pays nothing', async () => {
 		const { execution } = await lateJobOfWebhook(lab);
 		finishJobs(lab);
 		const retried = await lab.n8n.retry(execution.id);
@@ -123,6 +124,45 @@ describe('a retry', () => {
 	});
 });
 
+describe('the limit of jobs per execution', () => {
+	it('holds for all rounds of a loop together', async () => {
+		const loop = loopOverItems();
+		const generate = imageGenerate({
+			prompt: '={{ $json.prompt }}',
+			waitForCompletion: false,
+			options: { maxJobsPerExecution: 2 },
+		});
+		const prompts = oneItem('Prompts', { prompt: ['one', 'two', 'three'] });
+		const execution = await lab.run(
+			workflow('Loop', [
+				...chain(manualTrigger(), prompts, splitOut('prompt'), loop),
+				[loop, noOp('Done'), 0],
+				[loop, generate, 1],
+				[generate, loop],
+			]),
+		);
+		expect(execution.errorMessage).toContain(
+			'This execution would start 3 jobs, more than the 2 that "Max Jobs per Execution" allows',
+		);
+		expect(lab.emulator.submits).toHaveLength(2);
+	});
+});
+
+describe('a connection that is never established', () => {
+	it('starts no job, and the next try sends the request', async () => {
+		const nowhere = await lab.n8n.createCredential('Nowhere', credentialType, {
+			apiKey: lab.apiKey,
+			// No process can listen on port 0: the attempt ends with EADDRNOTAVAIL or ECONNREFUSED.
+			baseUrl: 'http://127.0.0.1:0',
+		});
+		const file = generateFrom(manualTrigger(), ['a fox'], {});
+		const saved = await lab.n8n.createWorkflow(withCredential(file, nowhere));
+		const execution = await lab.n8n.runManually(saved, 'Start');
+		expect(execution.errorMessage).toContain('AetherForge cannot be reached');
+		expect(execution.savedText).toContain('no job was started and nothing was charged');
+	});
+});
+
 describe('a sub-workflow', () => {
 	/** A workflow that calls one with Image Generate for each of two items with the same prompt. */
 	async function callTwice(
@@ -173,7 +213,7 @@ describe('a sub-workflow', () => {
 describe('branches side by side', () => {
 	it.each<[string, NodeSettings, number[]]>([
 		['make a job each of the same prompt', {}, [0, 1]],
-		['take up no job of each other in a retry', retryOnFail, [0, 2]],
+		['resume no job of each other in a retry', retryOnFail, [0, 2]],
 	])('%s', async (_, settings, submits) => {
 		if (settings.retryOnFail === true) await openLabWhereOneJobFails();
 		const start = manualTrigger();
@@ -289,6 +329,23 @@ describe('Stop', () => {
 		expect(late).toEqual([]);
 		expect(lab.emulator.submits).toHaveLength(2);
 		expectJobsNamed(lab, await lab.n8nLog());
+	});
+
+	it('lets a submit that is under way be answered, and the log names its job', async () => {
+		let answer: () => void = () => undefined;
+		const answered = new Promise<void>((resolve) => {
+			answer = resolve;
+		});
+		lab.emulator.faults.add({ at: 'submit', kind: 'hold', until: answered });
+		const saved = await save(lab, generateFrom(manualTrigger(), ['a fox'], {}));
+		const executionId = await lab.n8n.startManually(saved, 'Start');
+		await until(() => lab.emulator.submits.length === 1);
+		await lab.n8n.stop(executionId);
+		expect((await lab.n8n.waitForExecution(executionId)).status).toBe('canceled');
+		const line = `AetherForge started the job ${String(lab.emulator.submits[0]?.jobId)}`;
+		expect((await lab.n8nLog()).includes(line)).toBe(false);
+		answer();
+		await until(async () => (await lab.n8nLog()).includes(line));
 	});
 
 	it('is also what the timeout of a workflow is', async () => {

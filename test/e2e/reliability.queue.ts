@@ -59,7 +59,7 @@ describe('in queue mode', () => {
 		expect(lab.emulator.submits).toHaveLength(4);
 	});
 
-	it('Retry from the executions list takes up the job, and pays nothing', async () => {
+	it('Retry from the executions list resumes the job, and pays nothing', async () => {
 		const { execution } = await lateJobOfWebhook(lab);
 		finishJobs(lab);
 		const retried = await lab.n8n.retry(execution.id);

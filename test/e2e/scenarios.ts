@@ -19,7 +19,7 @@ import {
 
 /** From Stop until nothing more may be sent. */
 export const silenceWithinMs = 1000;
-/** Longer than any pause of the node, so that what would still be sent is seen. */
+/** Longer than any sleep of the node, so that what would still be sent is seen. */
 export const observationMs = 3500;
 
 export const retryOnFail: NodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 0 };
@@ -62,25 +62,24 @@ export function jobIds(execution: Execution, nodeName = 'Generate'): unknown[] {
 	return execution.items(nodeName).map(({ json }) => json.job_id);
 }
 
-/** A form with a picture, sent to a webhook whose job is not done in time. */
+/** Takes the picture of {@link lateJobOfWebhook}; its job is never done by itself. */
+const lateGenerate = imageGenerate({
+	prompt: '=Like this #never {{ $execution.id }}',
+	referenceImages: 'all',
+	options: { timeout: 1 },
+});
+
+/**
+ * A form with a picture, sent to a webhook whose job is not done in time.
+ *
+ * @param node takes the picture from the field `picture`.
+ */
 export async function lateJobOfWebhook(
 	lab: Lab,
+	node: INode = lateGenerate,
 ): Promise<{ execution: Execution; saved: SavedWorkflow }> {
 	const path = randomUUID();
-	const saved = await save(
-		lab,
-		workflow(
-			'Webhook',
-			chain(
-				webhook(path),
-				imageGenerate({
-					prompt: '=Like this #never {{ $execution.id }}',
-					referenceImages: 'all',
-					options: { timeout: 1 },
-				}),
-			),
-		),
-	);
+	const saved = await save(lab, workflow('Webhook', chain(webhook(path), node)));
 	await lab.n8n.activate(saved);
 	const form = new FormData();
 	const icon = await readFile(join(__dirname, '..', '..', 'docs', 'images', 'get-job-light.png'));
@@ -142,7 +141,9 @@ export function expectJobsNamed({ emulator }: Lab, log: string): void {
 	for (const { jobId } of emulator.submits) {
 		expect({
 			isStartLogged: log.includes(`AetherForge started the job ${jobId}`),
-			isStopLogged: new RegExp(`these AetherForge jobs were not collected: .*${jobId}`).test(log),
+			isStopLogged: new RegExp(
+				`stopped before these AetherForge jobs were collected: .*${jobId}`,
+			).test(log),
 		}).toEqual({ isStartLogged: true, isStopLogged: true });
 	}
 }

@@ -3,8 +3,11 @@ import type { INode, INodeParameters, NodeInputConnections } from 'n8n-workflow'
 import type { SavedCredential, WorkflowFile } from './real-n8n/rest-client';
 
 export const nodeTypes = {
-	imageGenerate: 'n8n-nodes-aetherforge.imageGenerate',
+	effectGenerate: 'n8n-nodes-aetherforge.effectGenerate',
 	getJob: 'n8n-nodes-aetherforge.getJob',
+	imageGenerate: 'n8n-nodes-aetherforge.imageGenerate',
+	imageTune: 'n8n-nodes-aetherforge.imageTune',
+	sprite: 'n8n-nodes-aetherforge.sprite',
 };
 
 export type NodeSettings = Pick<
@@ -89,6 +92,18 @@ export function noOp(name: string): INode {
 
 export function imageGenerate(parameters: INodeParameters, settings: NodeSettings = {}): INode {
 	return node('Generate', nodeTypes.imageGenerate, 1, parameters, settings);
+}
+
+export function imageTune(parameters: INodeParameters, settings: NodeSettings = {}): INode {
+	return node('Tune', nodeTypes.imageTune, 1, parameters, settings);
+}
+
+export function effectGenerate(parameters: INodeParameters, settings: NodeSettings = {}): INode {
+	return node('Effect', nodeTypes.effectGenerate, 1, parameters, settings);
+}
+
+export function sprite(parameters: INodeParameters, settings: NodeSettings = {}): INode {
+	return node('Sprite', nodeTypes.sprite, 1, parameters, settings);
 }
 
 export function getJob(parameters: INodeParameters, settings: NodeSettings = {}): INode {

@@ -8,6 +8,8 @@ selectors.setTestIdAttribute('data-test-id');
 /** How long a run of a few quick jobs may take until the editor shows its end. */
 const runTimeoutMs = 60_000;
 const patienceMs = 15_000;
+/** How long the editor may take to load on a machine that is busy with other things. */
+const loadTimeoutMs = 40_000;
 const usualLook: Look = { theme: 'light', viewport: { width: 1440, height: 900 } };
 /** How far nodes are apart, and how many of them are in a row. */
 const nodeDistance = { x: 260, y: 200 };
@@ -41,8 +43,8 @@ export class Editor {
 	};
 
 	async openWorkflow({ id }: SavedWorkflow): Promise<void> {
-		await this.page.goto(`/workflow/${id}`);
-		await this.page.getByTestId('canvas-node').first().waitFor();
+		await this.page.goto(`/workflow/${id}`, { timeout: loadTimeoutMs });
+		await this.page.getByTestId('canvas-node').first().waitFor({ timeout: loadTimeoutMs });
 	}
 
 	canvasNode(name: string): Locator {
@@ -143,6 +145,11 @@ export class Editor {
 		return this.nodesPanel.getByTestId('item-iterator-item').filter({ has: exactly });
 	}
 
+	/** The texts of all entries of the nodes panel; those of the list before fade out for a moment. */
+	async nodesPanelEntries(): Promise<string[]> {
+		return await this.nodesPanel.getByTestId('item-iterator-item').allInnerTexts();
+	}
+
 	get nodesPanel(): Locator {
 		return this.page.getByTestId('node-creator');
 	}
@@ -164,7 +171,13 @@ export class Editor {
 
 	async dismissNotices(): Promise<void> {
 		const buttons = this.page.locator('.el-notification__closeBtn');
-		while ((await buttons.count()) > 0) await buttons.first().click();
+		while ((await buttons.count()) > 0) {
+			// One that has closed by itself in the meantime cannot be clicked.
+			await buttons
+				.first()
+				.click({ timeout: 1000 })
+				.catch(() => undefined);
+		}
 	}
 
 	async showOutputAs(view: OutputView): Promise<void> {

@@ -6,17 +6,37 @@ import { Editor, eventually, spreadOut } from './editor';
 
 const imageGenerate = 'AetherForge Image Generate';
 const getJob = 'AetherForge Get Job';
+const imageTune = 'AetherForge Image Tune';
+const effectGenerate = 'AetherForge Effect Generate';
+const sprite = 'AetherForge Sprite';
 
 let lab: Lab;
-let saved: SavedWorkflow;
 beforeAll(async () => {
 	lab = await openLab();
-	const file = workflow('Nodes panel', chain(manualTrigger(), noOp('End')));
-	saved = await lab.n8n.createWorkflow(spreadOut(file));
 });
 afterAll(async () => {
 	await lab.close();
 });
+
+async function newWorkflow(): Promise<SavedWorkflow> {
+	const file = workflow('Nodes panel', chain(manualTrigger(), noOp('End')));
+	return await lab.n8n.createWorkflow(spreadOut(file));
+}
+
+/**
+ * Opens the nodes panel on a workflow of its own: n8n keeps one that was changed for the browser that
+ * changed it, and others cannot add nodes to it for a while.
+ */
+async function withNodesPanel(work: (editor: Editor) => Promise<void>): Promise<void> {
+	const editor = await Editor.open(lab.n8n.url);
+	try {
+		await editor.openWorkflow(await newWorkflow());
+		await editor.openNodesPanel();
+		await work(editor);
+	} finally {
+		await editor.close();
+	}
+}
 
 describe.each<[Theme, RegExp]>([
 	['light', /\/aetherforge\.svg$/],
@@ -25,7 +45,7 @@ describe.each<[Theme, RegExp]>([
 	let editor: Editor;
 	beforeAll(async () => {
 		editor = await Editor.open(lab.n8n.url, { theme });
-		await editor.openWorkflow(saved);
+		await editor.openWorkflow(await newWorkflow());
 		await editor.openNodesPanel();
 	});
 	afterAll(async () => {
@@ -33,14 +53,25 @@ describe.each<[Theme, RegExp]>([
 	});
 
 	it.each([
-		['aetherforge', [imageGenerate, getJob]],
-		['image', [imageGenerate]],
+		['aetherforge', [imageGenerate, imageTune, effectGenerate, sprite, getJob]],
+		['image', [imageGenerate, imageTune]],
 		['generate image', [imageGenerate]],
 		['ai image', [imageGenerate]],
 		['text to image', [imageGenerate]],
 		['nano banana', [imageGenerate]],
 		['get job', [getJob]],
 		['job status', [getJob]],
+		['upscale', [imageTune]],
+		['enlarge', [imageTune]],
+		['inpaint', [imageTune]],
+		['remove object', [imageTune]],
+		['layers', [imageTune]],
+		['effect', [effectGenerate]],
+		['sprite', [sprite]],
+		['sprite sheet', [sprite]],
+		['animation', [sprite]],
+		['reskin', [sprite]],
+		['game art', [imageTune, effectGenerate, sprite]],
 	])('finds by "%s": %j', async (words, names) => {
 		await editor.searchNodes('what nothing is called');
 		await editor.nodesPanelIsEmpty.waitFor();
@@ -59,11 +90,30 @@ describe.each<[Theme, RegExp]>([
 	});
 });
 
+it.each([
+	[imageTune, ['Upscale an image', 'Inpaint an image', 'Split an image into layers'], 'keyword'],
+	[
+		sprite,
+		['Make an animated sprite', 'Reskin a sprite sheet', 'Overlay characters on a sprite sheet'],
+		'characterImagesFields',
+	],
+])(
+	'lists the actions of %s, %j, and opens the last one with "%s"',
+	async (name, actions, parameter) => {
+		await withNodesPanel(async (editor) => {
+			await editor.searchNodes(name);
+			await editor.nodesPanelEntry(name).click();
+			await eventually(async () => {
+				expect(await editor.nodesPanelEntries()).toEqual(actions);
+			});
+			await editor.nodesPanelEntry(actions.at(-1) ?? '').click();
+			await editor.parameter(parameter).waitFor();
+		});
+	},
+);
+
 it('puts the node on the canvas under its name, with the model below it, and opens it', async () => {
-	const editor = await Editor.open(lab.n8n.url);
-	try {
-		await editor.openWorkflow(saved);
-		await editor.openNodesPanel();
+	await withNodesPanel(async (editor) => {
 		await editor.searchNodes('generate image');
 		await editor.nodesPanelEntry(imageGenerate).click();
 		// What n8n shows of a community node first.
@@ -72,7 +122,5 @@ it('puts the node on the canvas under its name, with the model below it, and ope
 		await eventually(async () => {
 			expect(await editor.canvasNode(imageGenerate).innerText()).toContain('GPT Image 1.5');
 		});
-	} finally {
-		await editor.close();
-	}
+	});
 });

@@ -1,11 +1,21 @@
 import type { INode, INodeParameters } from 'n8n-workflow';
 import { openLab, type Lab } from '../lab';
-import { chain, getJob, imageGenerate, manualTrigger, withCredential, workflow } from '../workflow';
+import {
+	chain,
+	effectGenerate,
+	getJob,
+	imageGenerate,
+	imageTune,
+	manualTrigger,
+	sprite,
+	withCredential,
+	workflow,
+} from '../workflow';
 import { Editor, eventually, labelsCutOff, spreadOut } from './editor';
 
 const exhibits: INode[] = [];
 
-/** Puts a node into the workflow that these tests look at. Each has its own: some change it. */
+/** Puts a node into the workflow that these tests open. Each has its own: some change it. */
 function exhibit(name: string, node: INode): string {
 	exhibits.push({ ...node, name });
 	return name;
@@ -43,25 +53,20 @@ function asTool(node: INode): INode {
 	return { ...node, type: `${node.type}Tool` };
 }
 
+/** Below the parameters of every node that starts jobs. */
+const jobLabels = ['Wait for Completion', 'Download Images', 'Put Output File in Field', 'Options'];
+
 describe('Image Generate', () => {
-	const labels = [
-		'Prompt',
-		'Model',
-		'Reference Images',
-		'Wait for Completion',
-		'Download Images',
-		'Put Output File in Field',
-		'Options',
-	];
+	const labels = ['Prompt', 'Model', 'Reference Images', ...jobLabels];
 	const allOptions: INodeParameters = {
 		dryRun: false,
 		maxConcurrentJobs: 20,
-		maxJobsPerRun: 100,
+		maxJobsPerExecution: 100,
 		onFailed: 'error',
 		onTimeout: 'error',
 		outputItems: 'perImage',
 		pollInterval: 2,
-		resubmitUnclear: false,
+		resubmitIfUnknown: false,
 		timeout: 300,
 	};
 
@@ -95,8 +100,8 @@ describe('Image Generate', () => {
 		expect(await editor.optionsOffered()).toEqual([
 			'Dry Run',
 			'Max Concurrent Jobs',
-			'Max Jobs per Run',
-			'Resubmit When Outcome Is Unknown',
+			'Max Jobs per Execution',
+			'Resubmit If Outcome Unknown',
 		]);
 	});
 
@@ -125,17 +130,17 @@ describe('Image Generate', () => {
 	);
 	it('says beside the timeout what happens after it', async () => {
 		await editor.openNode(full);
-		await editor.parameterPanel.getByText('A job that takes longer goes on').waitFor();
+		await editor.parameterPanel.getByText('A job that takes longer keeps running').waitFor();
 	});
 
-	it('cuts off no label but one', async () => {
+	it('cuts off no label', async () => {
 		await editor.openNode(full);
 		await expectLabels(expect.arrayContaining(['Timeout (Seconds)']) as string[]);
-		expect(await labelsCutOff(editor.page)).toEqual(['Resubmit When Outcome Is Unknown']);
+		expect(await labelsCutOff(editor.page)).toEqual([]);
 	});
 
 	const tool = exhibit('Generate tool', asTool(imageGenerate({})));
-	it('asks as a tool for a description, which is there already, and for nothing about files that come out', async () => {
+	it('asks as a tool for a description, which is there already, and for nothing about output files', async () => {
 		await editor.openNode(tool);
 		await expectLabels([
 			'Description',
@@ -143,6 +148,123 @@ describe('Image Generate', () => {
 		]);
 		const description = editor.parameter('toolDescription').getByRole('textbox');
 		expect(await description.inputValue()).toMatch(/^Generates one image .* costs credits\./);
+	});
+});
+
+describe.each<
+	[string, (parameters: INodeParameters) => INode, [string, INodeParameters, string[]][]]
+>([
+	[
+		'Image Tune',
+		imageTune,
+		[
+			['Upscale', {}, ['Operation', 'Input Data Field Name', 'Scale']],
+			[
+				'Inpaint',
+				{ operation: 'inpaint' },
+				['Operation', 'Input Data Field Name', 'Prompt', 'Quality'],
+			],
+			[
+				'Split Layers',
+				{ operation: 'splitLayers' },
+				['Operation', 'Input Data Field Name', 'Keyword'],
+			],
+		],
+	],
+	[
+		'Effect Generate',
+		effectGenerate,
+		[
+			['V1', { apiVersion: 'v1' }, ['Version', 'Effect Description', 'Resolution', 'Image']],
+			['V2', {}, ['Version', 'Effect Description', 'Quality', 'Frames', 'Image']],
+			[
+				'V2 with an image',
+				{ imageSource: 'binary' },
+				['Version', 'Effect Description', 'Quality', 'Frames', 'Image', 'Input Data Field Name'],
+			],
+		],
+	],
+	[
+		'Sprite',
+		sprite,
+		[
+			[
+				'Make Sprite V1',
+				{},
+				['Operation', 'Version', 'Input Data Field Name', 'Motion', 'Frames', 'Pixel Art'],
+			],
+			[
+				'Make Sprite V2 with an end frame',
+				{ apiVersion: 'v2', endFrameImageSource: 'binary' },
+				[
+					'Operation',
+					'Version',
+					'Start Frame Field Name',
+					'End Frame',
+					'End Frame Field Name',
+					'Motion',
+					'Frames',
+					'Pixel Art',
+				],
+			],
+			[
+				'Reskin V1',
+				{ operation: 'reskin' },
+				[
+					'Operation',
+					'Version',
+					'Input Data Field Name',
+					'Reskin Description',
+					'Resolution',
+					'Style',
+				],
+			],
+			[
+				'Reskin V2',
+				{ operation: 'reskin', apiVersion: 'v2' },
+				['Operation', 'Version', 'Input Data Field Name', 'Reskin Description', 'Quality', 'Style'],
+			],
+			[
+				'Character Overlay V1',
+				{ operation: 'characterOverlay' },
+				[
+					'Operation',
+					'Version',
+					'Sprite Sheet Field Name',
+					'Character Field Name(s)',
+					'Specify Rows',
+					'Rows',
+					'Resolution',
+					'Style',
+				],
+			],
+			[
+				'Character Overlay V2 with rows as JSON',
+				{ operation: 'characterOverlay', apiVersion: 'v2', rowsInput: 'json' },
+				[
+					'Operation',
+					'Version',
+					'Sprite Sheet Field Name',
+					'Character Field Name(s)',
+					'Specify Rows',
+					'Rows (JSON)',
+					'Quality',
+					'Style',
+				],
+			],
+		],
+	],
+])('%s', (nodeName, build, forms) => {
+	it.each(
+		forms.map(([name, parameters, labels]) => ({
+			name,
+			labels,
+			exhibitName: exhibit(`${nodeName}: ${name}`, build(parameters)),
+		})),
+	)('$name shows its own parameters, and cuts off no label', async ({ labels, exhibitName }) => {
+		await editor.openNode(exhibitName);
+		await expectLabels([...labels, ...jobLabels]);
+		expect(await labelsCutOff(editor.page)).toEqual([]);
 	});
 });
 
@@ -203,13 +325,15 @@ describe('Get Job', () => {
 	});
 
 	const tool = exhibit('Get Job tool', asTool(getJob({})));
-	it('asks as a tool for a description, which is there already, and for nothing about files that come out', async () => {
+	it('asks as a tool for a description, which is there already, and for nothing about output files', async () => {
 		await editor.openNode(tool);
 		await expectLabels([
 			'Description',
 			...without(labels, 'Download Images', 'Put Output File in Field'),
 		]);
 		const description = editor.parameter('toolDescription').getByRole('textbox');
-		expect(await description.inputValue()).toMatch(/^Looks up an image job .* Free of charge\.$/);
+		expect(await description.inputValue()).toMatch(
+			/^Checks the status of a job .* Free of charge\.$/,
+		);
 	});
 });

@@ -68,7 +68,7 @@ it('says in the output panel what went wrong, for which item, and what to do', a
 	);
 	const advice = editor.outputPanel.getByTestId('node-error-description');
 	expect(await advice.isVisible()).toBe(true);
-	expect(await advice.innerText()).toMatch(/Try another prompt, model or reference image\./);
+	expect(await advice.innerText()).toMatch(/Try another prompt, model, or reference image\./);
 	expect(await editor.canvasNodeHasFailed('Generate')).toBe(true);
 });
 
@@ -79,11 +79,11 @@ it('says what is wrong with an item before anything is paid for', async () => {
 		'The "Prompt" parameter is empty [item 1]',
 	);
 	const advice = await editor.outputPanel.getByTestId('node-error-description').innerText();
-	expect(advice).toMatch(/^Enter a text in "Prompt"\..* nothing was charged/);
+	expect(advice).toMatch(/^Enter some text in "Prompt"\..* No job was started\.$/);
 	expect(lab.emulator.submits).toHaveLength(paid);
 });
 
-it('shows a failed item on its own line, with the reason, when the workflow goes on', async () => {
+it('shows a failed item on its own line, with the reason, when the workflow continues', async () => {
 	await run(imageGenerate({ prompt }, { onError: 'continueRegularOutput' }), ['A harbor', failing]);
 	await editor.showOutputAs('table');
 	const lines = editor.outputPanel.locator('tbody tr');

@@ -343,6 +343,9 @@ export class N8nClient {
 			method,
 			headers: {
 				'content-type': 'application/json',
+				// n8n closes connections that are idle for 5 s. A test that parses for as long could use one again
+				// while it is being closed.
+				connection: 'close',
 				// n8n ties a session to the browser it was opened in.
 				'browser-id': 'real-n8n',
 				cookie: this.cookie,
