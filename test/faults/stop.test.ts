@@ -73,15 +73,21 @@ async function stopAt(
 ): Promise<Stopped> {
 	const { emulator } = scene;
 	const stopped = deferred();
+	let struckCount = 0;
+	const stopOnceAnswered = () => {
+		const isAnswered = emulator.requests.every(({ endedAtMs }) => endedAtMs !== undefined);
+		if (isAnswered || !('status' in fault)) setTimeout(stopped.resolve, 30);
+		else setTimeout(stopOnceAnswered, 10);
+	};
 	emulator.faults.add({
 		times: Infinity,
 		...('status' in fault
 			? { at: fault.at, kind: 'respond', status: fault.status, headers: { 'retry-after': '20' } }
 			: fault),
 		match: () => {
-			// Time stands still from now on, and Stop comes when the answer, if any, has come.
+			// Time stands still from now on, and Stop comes when both answers, if any, have come.
 			scene.clock.begin();
-			setTimeout(stopped.resolve, 30);
+			if (++struckCount === 2 || !('status' in fault)) setTimeout(stopOnceAnswered, 30);
 			return true;
 		},
 	});
