@@ -116,8 +116,8 @@ export function toMarkdown({ setting, goals, comparisons, missing }: Report): st
 const METHOD = `- The service is the [emulator](../test/emulator), in a process of its own on the same machine.
 - **Memory**: a fresh n8n for each case, files on disk. A gate node holds the workflow right before and right after the node that is
   measured. At the first gate the peak of n8n's resident memory is cleared (\`/proc/<pid>/clear_refs\`), at the second it is read (\`VmHWM\`).
-  The value is the rise, in megabytes of 10⁶ bytes. n8n's HTTP Request node takes one file a field name, so its further files go under
-  names of their own, which the real service would not look at. _Buffered_ is a node that reads files into buffers and sends them with
+  The value is the rise, in megabytes of 10⁶ bytes. n8n's HTTP Request node sends several files under one name if a body
+  parameter is added for each; their number is fixed when the workflow is built. _Buffered_ is a node that reads files into buffers and sends them with
   the form-data package. _Node.js alone_ is a pipe between file and socket with nothing of n8n in between, in the same n8n: the chunks
   that went through it stay in memory until Node.js collects garbage, and it does so after some tens of megabytes of them, however large
   the file. No node can be below that, so what the node adds to it is measured too.
