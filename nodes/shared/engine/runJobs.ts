@@ -80,15 +80,17 @@ class JobRun {
 		const checked = await this.#run.checkItems(
 			async (itemIndex) => await this.#planItem(itemIndex, remembered),
 		);
-		const plans = await this.#payable(this.#withinBudget(checked));
-		const submitCount = plans.filter(isSubmit).length;
-		this.#budget.reserve(submitCount);
+		const allowed = this.#withinBudget(checked);
+		const reservedCount = allowed.filter(isSubmit).length;
+		// Nothing may come in between: calls of an agent side by side would both pass the limit.
+		this.#budget.reserve(reservedCount);
 		try {
+			const plans = await this.#payable(allowed);
 			await this.#carryOut(plans);
+			return this.#finish(plans);
 		} finally {
-			this.#budget.release(submitCount - this.#startedCount);
+			this.#budget.release(reservedCount - this.#startedCount);
 		}
-		return this.#finish(plans);
 	}
 
 	/** What earlier tries have done, asked once and before anything else. */
