@@ -84,12 +84,17 @@ afterAll(async () => {
 	await rm(temporary, { recursive: true, force: true });
 });
 
-it('ships the compiled sources, icons, codex and nothing else', () => {
+it('ships what n8n lists, the engine, icons, codex and nothing else', () => {
 	const sources = ['.ts', '.svg', '.node.json'].flatMap((suffix) => [
 		...sourcesIn('nodes', suffix),
 		...sourcesIn('credentials', suffix),
 	]);
-	const shipped = [...sources.map(builtPath), 'LICENSE', 'README.md', 'index.js', 'package.json'];
+	// Bundled into startup.js, or types alone.
+	const isNotShipped = (file: string) => /\.endpoint\.ts$|fields\.ts$|plan\.ts$/.test(file);
+	const shipped = [
+		...sources.filter((file) => !isNotShipped(file)).map(builtPath),
+		...['dist/startup.js', 'LICENSE', 'README.md', 'index.js', 'package.json'],
+	];
 	expect(packed.files.map((file) => file.path).sort()).toEqual(shipped.sort());
 });
 
