@@ -1,5 +1,5 @@
-import type { FilesField, TextField } from '../shared/endpoint';
-import { image } from '../shared/fields';
+import type { TextField } from '../shared/endpoint';
+import { imageInput } from '../shared/fields';
 
 // What both versions have in common.
 
@@ -19,27 +19,10 @@ export const description: TextField = {
 	},
 };
 
-export const optionalImage: FilesField = {
-	...image,
-	source: {
-		displayName: 'Image',
-		name: 'imageSource',
-		type: 'options',
-		options: [
-			{
-				name: 'Binary Field',
-				value: 'binary',
-				description: 'Send a file of the input item along',
-			},
-			{
-				name: 'None',
-				value: 'none',
-				description: 'Make the effect from the description alone',
-			},
-		],
-		default: 'none',
-		description: 'Which image to send along with the description',
-	},
-	names: { ...image.names, displayOptions: { show: { imageSource: ['binary'] } } },
-	limit: { min: 0, max: 1 },
-};
+export const optionalImage = imageInput({
+	apiName: 'image',
+	name: 'image',
+	label: 'Image',
+	noun: { one: 'image', many: 'images' },
+	withoutIt: 'Make the effect from the description alone',
+});

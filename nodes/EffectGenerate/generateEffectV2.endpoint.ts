@@ -5,6 +5,7 @@ import { description, optionalImage } from './fields';
 /** POST /public/v1/generate/effect/v2: an effect as the frames of a sheet. */
 export const generateEffectV2: Endpoint = {
 	path: '/public/v1/generate/effect/v2',
+	name: 'Effect (V2)',
 	when: { apiVersion: 'v2' },
 	adviceIfFailed: 'Try another description or image.',
 	fields: [

@@ -3,6 +3,8 @@ import type { Endpoint } from '../shared/endpoint';
 /** POST /public/v1/generate/image: an image from a prompt and, optionally, reference images. */
 export const generateImage: Endpoint = {
 	path: '/public/v1/generate/image',
+	name: 'Image Generate',
+	pricedBy: 'ai_model',
 	adviceIfFailed: 'Try another prompt, model, or reference image.',
 	fields: [
 		{
@@ -78,19 +80,24 @@ export const generateImage: Endpoint = {
 				type: 'options',
 				options: [
 					{
+						name: 'None',
+						value: 'none',
+						description: 'Generate the image from the prompt alone',
+					},
+					{
 						name: 'All Binary Fields of the Item',
 						value: 'all',
 						description: 'Send every file of the input item, in the order of the field names',
 					},
 					{
-						name: 'None',
-						value: 'none',
-						description: 'Make the image from the prompt alone',
-					},
-					{
 						name: 'Selected Binary Fields',
 						value: 'selected',
 						description: 'Send the files of the binary fields you name, in your order',
+					},
+					{
+						name: 'URLs',
+						value: 'urls',
+						description: 'Fetch images from URLs and send them, in your order',
 					},
 				],
 				default: 'none',
@@ -106,7 +113,19 @@ export const generateImage: Endpoint = {
 				displayOptions: { show: { referenceImages: ['selected'] } },
 				hint: 'The names of the input binary fields that hold the images, separated by commas',
 				description:
-					'The names are listed in the Binary tab of the input panel. An expression may also give an array of names.',
+					'The names are listed in the Binary tab of the input panel. An expression may also give a list of names and files, such as {{ $binary.data }}.',
+			},
+			urls: {
+				displayName: 'Reference Image URL(s)',
+				name: 'referenceImageUrls',
+				type: 'string',
+				typeOptions: { rows: 2 },
+				default: '',
+				placeholder: 'e.g. https://example.com/style.png',
+				displayOptions: { show: { referenceImages: ['urls'] } },
+				hint: 'Separate several URLs with spaces, line breaks, or commas',
+				description:
+					'The URLs of the images. They are fetched without your API key, before the job is charged. An expression may also give a list.',
 			},
 			limit: {
 				min: 0,

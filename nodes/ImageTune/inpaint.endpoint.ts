@@ -4,6 +4,7 @@ import { image, quality } from '../shared/fields';
 /** POST /public/v1/image-tune/inpaint/v2: an image with a part of it changed. */
 export const inpaint: Endpoint = {
 	path: '/public/v1/image-tune/inpaint/v2',
+	name: 'Inpaint',
 	when: { operation: 'inpaint' },
 	adviceIfFailed: 'Try another prompt or image.',
 	fields: [

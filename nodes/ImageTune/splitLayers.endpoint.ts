@@ -4,6 +4,7 @@ import { image } from '../shared/fields';
 /** POST /public/v1/image-tune/split-layer: the parts of an image as images of their own. */
 export const splitLayers: Endpoint = {
 	path: '/public/v1/image-tune/split-layer',
+	name: 'Split Layers',
 	when: { operation: 'splitLayers' },
 	adviceIfFailed: 'Try another keyword or image.',
 	fields: [

@@ -5,7 +5,7 @@ import type {
 	TableField,
 	TextField,
 } from '../shared/endpoint';
-import { image } from '../shared/fields';
+import { imageInput } from '../shared/fields';
 
 // What the versions of an operation, or several operations, have in common.
 
@@ -42,10 +42,13 @@ export const isPixel: BooleanField = {
 };
 
 /** The sprite to redraw. */
-export const spriteImage: FilesField = {
-	...image,
-	names: { ...image.names, hint: ONE_PER_JOB },
-};
+export const spriteImage = imageInput({
+	apiName: 'image',
+	name: 'image',
+	label: 'Image',
+	noun: { one: 'image', many: 'images' },
+	hint: ONE_PER_JOB,
+});
 
 export const reskinDescription: TextField = {
 	kind: 'text',
@@ -82,27 +85,29 @@ export const style: ChoiceField = {
 	},
 };
 
-export const spriteSheet: FilesField = {
-	kind: 'files',
+export const spriteSheet = imageInput({
 	apiName: 'sprite_sheet',
+	name: 'spriteSheet',
+	label: 'Sprite Sheet',
 	noun: { one: 'sprite sheet', many: 'sprite sheets' },
-	names: {
-		displayName: 'Sprite Sheet Field Name',
-		name: 'spriteSheetField',
-		type: 'string',
-		default: 'data',
-		required: true,
-		placeholder: 'e.g. data',
-		hint: ONE_PER_JOB,
-		description: 'The name of the input binary field that holds the sprite sheet',
-	},
-	limit: { min: 1, max: 1 },
-};
+	hint: ONE_PER_JOB,
+});
 
 export const characterImages: FilesField = {
 	kind: 'files',
 	apiName: 'character_images',
 	noun: { one: 'character image', many: 'character images' },
+	source: {
+		displayName: 'Character Images Source',
+		name: 'characterImagesSource',
+		type: 'options',
+		options: [
+			{ name: 'Binary Files', value: 'binary', description: 'Send files of the input item' },
+			{ name: 'URLs', value: 'url', description: 'Fetch the images from URLs and send them' },
+		],
+		default: 'binary',
+		description: 'Where the 1 to 4 character images come from',
+	},
 	names: {
 		displayName: 'Character Field Name(s)',
 		name: 'characterImagesFields',
@@ -111,9 +116,23 @@ export const characterImages: FilesField = {
 		default: '',
 		required: true,
 		placeholder: 'e.g. knight, wizard',
+		displayOptions: { show: { characterImagesSource: ['binary'] } },
 		hint: 'The names of the input binary fields that hold 1 to 4 character images, separated by commas',
 		description:
-			'The names are listed in the Binary tab of the input panel. An expression may also give an array of names.',
+			'The names are listed in the Binary tab of the input panel. An expression may also give a list of names and files.',
+	},
+	urls: {
+		displayName: 'Character Image URL(s)',
+		name: 'characterImagesUrls',
+		type: 'string',
+		typeOptions: { rows: 2 },
+		default: '',
+		required: true,
+		placeholder: 'e.g. https://example.com/knight.png https://example.com/wizard.png',
+		displayOptions: { show: { characterImagesSource: ['url'] } },
+		hint: '1 to 4 URLs, separated by spaces, line breaks, or commas',
+		description:
+			'The URLs of the character images. They are fetched without your API key, before the job is charged. An expression may also give a list.',
 	},
 	limit: { min: 1, max: 4 },
 };

@@ -1,20 +1,21 @@
 import type { Endpoint } from '../shared/endpoint';
-import { image } from '../shared/fields';
+import { imageInput } from '../shared/fields';
 import { isPixel, motion } from './fields';
 
 /** POST /public/v1/sprite/make-sprite/v1: an animated sprite from one image. */
 export const makeSpriteV1: Endpoint = {
 	path: '/public/v1/sprite/make-sprite/v1',
+	name: 'Make Sprite (V1)',
 	when: { operation: 'make', apiVersion: 'v1' },
 	adviceIfFailed: 'Try another image, or one with a higher resolution, or describe another motion.',
 	fields: [
-		{
-			...image,
-			names: {
-				...image.names,
-				hint: 'The image should show one character on a plain background, with a margin around it. No AetherForge endpoint removes a background.',
-			},
-		},
+		imageInput({
+			apiName: 'image',
+			name: 'image',
+			label: 'Image',
+			noun: { one: 'image', many: 'images' },
+			hint: 'The image should show one character on a plain background, with a margin around it. No AetherForge endpoint removes a background.',
+		}),
 		motion,
 		{
 			kind: 'choice',

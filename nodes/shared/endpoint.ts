@@ -74,12 +74,14 @@ export interface FilesField {
 	/** What messages call one of the files, and several. */
 	noun: { one: string; many: string };
 	/**
-	 * The parameter that says where the files come from: `none`, `all` binary fields of the item, or
-	 * the ones that `names` names (`selected`, `binary`). Without it they are always those.
+	 * The parameter that says where the files come from: `none`, `all` binary fields of the item, the
+	 * ones that `names` gives (`selected`, `binary`), or `urls` (`url`). An AI agent's tool gets
+	 * a version of it without `all`, with URLs as the default.
 	 */
-	source?: INodeProperties;
-	/** The parameter with the names of binary fields. */
+	source: INodeProperties;
+	/** The parameter with binary fields: their names, or files by expression. */
 	names: INodeProperties;
+	urls: INodeProperties;
 	limit: {
 		min: number;
 		max: number;
@@ -99,6 +101,10 @@ export type Field = ValueField | FilesField;
 export interface Endpoint {
 	/** The path below the base URL. */
 	path: string;
+	/** What a job of it is called in a dry run, "Upscale" for instance. */
+	name: string;
+	/** The API name of the value by which prices differ, a model for instance. */
+	pricedBy?: string;
 	/**
 	 * In a node with several endpoints: the values of the node's own parameters that select this one,
 	 * `{ operation: 'make', apiVersion: 'v1' }` for instance. Those parameters take no expressions.
@@ -113,13 +119,19 @@ export interface Endpoint {
 /** One file of a {@link JobRequest}. Its bytes stay where n8n keeps them until they are sent. */
 export interface RequestFile {
 	apiName: string;
-	/** The binary field of the input item it comes from. */
-	fieldName: string;
+	/** The binary field of the input item, or the URL, that it comes from. */
+	from: { field: string } | { url: string } | undefined;
 	fileName: string;
 	mimeType: string;
 	bytes: number;
 	/** Opens the bytes from the start; can be called again when a request is sent again. */
 	open(): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** A file that is fetched once all items have been checked. */
+export interface FileToFetch {
+	apiName: string;
+	urlToFetch: string;
 }
 
 /** A paid request whose every part has been checked. */
@@ -129,16 +141,39 @@ export interface JobRequest {
 	files: readonly RequestFile[];
 }
 
+/** The same before its files have been fetched. */
+export interface JobDraft {
+	path: string;
+	values: Values;
+	files: readonly (RequestFile | FileToFetch)[];
+}
+
 /** The parameters of a field in the order in which people see them. */
 export function propertiesOfField(field: Field): INodeProperties[] {
 	switch (field.kind) {
 		case 'files':
-			return [...(field.source ? [field.source] : []), field.names];
+			return [...forPeopleAndTools(field.source), field.names, field.urls];
 		case 'table':
 			return [field.source, field.list, field.json];
 		default:
 			return [field.property];
 	}
+}
+
+/** As a tool the input item has no files, but a model can pass a URL. */
+function forPeopleAndTools(source: INodeProperties): INodeProperties[] {
+	const options = source.options as INodePropertyOptions[];
+	const url = options.find(({ value }) => value === 'url' || value === 'urls');
+	const { show, ...rest } = source.displayOptions ?? {};
+	return [
+		{ ...source, displayOptions: { ...source.displayOptions, hide: { '@tool': [true] } } },
+		{
+			...source,
+			options: options.filter(({ value }) => value !== 'all'),
+			default: url?.value ?? source.default,
+			displayOptions: { ...rest, show: { ...show, '@tool': [true] } },
+		},
+	];
 }
 
 /** The parameters of an endpoint, each shown only where the endpoint is selected. */

@@ -13,6 +13,9 @@ interface FailureFacts {
 	status?: string;
 	imageUrls?: readonly string[];
 	httpStatus?: number;
+	/** Which of an item's jobs it is, if the item starts several. */
+	jobNumber?: number;
+	jobCount?: number;
 	/** Whether every other item would meet the same, so that nothing more is worth sending. */
 	concernsAllItems?: boolean;
 	/** Whether a job may exist, and be charged, although no job ID came back. */
@@ -69,6 +72,8 @@ export function asFailure(error: unknown): Failure {
 /** The machine-readable part of a failure, in the API's own names. */
 function dataOf({ facts }: Failure): IDataObject {
 	return {
+		...(facts.jobNumber === undefined ? {} : { job_number: facts.jobNumber }),
+		...(facts.jobCount === undefined ? {} : { job_count: facts.jobCount }),
 		...(facts.jobId === undefined ? {} : { job_id: facts.jobId }),
 		...(facts.status === undefined ? {} : { status: facts.status }),
 		...(facts.imageUrls === undefined ? {} : { image_urls: [...facts.imageUrls] }),

@@ -1,25 +1,88 @@
+import type { INodeProperties } from 'n8n-workflow';
+
 import type { ChoiceField, FilesField } from './endpoint';
 
 // The fields that endpoints of several nodes share. An endpoint that needs another default or hint
 // spreads the field and says so.
 
+/** What makes one input image different from another. */
+interface ImageInput {
+	apiName: string;
+	/** How its three parameters' names begin. */
+	name: string;
+	/** How their labels begin: "End Frame" for instance. */
+	label: string;
+	noun: { one: string; many: string };
+	/** What people should know before they pay. */
+	hint?: string;
+	/** What the API does without it. An image that is not optional has no such text. */
+	withoutIt?: string;
+}
+
+/** One input image: where it comes from, its binary field, its URL. */
+export function imageInput({
+	apiName,
+	name,
+	label,
+	noun,
+	hint,
+	withoutIt,
+}: ImageInput): FilesField {
+	const sourceName = `${name}Source`;
+	const isOptional = withoutIt !== undefined;
+	const source: INodeProperties = {
+		displayName: `${label} Source`,
+		name: sourceName,
+		type: 'options',
+		options: [
+			{ name: 'Binary File', value: 'binary', description: 'Send a file of the input item' },
+			{ name: 'URL', value: 'url', description: 'Fetch the image from a URL and send it' },
+		],
+		default: 'binary',
+		...(hint === undefined ? {} : { hint }),
+		description: `Where the ${noun.one} comes from`,
+	};
+	const none = { name: 'None', value: 'none', description: withoutIt ?? '' };
+	return {
+		kind: 'files',
+		apiName,
+		noun,
+		source: isOptional
+			? { ...source, options: [none, ...(source.options ?? [])], default: 'none' }
+			: source,
+		names: {
+			displayName: `${label} Field Name`,
+			name: `${name}Field`,
+			type: 'string',
+			default: 'data',
+			required: true,
+			placeholder: 'e.g. data',
+			displayOptions: { show: { [sourceName]: ['binary'] } },
+			hint: `The name of the input binary field that holds the ${noun.one}`,
+			description:
+				'The names are listed in the Binary tab of the input panel. An expression may also give the file itself, such as {{ $binary.data }}.',
+		},
+		urls: {
+			displayName: `${label} URL`,
+			name: `${name}Url`,
+			type: 'string',
+			default: '',
+			required: !isOptional,
+			placeholder: 'e.g. https://example.com/image.png',
+			displayOptions: { show: { [sourceName]: ['url'] } },
+			description: `The URL of the ${noun.one}. It is fetched without your API key, before the job is charged.`,
+		},
+		limit: { min: isOptional ? 0 : 1, max: 1 },
+	};
+}
+
 /** The one image that an endpoint cannot do without. */
-export const image: FilesField = {
-	kind: 'files',
+export const image = imageInput({
 	apiName: 'image',
+	name: 'image',
+	label: 'Image',
 	noun: { one: 'image', many: 'images' },
-	names: {
-		displayName: 'Input Data Field Name',
-		name: 'imageField',
-		type: 'string',
-		default: 'data',
-		required: true,
-		placeholder: 'e.g. data',
-		hint: 'The name of the input binary field that holds the image',
-		description: 'The names are listed in the Binary tab of the input panel',
-	},
-	limit: { min: 1, max: 1 },
-};
+});
 
 /** A target size. */
 export const resolution: ChoiceField = {

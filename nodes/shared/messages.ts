@@ -26,6 +26,10 @@ function megabytes(bytes: number): string {
 	return `${Math.round(bytes / 1_048_576)} MB`;
 }
 
+function inField(fieldName: string | undefined): string {
+	return fieldName === undefined ? '' : ` in the binary field "${fieldName}"`;
+}
+
 /** A value as people wrote it; items can hold what JSON cannot. */
 function shown(value: unknown): string {
 	if (['number', 'bigint', 'undefined'].includes(typeof value)) return String(value);
@@ -101,10 +105,34 @@ export const inputFailures = {
 			description: `Add at least one row to "${label}".`,
 		}),
 
-	invalidJson: (label: string, reason: string): Failure =>
+	invalidJson: (label: string, reason: string, shape = 'a JSON list of objects'): Failure =>
 		new Failure({
 			message: `The "${label}" parameter is not valid JSON`,
-			description: `Change "${label}" so that it is a JSON list of objects. (${reason})`,
+			description: `Change "${label}" so that it is ${shape}. (${reason})`,
+		}),
+
+	noObject: (label: string): Failure =>
+		new Failure({
+			message: `The "${label}" parameter must be a JSON object`,
+			description: `Change "${label}" to an object such as {"name": "value"}, or leave it empty.`,
+		}),
+
+	formFieldName: (label: string, field: string): Failure =>
+		new Failure({
+			message: `"${field.slice(0, 80)}" in "${label}" is not a form field name`,
+			description: 'Use up to 64 letters, digits, dots, hyphens, and underscores.',
+		}),
+
+	formFieldValue: (label: string, field: string, value: unknown): Failure =>
+		new Failure({
+			message: `"${field}" in "${label}" must be text, a number, true, or false`,
+			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
+		}),
+
+	declaredFormField: (field: string): Failure =>
+		new Failure({
+			message: `"${field}" cannot be an additional form field`,
+			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "Additional Form Fields (JSON)".`,
 		}),
 
 	noList: (label: string): Failure =>
@@ -153,6 +181,31 @@ export const inputFailures = {
 			description: `"${label}" is set to send all binary fields, but this item has none: a node before this one dropped the files. A job without ${things} would be charged all the same. If that is what you want, set "${label}" to None.`,
 		}),
 
+	foreignFile: (label: string): Failure =>
+		new Failure({
+			message: `The file in "${label}" does not belong to this execution`,
+			description:
+				"Only files of the input items and of the nodes before this one are sent. Drag the file from the input panel, or use an expression such as {{ $('Form').item.binary.photo }}.",
+		}),
+
+	fileWithoutContent: (label: string): Failure =>
+		new Failure({
+			message: `The file in "${label}" has no content`,
+			description: `Enter the name of the binary field in "${label}" instead of an expression that returns the file.`,
+		}),
+
+	unusableUrl: (label: string, url: string): Failure =>
+		new Failure({
+			message: `"${url}" in "${label}" is not a URL that can be fetched`,
+			description: 'Enter URLs that start with http:// or https://.',
+		}),
+
+	unfetchable: (url: string, reason: string): Failure =>
+		new Failure({
+			message: `The image at ${url} could not be fetched`,
+			description: `What happened: ${reason}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
+		}),
+
 	tooManyFiles: (subject: string, field: FilesField, limit: number, count: number): Failure =>
 		new Failure({
 			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but the item has ${count}`,
@@ -165,21 +218,21 @@ export const inputFailures = {
 			description: `Select more files in "${field.names.displayName}".`,
 		}),
 
-	emptyFile: (fieldName: string, fileName: string): Failure =>
+	emptyFile: (fileName: string, fieldName: string | undefined): Failure =>
 		new Failure({
-			message: `The file "${fileName}" in the binary field "${fieldName}" is empty`,
+			message: `The file "${fileName}"${inField(fieldName)} is empty`,
 			description: 'Check the node that provides the file.',
 		}),
 
-	unreadableFile: (fieldName: string, fileName: string, reason: string): Failure =>
+	unreadableFile: (fileName: string, fieldName: string | undefined, reason: string): Failure =>
 		new Failure({
-			message: `The file "${fileName}" in the binary field "${fieldName}" cannot be read`,
+			message: `The file "${fileName}"${inField(fieldName)} cannot be read`,
 			description: `n8n's binary data storage says: ${reason}. Run the node that provides the file again.`,
 		}),
 
-	notAnImage: (fieldName: string, fileName: string, mimeType: string): Failure =>
+	notAnImage: (fileName: string, fieldName: string | undefined, mimeType: string): Failure =>
 		new Failure({
-			message: `The file "${fileName}" in the binary field "${fieldName}" is not an image`,
+			message: `The file "${fileName}"${inField(fieldName)} is not an image`,
 			description: `Its content is not a supported image (declared as ${mimeType}). Supported formats: ${FORMATS}.`,
 		}),
 };
@@ -505,8 +558,23 @@ export const hints = {
 	},
 	stillRunning: (jobIds: readonly string[], total: number): string =>
 		`${jobIds.length} of ${plural(total, 'job')} still running: ${jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ')}${jobIds.length > JOB_IDS_IN_TEXT ? ', …' : ''}. Check on ${jobIds.length === 1 ? 'it' : 'them'} later with the AetherForge Get Job node.`,
-	dryRun: (count: number): string =>
-		`Dry run: ${plural(count, 'request')} checked, nothing sent and nothing charged. Turn off "Dry Run" under Options to start the jobs.`,
+	dryRun: (
+		counts: readonly (readonly [name: string, count: number])[],
+		resumed: number,
+		withheld = 0,
+	): string => {
+		const total = counts.reduce((sum, [, count]) => sum + count, 0);
+		const named = counts.map(([name, count]) => `${count} × ${name}`).join(', ');
+		const parts = total === 0 ? '' : ` (${named})`;
+		const more = resumed === 0 ? '' : ` and ${resumed} would be resumed, which is free`;
+		const unknown =
+			withheld === 0
+				? ''
+				: ` ${plural(withheld, 'request')} would not be sent again, because it is not known whether an earlier try started the job.`;
+		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${unknown} Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.`;
+	},
+	unwanted: (jobIds: readonly string[]): string =>
+		`"Number of Variations" is lower than in the earlier try, so ${jobIds.length === 1 ? 'this paid job was' : 'these paid jobs were'} not collected: ${jobIds.join(', ')}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,
 };
 
 const CONNECTION_WORDS: Readonly<Record<string, string>> = {
@@ -555,6 +623,7 @@ export const reasons = {
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,
 	emptyFile: (): string => 'the file is empty',
+	notAnImage: (): string => `the file is not a supported image (${FORMATS})`,
 	stalled: (): string => 'the transfer stalled',
 	fileTooLarge: (limitBytes: number): string => `the file is larger than ${megabytes(limitBytes)}`,
 	unusableUrl: (): string => 'the URL does not start with http:// or https://',

@@ -102,6 +102,46 @@ const maxConcurrentJobs: INodeProperties = {
 		'Maximum number of jobs in progress at once. No more than 20 are submitted in parallel.',
 };
 
+const jobsPerItem: INodeProperties = {
+	displayName: 'Number of Variations',
+	name: 'jobsPerItem',
+	type: 'number',
+	typeOptions: { minValue: 1, maxValue: 20 },
+	default: 1,
+	description:
+		'How many times to send the same request, from 1 to 20. Each variation is a separate paid job.',
+};
+
+const includeInputFields: INodeProperties = {
+	displayName: 'Include Input Fields',
+	name: 'includeInputFields',
+	type: 'boolean',
+	default: false,
+	description:
+		"Whether to copy the input item's JSON fields to the output items. The node's own fields win.",
+};
+
+const fileName: INodeProperties = {
+	displayName: 'File Name',
+	name: 'fileName',
+	type: 'string',
+	default: '',
+	placeholder: 'e.g. {{ $json.title }}',
+	displayOptions: { hide: asTool },
+	description:
+		'The name of the output files, without extension. If a job has several files, the others end in -2, -3, and so on. Empty: the job ID and a number.',
+};
+
+const additionalFields: INodeProperties = {
+	displayName: 'Additional Form Fields (JSON)',
+	name: 'additionalFields',
+	type: 'json',
+	default: '{}',
+	placeholder: 'e.g. {"seed": 42}',
+	description:
+		'Form fields to send in addition, for what the AetherForge API has learned since this release: an object of text, numbers, and booleans',
+};
+
 const maxJobsPerExecution: INodeProperties = {
 	displayName: 'Max Jobs per Execution',
 	name: 'maxJobsPerExecution',
@@ -168,7 +208,7 @@ export function toolDescription(
 export const jobHints: NodeHint[] = [
 	{
 		message:
-			'Each input item starts one job, and each job costs credits. The option "Dry Run" checks everything free of charge.',
+			'Each input item starts one job, or as many as "Number of Variations" says, and each job costs credits. The option "Dry Run" checks everything free of charge.',
 		type: 'info',
 		location: 'outputPane',
 		whenToDisplay: 'beforeExecution',
@@ -188,9 +228,13 @@ export const jobProperties: INodeProperties[] = [
 	},
 	...imageProperties({ waitForCompletion: [true] }),
 	collection([
+		additionalFields,
 		dryRun,
+		fileName,
+		includeInputFields,
 		maxConcurrentJobs,
 		maxJobsPerExecution,
+		jobsPerItem,
 		onFailed,
 		onTimeout,
 		outputItems,
@@ -212,6 +256,8 @@ export const lookupProperties: INodeProperties[] = [
 	},
 	...imageProperties({}),
 	collection([
+		fileName,
+		includeInputFields,
 		{ ...onFailed, default: 'returnFailed', displayOptions: {} },
 		onTimeout,
 		{ ...outputItems, displayOptions: {} },

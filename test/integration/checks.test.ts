@@ -82,7 +82,7 @@ const REFUSALS: Refusal[] = [
 		parameters: { prompt: 'p', ...fromJson('value', 'referenceImages') },
 		good: { json: { value: 'none' }, binary: { data: file(PNG) } },
 		bad: { json: { value: 'everything' }, binary: { data: file(PNG) } },
-		message: /^"Reference Images" must be "all", "none" or "selected"$/,
+		message: /^"Reference Images" must be "none", "all", "selected" or "urls"$/,
 		description: 'Its value is "everything".',
 	},
 	{

@@ -94,7 +94,7 @@ it('a dry run checks everything, sends nothing, and says what would be sent', as
 	);
 	expect(scene.emulator.requests).toEqual([]);
 	expect(hints.map(({ message }) => message)).toEqual([
-		'Dry run: 2 requests checked, nothing sent and nothing charged. Turn off "Dry Run" under Options to start the jobs.',
+		'Dry run: 2 jobs would be started (2 × Nano Banana 2). Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.',
 	]);
 	expect(JSON.stringify(saved.executionData?.contextData)).not.toContain('guard');
 });

@@ -89,8 +89,8 @@ it('ships what n8n lists, the engine, icons, codex and nothing else', () => {
 		...sourcesIn('nodes', suffix),
 		...sourcesIn('credentials', suffix),
 	]);
-	// Bundled into startup.js, or types alone.
-	const isNotShipped = (file: string) => /\.endpoint\.ts$|fields\.ts$|plan\.ts$/.test(file);
+	// Bundled into startup.js.
+	const isNotShipped = (file: string) => /\.endpoint\.ts$|fields\.ts$/.test(file);
 	const shipped = [
 		...sources.filter((file) => !isNotShipped(file)).map(builtPath),
 		...['dist/startup.js', 'LICENSE', 'README.md', 'index.js', 'package.json'],

@@ -245,6 +245,13 @@ function timed(nodeType: INodeType, clock: VirtualClock, onCall: () => void): IN
 	};
 }
 
+/** A node as n8n offers it to agents: parameters for tools alone are told by the type's name. */
+function toolOf(nodeType: INodeType): INodeType {
+	const { description } = nodeType;
+	const tool = { ...description, name: `${description.name}Tool` };
+	return Object.create(nodeType, { description: { value: tool } }) as INodeType;
+}
+
 const start: INodeType = {
 	description: {
 		displayName: 'Start',
@@ -296,7 +303,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	async function runTimed(): Promise<EngineResult> {
 		const tested = typeof options.node === 'string' ? NODES[options.node] : options.node;
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
-		const nodeType = timed(tested, clock, () => calls++);
+		const nodeType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
 		const node: INode = {
 			id: 'node',
 			name: 'Node',

@@ -27,17 +27,41 @@ function text(displayName: string, name: string, more: Partial<INodeProperties> 
 	return { displayName, name, type: 'string', default: '', ...more } satisfies INodeProperties;
 }
 
+/** The three parameters of files, by how their names begin. */
+function files(
+	displayName: string,
+	name: string,
+	{ isOptional = false, isSeveral = false } = {},
+): Pick<FilesField, 'source' | 'names' | 'urls'> {
+	const source = `${name}Source`;
+	const end = isSeveral ? 's' : '';
+	const shownFor = (value: string) => ({ displayOptions: { show: { [source]: [value] } } });
+	return {
+		source: choice(`${displayName} Source`, source, [
+			...(isOptional ? ['none'] : []),
+			'binary',
+			'url',
+		]),
+		names: text(`${displayName} Field${end}`, `${name}Field${end}`, {
+			default: isSeveral || isOptional ? '' : 'data',
+			...shownFor('binary'),
+		}),
+		urls: text(`${displayName} URL${end}`, `${name}Url${end}`, shownFor('url')),
+	};
+}
+
 export const characterImages: FilesField = {
 	kind: 'files',
 	apiName: 'character_images',
 	noun: { one: 'character image', many: 'character images' },
-	names: text('Character Image Fields', 'characterImagesFields'),
+	...files('Character Image', 'characterImages', { isSeveral: true }),
 	limit: { min: 1, max: 4 },
 };
 
 /** Everything that makes an endpoint hard: two file fields, rows, and a choice that may be left out. */
 export const characterOverlay: Endpoint = {
 	path: '/public/v1/sprite/character-overlay/v2',
+	name: 'Character Overlay V2',
 	when: { operation: 'characterOverlay', apiVersion: 'v2' },
 	adviceIfFailed: 'Try another sprite sheet.',
 	fields: [
@@ -45,7 +69,7 @@ export const characterOverlay: Endpoint = {
 			kind: 'files',
 			apiName: 'sprite_sheet',
 			noun: { one: 'sprite sheet', many: 'sprite sheets' },
-			names: text('Sprite Sheet Field', 'spriteSheetField', { default: 'data' }),
+			...files('Sprite Sheet', 'spriteSheet'),
 			limit: { min: 1, max: 1 },
 		},
 		characterImages,
@@ -91,6 +115,7 @@ export const characterOverlay: Endpoint = {
 
 export const makeSprite: Endpoint = {
 	path: '/public/v1/sprite/make-sprite/v1',
+	name: 'Make Sprite V1',
 	when: { operation: 'make', apiVersion: 'v1' },
 	adviceIfFailed: 'Try another image.',
 	fields: [
@@ -98,17 +123,14 @@ export const makeSprite: Endpoint = {
 			kind: 'files',
 			apiName: 'image',
 			noun: { one: 'image', many: 'images' },
-			names: text('Image Field', 'imageField', { default: 'data' }),
+			...files('Image', 'image'),
 			limit: { min: 1, max: 1 },
 		},
 		{
 			kind: 'files',
 			apiName: 'end_frame_image',
 			noun: { one: 'end frame image', many: 'end frame images' },
-			source: choice('End Frame Image', 'endFrameImageSource', ['none', 'binary']),
-			names: text('End Frame Image Field', 'endFrameImageField', {
-				displayOptions: { show: { endFrameImageSource: ['binary'] } },
-			}),
+			...files('End Frame Image', 'endFrameImage', { isOptional: true }),
 			limit: { min: 0, max: 1 },
 		},
 		{ kind: 'text', apiName: 'text', property: text('Motion', 'text') },

@@ -149,6 +149,8 @@ describe('the code and the words of a failed connection', () => {
 	});
 
 	it('can be had of anything that is thrown', () => {
+		expect(readConnectionFailure('gone')).toMatchObject({ code: 'unknown', message: 'gone' });
+		expect(readConnectionFailure({ toString: 0 })).toMatchObject({ message: 'object' });
 		fc.assert(
 			fc.property(fc.anything(), (thrown) => {
 				const { code, wasNeverConnected } = readConnectionFailure(thrown);

@@ -88,6 +88,7 @@ const FACTS: Facts[] = [
 		fields: ['image', 'scale'],
 		choices: { scale: SIZES },
 		shown: [
+			['imageSource', 'binary'],
 			['imageField', 'data'],
 			['scale', '2K'],
 		],
@@ -100,6 +101,7 @@ const FACTS: Facts[] = [
 		fields: ['image', 'prompt', 'quality'],
 		choices: { quality: QUALITIES },
 		shown: [
+			['imageSource', 'binary'],
 			['imageField', 'data'],
 			['prompt', ''],
 			['quality', 'standard'],
@@ -113,6 +115,7 @@ const FACTS: Facts[] = [
 		fields: ['image', 'keyword'],
 		choices: {},
 		shown: [
+			['imageSource', 'binary'],
 			['imageField', 'data'],
 			['keyword', ''],
 		],
@@ -152,6 +155,7 @@ const FACTS: Facts[] = [
 		fields: ['image', 'text', 'frame', 'is_pixel'],
 		choices: { frame: [25, 36, 49, 64, 81, 100, 121, 144, 169] },
 		shown: [
+			['imageSource', 'binary'],
 			['imageField', 'data'],
 			['text', ''],
 			['frame', 25],
@@ -166,6 +170,7 @@ const FACTS: Facts[] = [
 		fields: ['start_frame_image', 'end_frame_image', 'text', 'frame', 'is_pixel'],
 		choices: { frame: [49, 81, 121] },
 		shown: [
+			['startFrameImageSource', 'binary'],
 			['startFrameImageField', 'data'],
 			['endFrameImageSource', 'none'],
 			['text', ''],
@@ -181,6 +186,7 @@ const FACTS: Facts[] = [
 		fields: ['image', 'description', 'resolution', 'style'],
 		choices: { resolution: SIZES, style: STYLES },
 		shown: [
+			['imageSource', 'binary'],
 			['imageField', 'data'],
 			['description', ''],
 			['resolution', '2K'],
@@ -195,6 +201,7 @@ const FACTS: Facts[] = [
 		fields: ['image', 'description', 'quality', 'style'],
 		choices: { quality: QUALITIES, style: STYLES },
 		shown: [
+			['imageSource', 'binary'],
 			['imageField', 'data'],
 			['description', ''],
 			['quality', 'standard'],
@@ -209,7 +216,9 @@ const FACTS: Facts[] = [
 		fields: ['sprite_sheet', 'character_images', 'rows', 'resolution', 'style'],
 		choices: { resolution: SIZES, style: STYLES },
 		shown: [
+			['spriteSheetSource', 'binary'],
 			['spriteSheetField', 'data'],
+			['characterImagesSource', 'binary'],
 			['characterImagesFields', ''],
 			['rowsInput', 'fields'],
 			['rows', {}],
@@ -225,7 +234,9 @@ const FACTS: Facts[] = [
 		fields: ['sprite_sheet', 'character_images', 'rows', 'quality', 'style'],
 		choices: { quality: QUALITIES, style: STYLES },
 		shown: [
+			['spriteSheetSource', 'binary'],
 			['spriteSheetField', 'data'],
+			['characterImagesSource', 'binary'],
 			['characterImagesFields', ''],
 			['rowsInput', 'fields'],
 			['rows', {}],
@@ -297,6 +308,42 @@ it.each<[string, INodeType, INodeParameters, string[]]>([
 		['prompt', 'aiModel', 'referenceImages', 'binaryPropertyName'],
 	],
 	[
+		'the URLs of reference images',
+		imageGenerate,
+		{ referenceImages: 'urls' },
+		['prompt', 'aiModel', 'referenceImages', 'referenceImageUrls'],
+	],
+	['the URL of an image', imageTune, { imageSource: 'url' }, ['imageSource', 'imageUrl', 'scale']],
+	[
+		'the URLs of both frames of Make Sprite V2',
+		sprite,
+		{ apiVersion: 'v2', startFrameImageSource: 'url', endFrameImageSource: 'url' },
+		[
+			'startFrameImageSource',
+			'startFrameImageUrl',
+			'endFrameImageSource',
+			'endFrameImageUrl',
+			'text',
+			'frame',
+			'isPixel',
+		],
+	],
+	[
+		'the URLs of the files of Character Overlay',
+		sprite,
+		{ operation: 'characterOverlay', spriteSheetSource: 'url', characterImagesSource: 'url' },
+		[
+			'spriteSheetSource',
+			'spriteSheetUrl',
+			'characterImagesSource',
+			'characterImagesUrls',
+			'rowsInput',
+			'rows',
+			'resolution',
+			'style',
+		],
+	],
+	[
 		'the image of effect V1',
 		effectGenerate,
 		{ apiVersion: 'v1', imageSource: 'binary' },
@@ -313,6 +360,7 @@ it.each<[string, INodeType, INodeParameters, string[]]>([
 		sprite,
 		{ apiVersion: 'v2', endFrameImageSource: 'binary' },
 		[
+			'startFrameImageSource',
 			'startFrameImageField',
 			'endFrameImageSource',
 			'endFrameImageField',
@@ -325,10 +373,57 @@ it.each<[string, INodeType, INodeParameters, string[]]>([
 		'the rows of Character Overlay as JSON',
 		sprite,
 		{ operation: 'characterOverlay', rowsInput: 'json' },
-		['spriteSheetField', 'characterImagesFields', 'rowsInput', 'rowsJson', 'resolution', 'style'],
+		[
+			'spriteSheetSource',
+			'spriteSheetField',
+			'characterImagesSource',
+			'characterImagesFields',
+			'rowsInput',
+			'rowsJson',
+			'resolution',
+			'style',
+		],
 	],
 ])('asks for %s only when they are wanted', (_, node, parameters, names) => {
 	expect(endpointPanel(node, parameters).map(({ name }) => name)).toEqual(names);
+});
+
+it.each<[INodeType, INodeParameters, [name: string, byDefault: string, values: string[]][]]>([
+	[imageGenerate, {}, [['referenceImages', 'urls', ['none', 'selected', 'urls']]]],
+	[imageTune, {}, [['imageSource', 'url', ['binary', 'url']]]],
+	[effectGenerate, {}, [['imageSource', 'url', ['none', 'binary', 'url']]]],
+	[
+		sprite,
+		{ apiVersion: 'v2' },
+		[
+			['startFrameImageSource', 'url', ['binary', 'url']],
+			['endFrameImageSource', 'url', ['none', 'binary', 'url']],
+		],
+	],
+	[
+		sprite,
+		{ operation: 'characterOverlay' },
+		[
+			['spriteSheetSource', 'url', ['binary', 'url']],
+			['characterImagesSource', 'url', ['binary', 'url']],
+		],
+	],
+])('takes the files of an agent’s tool from URLs by default: %#', (node, parameters, sources) => {
+	const { description } = node;
+	const asTool: INodeType = {
+		description: { ...description, name: `${description.name}Tool` },
+	};
+	const shown = endpointPanel(asTool, parameters);
+	const files = shown.filter(({ displayOptions }) => displayOptions?.show?.['@tool']);
+	expect(
+		files
+			.filter(({ name }) => name !== 'toolDescription')
+			.map(({ name, default: byDefault, options = [] }) => [
+				name,
+				byDefault,
+				(options as INodePropertyOptions[]).map(({ value }) => value),
+			]),
+	).toEqual(sources);
 });
 
 /** Every combination of the values of the parameters that select an endpoint, and of those that show others. */

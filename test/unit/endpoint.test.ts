@@ -42,7 +42,9 @@ describe('how many files a field takes', () => {
 		kind: 'files',
 		apiName: 'f',
 		noun: { one: 'file', many: 'files' },
+		source: { ...names, name: 'source' },
 		names,
+		urls: { ...names, name: 'urls' },
 		limit: { min: 0, max: 4 },
 	};
 	const byModel: FilesField = {
@@ -98,11 +100,15 @@ it('sends generate/image as the API document has it', () => {
 });
 
 describe.each(ENDPOINTS)('%s', (_, endpoint) => {
-	it('has a path below the public API, and no two fields or parameters of one name', () => {
+	it('has a path below the public API and a name, and no two fields or parameters of one name', () => {
+		expect(endpoint.name).toMatch(/^[A-Z][a-z]+( [A-Z][a-z]+)?( \(V[12]\))?$/);
 		expect(endpoint.path).toMatch(/^\/public\/v1\/[\w/-]+$/);
 		const apiNames = endpoint.fields.map(({ apiName }) => apiName);
 		expect(new Set(apiNames).size).toBe(apiNames.length);
-		const parameters = propertiesOf(endpoint).map(({ name }) => name);
+		// Where files come from is asked in two ways: of people, and of an AI agent's tool.
+		const parameters = propertiesOf(endpoint)
+			.filter(({ displayOptions }) => !displayOptions?.hide?.['@tool'])
+			.map(({ name }) => name);
 		expect(new Set(parameters).size).toBe(parameters.length);
 	});
 
@@ -137,7 +143,7 @@ describe('the parameters of an endpoint', () => {
 	const property = { displayName: 'Text', name: 'text', type: 'string', default: '' } as const;
 	const field: TextField = { kind: 'text', apiName: 'text', property };
 	const shown = { ...property, displayOptions: { show: { source: ['fields'] }, hide: { a: [1] } } };
-	const endpoint: Endpoint = { path: '/', fields: [field], adviceIfFailed: '' };
+	const endpoint: Endpoint = { path: '/', name: 'Test', fields: [field], adviceIfFailed: '' };
 
 	it('are as they are declared where the node has no other endpoint', () => {
 		expect(propertiesOf({ ...endpoint, fields: [{ ...field, property: shown }] })).toEqual([shown]);
@@ -157,20 +163,56 @@ describe('the parameters of an endpoint', () => {
 		]);
 	});
 
-	it('of a table are its source, its list and its JSON, and of files their source and their names', () => {
-		const named = (name: string): INodeProperties => ({ ...property, name });
-		const [source, list, json, names] = ['source', 'list', 'json', 'names'].map(named) as [
-			INodeProperties,
-			INodeProperties,
-			INodeProperties,
-			INodeProperties,
-		];
+	const named = (name: string): INodeProperties => ({ ...property, name });
+
+	it('of a table are its source, its list and its JSON', () => {
+		const [source, list, json] = [named('source'), named('list'), named('json')];
 		const table = { kind: 'table', apiName: 't', source, list, json, columns: [] } as const;
 		expect(propertiesOfField(table)).toEqual([source, list, json]);
-		const noun = { one: 'file', many: 'files' };
-		const files = { kind: 'files', apiName: 'f', noun, names, limit: { min: 1, max: 1 } } as const;
-		expect(propertiesOfField(files)).toEqual([names]);
-		expect(propertiesOfField({ ...files, source })).toEqual([source, names]);
+	});
+
+	it('of files are their source, their names and their URLs, with the source once more for tools', () => {
+		const sourceOf = (...values: string[]): INodeProperties => ({
+			...named('source'),
+			type: 'options',
+			options: values.map((value) => ({ name: value, value })),
+			default: values[0],
+		});
+		const [names, urls] = [named('names'), named('urls')];
+		const files: Omit<FilesField, 'source'> = {
+			kind: 'files',
+			apiName: 'f',
+			noun: { one: 'file', many: 'files' },
+			names,
+			urls,
+			limit: { min: 0, max: 9 },
+		};
+		const several = sourceOf('none', 'all', 'selected', 'urls');
+		expect(propertiesOfField({ ...files, source: several })).toEqual([
+			{ ...several, displayOptions: { hide: { '@tool': [true] } } },
+			{
+				...several,
+				options: [
+					{ name: 'none', value: 'none' },
+					{ name: 'selected', value: 'selected' },
+					{ name: 'urls', value: 'urls' },
+				],
+				default: 'urls',
+				displayOptions: { show: { '@tool': [true] } },
+			},
+			names,
+			urls,
+		]);
+		const shownSource = { ...sourceOf('binary', 'url'), displayOptions: { show: { mode: ['a'] } } };
+		const [forPeople, forTools] = propertiesOfField({ ...files, source: shownSource });
+		expect(forPeople).toMatchObject({
+			default: 'binary',
+			displayOptions: { show: { mode: ['a'] }, hide: { '@tool': [true] } },
+		});
+		expect(forTools).toMatchObject({
+			default: 'url',
+			displayOptions: { show: { mode: ['a'], '@tool': [true] } },
+		});
 	});
 
 	it('of a choice give their values', () => {

@@ -1,9 +1,17 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
-import type { IBinaryData, IExecuteFunctions, INode, INodeProperties } from 'n8n-workflow';
-import type { FilesField, RequestFile } from '../../nodes/shared/endpoint';
-import { readInputFiles } from '../../nodes/shared/engine/inputFiles';
+import type {
+	IBinaryData,
+	IDataObject,
+	IExecuteFunctions,
+	INode,
+	INodeProperties,
+	IWorkflowDataProxyData,
+} from 'n8n-workflow';
+import type { FilesField, FileToFetch, RequestFile } from '../../nodes/shared/endpoint';
+import { readInputFiles, shortened } from '../../nodes/shared/engine/inputFiles';
+import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/parameters';
 
 const PNG = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(100_000)]);
@@ -12,7 +20,7 @@ const SOURCE: INodeProperties = {
 	displayName: 'Reference Images',
 	name: 'source',
 	type: 'options',
-	options: ['all', 'none', 'selected'].map((value) => ({ name: value, value })),
+	options: ['all', 'none', 'selected', 'urls'].map((value) => ({ name: value, value })),
 	default: 'none',
 };
 const NAMES: INodeProperties = {
@@ -21,6 +29,12 @@ const NAMES: INodeProperties = {
 	type: 'string',
 	default: 'data',
 };
+const URLS: INodeProperties = {
+	displayName: 'Image URLs',
+	name: 'urls',
+	type: 'string',
+	default: '',
+};
 const NOUN = { one: 'image', many: 'images' };
 const SEVERAL: FilesField = {
 	kind: 'files',
@@ -28,13 +42,16 @@ const SEVERAL: FilesField = {
 	noun: NOUN,
 	source: SOURCE,
 	names: NAMES,
+	urls: URLS,
 	limit: { min: 0, max: 10 },
 };
 const ONE: FilesField = {
 	kind: 'files',
 	apiName: 'file',
 	noun: NOUN,
+	source: SOURCE,
 	names: NAMES,
+	urls: URLS,
 	limit: { min: 1, max: 1 },
 };
 
@@ -42,6 +59,12 @@ interface Given {
 	field?: FilesField;
 	source?: unknown;
 	names?: unknown;
+	urls?: unknown;
+	/** What the item holds beside its files. */
+	json?: IDataObject;
+	/** The files that the node named "Form", before this one, put out in each of its runs. */
+	formRuns?: Record<string, IBinaryData>[];
+	isTool?: boolean;
 	binary?: Record<string, IBinaryData>;
 	/** What n8n keeps of an item's files in its JSON. */
 	combined?: Record<string, IBinaryData>;
@@ -55,12 +78,12 @@ function inMemory(bytes = PNG, more: Partial<IBinaryData> = {}): IBinaryData {
 	return { data: bytes.toString('base64'), mimeType: 'image/png', ...more };
 }
 
-async function filesOf(given: Given): Promise<RequestFile[]> {
+async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 	const { field = SEVERAL, binary, combined, binaryMode = 'separate', max = 10, onRead } = given;
 	const node: INode = {
 		id: 'node',
 		name: 'Node',
-		type: 'n8n-nodes-aetherforge.test',
+		type: `n8n-nodes-aetherforge.test${given.isTool ? 'Tool' : ''}`,
 		typeVersion: 1,
 		position: [0, 0],
 		parameters: {},
@@ -68,6 +91,7 @@ async function filesOf(given: Given): Promise<RequestFile[]> {
 	const parameters: Record<string, unknown> = {
 		source: given.source ?? 'selected',
 		names: given.names ?? 'data',
+		urls: given.urls ?? '',
 	};
 	const helpers: Partial<IExecuteFunctions['helpers']> = {
 		getBinaryStream: async (id) => {
@@ -82,21 +106,55 @@ async function filesOf(given: Given): Promise<RequestFile[]> {
 		},
 		getBinaryMetadata: async () => await Promise.resolve({ fileSize: PNG.length }),
 	};
-	const json = combined === undefined ? {} : { _files: combined as object as never };
+	const json: IDataObject = {
+		...given.json,
+		...(combined === undefined ? {} : { _files: combined }),
+	};
+	const itemsOf = (name: string) => ({
+		all: (_: number | undefined, run: number) => {
+			const files = name === 'Form' ? given.formRuns?.[run] : undefined;
+			if (files === undefined) throw new Error(`Run ${run} of node "${name}" not found`);
+			return [{ json: {}, binary: files }];
+		},
+	});
+	const proxy: Partial<IWorkflowDataProxyData> = { $: itemsOf };
 	const context: Partial<IExecuteFunctions> = {
 		getNode: () => node,
 		getNodeParameter: (name: string) => parameters[name] as never,
 		getInputData: () => [binary === undefined ? { json } : { json, binary }],
+		getWorkflowDataProxy: () => proxy as IWorkflowDataProxyData,
+		// An agent's tool has no nodes before it: those before the agent count.
+		getParentNodes: (name: string) =>
+			name === (given.isTool ? 'Agent' : 'Node')
+				? [{ name: 'Form', type: '', typeVersion: 1, disabled: false }]
+				: [],
+		getInputSourceData: () => ({ previousNode: 'Agent' }),
 		getWorkflowSettings: () => ({ binaryMode }),
 		helpers: helpers as IExecuteFunctions['helpers'],
 	};
 	const whole = context as IExecuteFunctions;
 	const limit = { max, subject: 'AetherForge' };
-	return await readInputFiles(whole, new ParameterReader(whole), field, 0, limit);
+	const reader = new ParameterReader(whole);
+	const knownFiles = new KnownFiles(whole);
+	const input = { context: whole, reader, knownFiles, isTool: given.isTool ?? false };
+	return await readInputFiles(input, field, 0, limit);
 }
 
-async function namesOf(given: Given): Promise<string[]> {
-	return (await filesOf(given)).map(({ fieldName }) => fieldName);
+async function filesOf(given: Given): Promise<RequestFile[]> {
+	return (await read(given)).map((file) => {
+		if ('urlToFetch' in file) throw new Error('this file has to be fetched first');
+		return file;
+	});
+}
+
+/** The names of binary fields; `undefined` for a file that an expression gave. */
+async function namesOf(given: Given): Promise<unknown[]> {
+	return (await filesOf(given)).map(({ from }) => from && 'field' in from && from.field);
+}
+
+async function urlsOf(urls: unknown, given: Given = {}): Promise<unknown[]> {
+	const files = await read({ source: 'urls', urls, ...given });
+	return files.map((file) => 'urlToFetch' in file && file.urlToFetch);
 }
 
 const THREE = { image_10: inMemory(), image_2: inMemory(), a: inMemory() };
@@ -163,7 +221,11 @@ describe('which files are sent', () => {
 		['no name', { names: ' , ' }, 'The "Field Names" parameter does not name a binary field'],
 		['null', { names: [null] }, 'The "Field Names" parameter does not name a binary field'],
 		['an object', { names: { a: 1 } }, 'The "Field Names" parameter must be text, but is'],
-		['another source', { source: 'url' }, '"Reference Images" must be "all", "none" or "selected"'],
+		[
+			'another source',
+			{ source: 'url' },
+			'"Reference Images" must be "all", "none", "selected" or "urls"',
+		],
 		['a name that is not there', { names: 'x' }, 'The item has no binary field "x"'],
 		['all of nothing', { source: 'all', binary: {} }, 'The item has no binary fields to send'],
 		['too many', { source: 'all', max: 2 }, 'AetherForge takes up to 2 images, but the item has 3'],
@@ -185,7 +247,7 @@ describe('a file that is sent', () => {
 		const [file] = await filesOf({ binary });
 		expect(file).toMatchObject({
 			apiName: 'files',
-			fieldName: 'data',
+			from: { field: 'data' },
 			fileName: 'my "cat".png',
 			mimeType: 'image/png',
 			bytes: PNG.length,
@@ -241,5 +303,149 @@ describe('a file that is sent', () => {
 		],
 	])('is never %s', async (_, data, message) => {
 		await expect(filesOf({ binary: { data } })).rejects.toThrow(message);
+	});
+});
+
+const STORED: IBinaryData = { id: 'stored', data: 'filesystem-v2', mimeType: 'image/png' };
+
+describe('a file that an expression gives', () => {
+	it('can stand beside names in a list, in its order', async () => {
+		const names = ['a', inMemory(PNG, { fileName: 'two.png' }), 'image_2, a'];
+		const binary = { ...THREE, 'image_2, a': inMemory() };
+		expect(await namesOf({ names, binary })).toEqual(['a', undefined, 'image_2, a']);
+		expect((await filesOf({ names, binary })).map(({ fileName }) => fileName)).toEqual([
+			'a.png',
+			'two.png',
+			'image_2, a.png',
+		]);
+	});
+
+	it.each<[string, Given]>([
+		['of its own', { binary: { photo: STORED } }],
+		['of a node before this one', { formRuns: [{ photo: STORED }] }],
+		['of an earlier run of that node', { formRuns: [{ photo: STORED }, { photo: inMemory() }] }],
+		[
+			'of a node before the agent whose tool this is',
+			{ formRuns: [{ photo: STORED }], isTool: true },
+		],
+		['of its own in its JSON', { combined: { photo: STORED }, binaryMode: 'combined' }],
+	])('is opened by its ID where the item has a file %s', async (_, given) => {
+		const [file] = await filesOf({ names: STORED, ...given });
+		expect(file).toMatchObject({ from: undefined, fileName: 'image.png', bytes: PNG.length });
+	});
+
+	it.each<[string, Given]>([
+		['nothing before this node put it out', { formRuns: [{ photo: inMemory() }] }],
+		['only the item’s JSON names it', { json: { photo: { ...STORED } } }],
+		['the JSON of a workflow that keeps files elsewhere names it', { combined: { photo: STORED } }],
+	])('is not opened by its ID where %s', async (_, given) => {
+		let bytes = 0;
+		const onRead = (more: number): void => {
+			bytes += more;
+		};
+		await expect(filesOf({ names: STORED, onRead, ...given })).rejects.toThrow(
+			'The file in "Field Names" does not belong to this execution',
+		);
+		expect(bytes).toBe(0);
+	});
+
+	it('needs no ID where it holds its content', async () => {
+		const [file] = await filesOf({ field: ONE, names: inMemory() });
+		expect(file).toMatchObject({ from: undefined, bytes: PNG.length });
+	});
+
+	it('is the item’s own file of the same description where it holds no content', async () => {
+		const described = { mimeType: 'image/png', fileName: 'b.png' };
+		const binary = {
+			one: inMemory(PNG, { fileName: 'a.png' }),
+			two: inMemory(PNG.subarray(0, 50), { fileName: 'b.png' }),
+		};
+		expect(await filesOf({ names: described, binary })).toMatchObject([
+			{ fileName: 'b.png', bytes: 50 },
+		]);
+		for (const names of [{ mimeType: 'image/png' }, { ...described, fileName: 'c.png' }]) {
+			await expect(filesOf({ names, binary })).rejects.toThrow(
+				'The file in "Field Names" has no content',
+			);
+		}
+	});
+
+	it.each(['_files.photo', 'shots[0]', 'deep.shots[1].file'])(
+		'can be named by its path %s where the workflow keeps files in the JSON',
+		async (names) => {
+			const json = { shots: [STORED], deep: { shots: [{}, { file: STORED }] } } as object;
+			const given: Given = { names, json: json as IDataObject, combined: { photo: STORED } };
+			expect(await namesOf({ ...given, binaryMode: 'combined' })).toEqual([names]);
+			await expect(namesOf(given)).rejects.toThrow(`The item has no binary field "${names}"`);
+		},
+	);
+
+	it.each(['shots[1]', 'shots', 'text.length', '__proto__', 'constructor.name'])(
+		'is not found at the path %s, where there is none',
+		async (names) => {
+			const json = { shots: [STORED], text: 'a' } as object;
+			await expect(
+				namesOf({ names, json: json as IDataObject, binaryMode: 'combined' }),
+			).rejects.toThrow(`The item has no binary field "${names}"`);
+		},
+	);
+});
+
+describe('the URLs of files', () => {
+	const [A, B, COMMA] = [
+		'https://a.example/1.png',
+		'http://b.example/2',
+		'https://c.example/w_1,h_2/3',
+	];
+
+	it.each<[string, unknown, string[]]>([
+		['white space', ` ${A}\n${B}\t${COMMA} `, [A, B, COMMA]],
+		['a comma before a URL', `${A},${COMMA}, ${B}`, [A, COMMA, B]],
+		['a list', [B, A, COMMA], [B, A, COMMA]],
+		['a list as JSON text', ` ["${B}", "${COMMA}"]`, [B, COMMA]],
+		['nothing', ' ', []],
+		['null', null, []],
+	])('can be several, by %s', async (_, urls, fetched) => {
+		expect(await urlsOf(urls)).toEqual(fetched);
+	});
+
+	it('is a single one where a single file is taken, and may not be missing where one is needed', async () => {
+		expect(await urlsOf(` ${COMMA} `, { field: ONE })).toEqual([COMMA]);
+		expect(await urlsOf('', { field: { ...ONE, limit: { min: 0, max: 1 } } })).toEqual([]);
+		await expect(urlsOf(' ', { field: ONE })).rejects.toThrow(
+			'The "Image URLs" parameter is empty',
+		);
+		await expect(urlsOf([A, B], { field: ONE, max: 1 })).rejects.toThrow('takes up to 1 image');
+	});
+
+	it.each<[string, unknown, string]>([
+		['another scheme', 'file:///etc/passwd', '"file:///etc/passwd" in "Image URLs" is not a URL'],
+		['no scheme', `${A} b.example/2.png`, '"b.example/2.png" in "Image URLs" is not a URL'],
+		['a number in a list', [A, 7], 'The "Image URLs" parameter must be text'],
+		['an object', { url: A }, 'The "Image URLs" parameter must be text, but is an object'],
+		['broken JSON', `["${A}"`, 'The "Image URLs" parameter is not valid JSON'],
+		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but the item has 11'],
+	])('are refused for %s', async (_, urls, message) => {
+		await expect(urlsOf(urls)).rejects.toThrow(message);
+	});
+
+	it('are all that an agent’s tool has beside single files: no item, and so not all of its fields', async () => {
+		expect(await urlsOf(A, { isTool: true })).toEqual([A]);
+		await expect(read({ source: 'all', binary: THREE, isTool: true })).rejects.toThrow(
+			'"Reference Images" must be "none", "selected" or "urls"',
+		);
+	});
+
+	it.each([
+		[`${A}?X-Signature=secret#secret`, A],
+		['https://me:secret@a.example/1.png', 'https://***@a.example/1.png'],
+		['ftp://me:sec@ret@a.example/1@2.png?secret', 'ftp://***@a.example/1@2.png'],
+		[`${A}#secret`, A],
+	])('are shown without what may be secret: %s', async (url, shown) => {
+		expect(shortened(url)).toBe(shown);
+		const unusable = url.replace(/^[a-z]+:/, 'ftp:');
+		const refused: unknown = await urlsOf(unusable).catch((error: unknown) => error);
+		expect(refused).toMatchObject({ message: expect.stringContaining('ftp://') as string });
+		expect(String(refused)).not.toMatch(/secret|ret@/);
 	});
 });

@@ -25,7 +25,12 @@ interface Execution {
 }
 
 const ENTRY: Entry = { jobId: 'j', sent: 'hash', submittedAtMs: 1 };
-const FIRST: JobSlot = { itemIndex: 0, jobNumber: 1 };
+const FIRST: JobSlot = { itemIndex: 0, jobNumber: 1, jobCount: 1 };
+
+/** What the ledger remembers of one job. */
+function recalled(ledger: Ledger, { itemIndex, jobNumber }: JobSlot): Entry | undefined {
+	return ledger.recall().get(itemIndex)?.get(jobNumber);
+}
 
 function ledgerOf(execution: Execution): Ledger {
 	const node: INode = {
@@ -72,7 +77,7 @@ const parameters = fc.record({
 function recalls(first: Omit<Execution, 'kept'>, second: Omit<Execution, 'kept'>): boolean {
 	const kept: IDataObject = {};
 	ledgerOf({ kept, ...first }).record(FIRST, ENTRY);
-	return ledgerOf({ kept: saved(kept), ...second }).recall(FIRST) !== undefined;
+	return recalled(ledgerOf({ kept: saved(kept), ...second }), FIRST) !== undefined;
 }
 
 /** The same with one item that differs. */
@@ -97,7 +102,10 @@ describe('what the ledger gives back', () => {
 					const kept: IDataObject = {};
 					const work = { parameters: given, items: data.map((each) => ({ json: each })) };
 					for (const [runIndex, itemIndex, jobNumber, made] of recorded) {
-						ledgerOf({ kept, runIndex, ...work }).record({ itemIndex, jobNumber }, made);
+						ledgerOf({ kept, runIndex, ...work }).record(
+							{ itemIndex, jobNumber, jobCount: 5 },
+							made,
+						);
 					}
 					const later = saved(kept);
 					for (let runIndex = 0; runIndex < 5; runIndex++) {
@@ -107,9 +115,9 @@ describe('what the ledger gives back', () => {
 							const made = recorded.find(
 								([run, item, job]) => run === runIndex && item === itemIndex && job === jobNumber,
 							);
-							const recalled = ledger.recall({ itemIndex, jobNumber });
-							if (made) expect(recalled).toMatchObject(made[3]);
-							else expect(recalled).toBeUndefined();
+							const found = recalled(ledger, { itemIndex, jobNumber, jobCount: 5 });
+							if (made) expect(found).toMatchObject(made[3]);
+							else expect(found).toBeUndefined();
 						}
 					}
 				},
@@ -121,10 +129,64 @@ describe('what the ledger gives back', () => {
 	it('does not mix up runs, items and jobs whose numbers look alike together', () => {
 		const kept: IDataObject = {};
 		const items = Array.from({ length: 12 }, () => ({ json: {} }));
-		ledgerOf({ kept, items, runIndex: 1 }).record({ itemIndex: 11, jobNumber: 1 }, ENTRY);
+		ledgerOf({ kept, items, runIndex: 1 }).record(
+			{ itemIndex: 11, jobNumber: 1, jobCount: 1 },
+			ENTRY,
+		);
 		const alike = ledgerOf({ kept, items, runIndex: 11 });
-		expect(alike.recall({ itemIndex: 1, jobNumber: 1 })).toBeUndefined();
-		expect(alike.recall({ itemIndex: 1, jobNumber: 11 })).toBeUndefined();
+		expect(alike.recall()).toEqual(new Map());
+	});
+
+	it('is in the order of items and their jobs, in whatever order these were started', () => {
+		const kept: IDataObject = {};
+		const items = Array.from({ length: 11 }, () => ({ json: {} }));
+		const ledger = ledgerOf({ kept, items });
+		const slots = [
+			[10, 2],
+			[2, 10],
+			[2, 9],
+			[0, 1],
+			[10, 1],
+		] as const;
+		for (const [itemIndex, jobNumber] of slots) {
+			ledger.record({ itemIndex, jobNumber, jobCount: 10 }, ENTRY);
+		}
+		const order = [...ledger.recall()].flatMap(([itemIndex, jobs]) =>
+			[...jobs.keys()].map((jobNumber) => [itemIndex, jobNumber]),
+		);
+		expect(order).toEqual([
+			[0, 1],
+			[2, 9],
+			[2, 10],
+			[10, 1],
+			[10, 2],
+		]);
+	});
+
+	it('does not depend on how many variations are asked for', () => {
+		const parametersOf = (jobsPerItem: number) => ({ parameters: { options: { jobsPerItem } } });
+		expect(recalls(parametersOf(3), parametersOf(1))).toBe(true);
+	});
+
+	it('is nothing once an additional form field differs, as it is written', () => {
+		const parametersOf = (additionalFields: string) => ({
+			parameters: { options: { additionalFields } },
+		});
+		expect(recalls(parametersOf('{"seed": 1}'), parametersOf('{"seed": 1}'))).toBe(true);
+		expect(recalls(parametersOf('{"seed": 1}'), parametersOf('{"seed": 2}'))).toBe(false);
+		expect(recalls(parametersOf('{"seed": 1}'), {})).toBe(false);
+		expect(recalls({}, parametersOf(' { } '))).toBe(true);
+	});
+
+	it('takes into account what an item was when the job was prepared', () => {
+		const kept: IDataObject = {};
+		const item = { json: { a: 1 } };
+		const ledger = ledgerOf({ kept, items: [item] });
+		ledger.prepare(0);
+		item.json = { a: 2 };
+		ledger.record(FIRST, ENTRY);
+		expect(recalled(ledgerOf({ kept, items: [{ json: { a: 1 } }] }), FIRST)).toBeDefined();
+		expect(recalled(ledgerOf({ kept, items: [item] }), FIRST)).toBeUndefined();
 	});
 
 	it('is nothing once the item’s JSON differs', () => {
@@ -283,7 +345,7 @@ describe('what counts as the same item', () => {
 		ledgerOf({ kept, items: [{ json: item }] }).record(FIRST, ENTRY);
 		const recallAt = (depth: number): unknown =>
 			depth === 0
-				? ledgerOf({ kept, items: [{ json: item }] }).recall(FIRST)
+				? recalled(ledgerOf({ kept, items: [{ json: item }] }), FIRST)
 				: [recallAt(depth - 1)][0];
 		for (const depth of [0, 10, 500, 3000]) expect(recallAt(depth)).toMatchObject(ENTRY);
 	});
@@ -330,7 +392,7 @@ describe('the hash of the values that were sent', () => {
 
 describe('what the ledger forgets', () => {
 	const slots = [0, 1].flatMap((itemIndex) =>
-		[1, 2].map((jobNumber): JobSlot => ({ itemIndex, jobNumber })),
+		[1, 2].map((jobNumber): JobSlot => ({ itemIndex, jobNumber, jobCount: 2 })),
 	);
 
 	const twoRuns = (): { kept: IDataObject; runs: [Ledger, Ledger] } => {
@@ -347,7 +409,7 @@ describe('what the ledger forgets', () => {
 	it('is one job of one item', () => {
 		const { runs } = twoRuns();
 		runs[0].forget(FIRST);
-		const left = runs.map((ledger) => slots.map((slot) => ledger.recall(slot) !== undefined));
+		const left = runs.map((ledger) => slots.map((slot) => recalled(ledger, slot) !== undefined));
 		expect(left).toEqual([
 			[false, true, true, true],
 			[true, true, true, true],
@@ -358,8 +420,8 @@ describe('what the ledger forgets', () => {
 		const { runs } = twoRuns();
 		runs[0].clear();
 		for (const slot of slots) {
-			expect(runs[0].recall(slot)).toBeUndefined();
-			expect(runs[1].recall(slot)).toMatchObject(ENTRY);
+			expect(recalled(runs[0], slot)).toBeUndefined();
+			expect(recalled(runs[1], slot)).toMatchObject(ENTRY);
 		}
 	});
 
@@ -373,8 +435,8 @@ describe('what the ledger forgets', () => {
 		const ledger = ledgerOf({ kept: {} });
 		ledger.record(FIRST, { outcomeUnknown: true });
 		ledger.record(FIRST, ENTRY);
-		expect(ledger.recall(FIRST)).toMatchObject(ENTRY);
-		expect(ledger.recall(FIRST)).not.toHaveProperty('outcomeUnknown');
+		expect(recalled(ledger, FIRST)).toMatchObject(ENTRY);
+		expect(recalled(ledger, FIRST)).not.toHaveProperty('outcomeUnknown');
 	});
 });
 
@@ -384,9 +446,9 @@ describe('as a tool of an AI agent', () => {
 		const nodeType = 'n8n-nodes-aetherforge.imageGenerateTool';
 		const ledger = ledgerOf({ kept, nodeType });
 		ledger.record(FIRST, ENTRY);
-		expect(ledger.recall(FIRST)).toMatchObject(ENTRY);
+		expect(recalled(ledger, FIRST)).toMatchObject(ENTRY);
 		expect(kept).toEqual({});
-		expect(ledgerOf({ kept, nodeType }).recall(FIRST)).toBeUndefined();
+		expect(recalled(ledgerOf({ kept, nodeType }), FIRST)).toBeUndefined();
 	});
 });
 

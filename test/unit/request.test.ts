@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import type { IExecuteFunctions, INode, INodeProperties } from 'n8n-workflow';
 import type { Endpoint, Values } from '../../nodes/shared/endpoint';
+import type { InputFileReader } from '../../nodes/shared/engine/inputFiles';
+import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/parameters';
 import { readRequest, readValues } from '../../nodes/shared/engine/request';
+import type { AdditionalFields } from '../../nodes/shared/engine/settings';
 
 function parameter(name: string, more: Partial<INodeProperties> = {}): INodeProperties {
 	const displayName = name.charAt(0).toUpperCase() + name.slice(1);
@@ -17,6 +20,7 @@ function choices(...values: (string | number)[]): Partial<INodeProperties> {
 /** An endpoint with every kind of value field. */
 const ENDPOINT: Endpoint = {
 	path: '/public/v1/test',
+	name: 'Test',
 	adviceIfFailed: 'Try again.',
 	fields: [
 		{ kind: 'text', apiName: 'text', property: parameter('text') },
@@ -79,7 +83,7 @@ function contextWith(parameters: Readonly<Record<string, unknown>>): IExecuteFun
 }
 
 function valuesOf(changes: Readonly<Record<string, unknown>>): Values {
-	return readValues(new ParameterReader(contextWith({ ...GOOD, ...changes })), ENDPOINT, 0);
+	return readValues(new ParameterReader(contextWith({ ...GOOD, ...changes })), ENDPOINT, 0, {});
 }
 
 describe('the values of a request', () => {
@@ -131,7 +135,7 @@ describe('the values of a request', () => {
 		const { keyword, ...shown } = GOOD;
 		expect(keyword).toBe('');
 		const reader = new ParameterReader(contextWith(shown));
-		expect(readValues(reader, ENDPOINT, 0)).not.toHaveProperty('key_word');
+		expect(readValues(reader, ENDPOINT, 0, {})).not.toHaveProperty('key_word');
 	});
 });
 
@@ -191,12 +195,35 @@ describe('the rows of a table', () => {
 	});
 });
 
+describe('additional form fields', () => {
+	const read = (additional: AdditionalFields) =>
+		readValues(new ParameterReader(contextWith(GOOD)), ENDPOINT, 0, additional);
+
+	it('come after the values of the endpoint, as they are', () => {
+		const values = read({ seed: 42, is_fast: false, '0': 'zero' });
+		expect(values).toEqual({ ...valuesOf({}), seed: 42, is_fast: false, '0': 'zero' });
+	});
+
+	it('are refused where the endpoint declares a field of that name, one that is left out as well', () => {
+		for (const name of ['text', 'style', 'rows']) {
+			expect(() => read({ seed: 1, [name]: 'x' })).toThrow(
+				`"${name}" cannot be an additional form field`,
+			);
+		}
+	});
+});
+
 it('is sent to the endpoint’s path, without files where the endpoint takes none', async () => {
 	const context = contextWith(GOOD);
-	const reader = new ParameterReader(context);
-	await expect(readRequest(context, reader, ENDPOINT, 0)).resolves.toEqual({
+	const input: InputFileReader = {
+		context: Object.assign(context, { getInputData: () => [{ json: {} }] }),
+		reader: new ParameterReader(context),
+		knownFiles: new KnownFiles(context),
+		isTool: false,
+	};
+	await expect(readRequest(input, ENDPOINT, 0, { seed: 1 })).resolves.toEqual({
 		path: '/public/v1/test',
-		values: valuesOf({}),
+		values: { ...valuesOf({}), seed: 1 },
 		files: [],
 	});
 });

@@ -46,6 +46,7 @@ function filesField(): FilesField {
 const { limit, ...unlimited } = filesField();
 const withoutAdvice: FilesField = { ...unlimited, limit: { min: 2, max: limit.max } };
 const NAMES = 'Input Data Field Name(s)';
+const FORM_FIELDS = 'Additional Form Fields (JSON)';
 
 const SAMPLES: Samples = {
 	inputFailures: {
@@ -63,7 +64,20 @@ const SAMPLES: Samples = {
 		noSuchOperation: [[]],
 		malformedJobId: [['abc'], ['x'.repeat(200)]],
 		noRows: [['Prompt']],
-		invalidJson: [['Prompt', DETAIL]],
+		invalidJson: [
+			['Prompt', DETAIL],
+			['Prompt', DETAIL, 'a JSON object'],
+		],
+		noObject: [[FORM_FIELDS]],
+		formFieldName: [
+			[FORM_FIELDS, 'my seed'],
+			[FORM_FIELDS, 'x'.repeat(200)],
+		],
+		formFieldValue: [
+			[FORM_FIELDS, 'seed', { a: 1 }],
+			[FORM_FIELDS, 'seed', [1]],
+		],
+		declaredFormField: [['prompt']],
 		noList: [['Prompt']],
 		noRowObject: [['Prompt', 2, ['row', 'title']]],
 		cellValue: [
@@ -76,15 +90,28 @@ const SAMPLES: Samples = {
 			['photo', [], NAMES],
 		],
 		noFieldAtAll: [['Reference Images', 'reference images']],
+		foreignFile: [[NAMES]],
+		fileWithoutContent: [[NAMES]],
+		unusableUrl: [['Prompt', 'ftp://cdn.example/1.png']],
+		unfetchable: [[URL, DETAIL]],
 		tooManyFiles: [
 			['Grok Imagine', filesField(), 5, 6],
 			['Grok Imagine Pro', filesField(), 1, 2],
 			['AetherForge', withoutAdvice, 10, 11],
 		],
 		tooFewFiles: [[withoutAdvice, 1]],
-		emptyFile: [['data', 'photo.png']],
-		unreadableFile: [['data', 'photo.png', DETAIL]],
-		notAnImage: [['data', 'page.html', 'text/html']],
+		emptyFile: [
+			['photo.png', 'data'],
+			['photo.png', undefined],
+		],
+		unreadableFile: [
+			['photo.png', 'data', DETAIL],
+			['photo.png', undefined, DETAIL],
+		],
+		notAnImage: [
+			['page.html', 'data', 'text/html'],
+			['page.html', undefined, 'text/html'],
+		],
 	},
 	credentialFailures: {
 		noKey: [[]],
@@ -175,7 +202,19 @@ const SAMPLES: Samples = {
 			[[JOB], 1],
 			[manyJobs, 20],
 		],
-		dryRun: [[1], [3]],
+		dryRun: [
+			[[['Upscale', 1]], 0],
+			[
+				[
+					['GPT Image 2', 2],
+					['Grok Imagine', 1],
+				],
+				1,
+				2,
+			],
+			[[], 3, 1],
+		],
+		unwanted: [[[JOB]], [manyJobs]],
 	},
 	connection: {
 		connectionReason: [
@@ -195,6 +234,7 @@ const SAMPLES: Samples = {
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
 		emptyFile: [[]],
+		notAnImage: [[]],
 		stalled: [[]],
 		fileTooLarge: [[536_870_912]],
 		unusableUrl: [[]],
@@ -303,7 +343,8 @@ describe.each(TEXTS)('$place: $text', ({ args, text }) => {
 
 	it('calls parameters what the node calls them', () => {
 		const given = JSON.stringify(args);
-		for (const [, label = ''] of text.matchAll(/"([^"]+)"/g)) {
+		// What is in braces is an example of JSON.
+		for (const [, label = ''] of text.replace(/\{[^}]*\}/g, '').matchAll(/"([^"]+)"/g)) {
 			const isArgument = given.includes(label.slice(0, 80));
 			const isQuoted = isArgument || label === 'info' || label.includes('***@');
 			if (!isQuoted) expect(LABELS).toContain(label);

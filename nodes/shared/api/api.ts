@@ -1,4 +1,4 @@
-import type { IDataObject, IExecuteFunctions, IHttpRequestOptions } from 'n8n-workflow';
+import type { IExecuteFunctions, IHttpRequestOptions } from 'n8n-workflow';
 
 import type { Clock } from '../clock';
 import type { JobRequest } from '../endpoint';
@@ -16,6 +16,7 @@ import {
 } from './answer';
 import { checkBaseUrl } from './baseUrl';
 import { readConnectionFailure, type ConnectionFailure } from './connection';
+import type { StreamedAnswer } from './fetchFile';
 import { retryAfterMs } from './retry';
 import { Upload } from './upload';
 
@@ -55,29 +56,12 @@ export type PollOutcome =
 			retryAfterMs?: number;
 	  };
 
-/** A stream as n8n's helpers take and give it; `stream` itself may not be imported on n8n Cloud. */
-export type ByteStream = Awaited<ReturnType<IExecuteFunctions['helpers']['getBinaryStream']>>;
-
-/** What an attempt to fetch a result came to. */
-export type FetchOutcome =
-	| { kind: 'stream'; stream: ByteStream; contentType: string }
-	| { kind: 'failed'; reason: string; isRetryable: boolean; retryAfterMs?: number };
-
 /** Time limits of single requests. Uploads get more, by their size. */
 const ANSWER_LIMIT_MS = 30_000;
 const SUBMIT_ANSWER_LIMIT_MS = 60_000;
 const UPLOAD_BYTES_PER_SECOND = 100_000;
 /** No answer of this API comes near it; more is a server gone wild, and not worth n8n's memory. */
 const ANSWER_LIMIT_BYTES = 1_048_576;
-const DOWNLOAD_ANSWER_LIMIT_MS = 10_000;
-const DOWNLOAD_REDIRECTS = 5;
-
-/** What n8n's helpers answer to `encoding: 'stream'` with `returnFullResponse`. */
-interface StreamedAnswer {
-	statusCode: number;
-	headers: IDataObject;
-	body: ByteStream;
-}
 
 /** An answer that was read. Its texts are for people and never hold the key. */
 interface Answer {
@@ -101,10 +85,6 @@ interface Arrived {
 	chunks: Buffer[];
 }
 
-function textOf(header: unknown): string {
-	return typeof header === 'string' ? header : '';
-}
-
 /** What concerns the account and so every request alike. */
 function accountFailure({ status, detail }: Answer): Failure | undefined {
 	if (status === 401) return apiFailures.badKey(detail);
@@ -116,8 +96,7 @@ function accountFailure({ status, detail }: Answer): Failure | undefined {
 }
 
 /**
- * The only door to the network. Requests with the key go to the credential's base URL and are never
- * redirected; results are fetched without the key.
+ * The only door through which the key goes: to the credential's base URL, and along no redirect.
  */
 export class Api {
 	readonly #context: IExecuteFunctions;
@@ -223,52 +202,6 @@ export class Api {
 			};
 		}
 		throw apiFailures.statusCheckRejected(jobId, status, detail);
-	}
-
-	/**
-	 * Opens a result, without the key. The caller reads the stream, or destroys it.
-	 * @param signal ends the transfer as well, at any time
-	 */
-	async fetchResult(url: string, signal: AbortSignal): Promise<FetchOutcome> {
-		const protocol = URL.canParse(url) ? new URL(url).protocol : '';
-		if (protocol !== 'https:' && protocol !== 'http:') {
-			return { kind: 'failed', reason: reasons.unusableUrl(), isRetryable: false };
-		}
-		try {
-			const answer = (await this.#context.helpers.httpRequest({
-				method: 'GET',
-				url,
-				encoding: 'stream',
-				returnFullResponse: true,
-				ignoreHttpStatusErrors: true,
-				maxRedirects: DOWNLOAD_REDIRECTS,
-				timeout: DOWNLOAD_ANSWER_LIMIT_MS,
-				abortSignal: signal,
-			})) as StreamedAnswer;
-			if (answer.statusCode === 200) {
-				return {
-					kind: 'stream',
-					stream: answer.body,
-					contentType: textOf(answer.headers['content-type']),
-				};
-			}
-			answer.body.destroy();
-			const again = retryAfterMs(answer.headers['retry-after'], this.#clock.now());
-			return {
-				kind: 'failed',
-				reason: `HTTP ${answer.statusCode}`,
-				isRetryable: [403, 404, 408, 429].includes(answer.statusCode) || answer.statusCode >= 500,
-				...(again === undefined ? {} : { retryAfterMs: again }),
-			};
-		} catch (error) {
-			const connection = readConnectionFailure(error);
-			return {
-				kind: 'failed',
-				reason: connectionReason(connection),
-				isRetryable:
-					connection.code !== 'ERR_FR_TOO_MANY_REDIRECTS' && connection.blocked === undefined,
-			};
-		}
 	}
 
 	/** One request with the key, within its own time limit. */

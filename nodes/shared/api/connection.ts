@@ -30,7 +30,7 @@ const DEEPEST = 5;
 export function readConnectionFailure(error: unknown): ConnectionFailure {
 	const chain = chainOf(error);
 	const texts = chain.flatMap(textsOf);
-	const message = texts[0] ?? String(error);
+	const message = texts[0] ?? nameOf(error);
 	const code = chain.map(codeOf).find((each) => each !== '') ?? 'unknown';
 	const blocked = texts.find((text) => text.includes(BLOCKED_MESSAGE));
 	return {
@@ -49,6 +49,12 @@ function chainOf(error: unknown): Error[] {
 	const chain: Error[] = [];
 	for (let at = error; at instanceof Error && chain.length < DEEPEST; at = at.cause) chain.push(at);
 	return chain;
+}
+
+/** Not everything that can be thrown can be turned into a text. */
+function nameOf(error: unknown): string {
+	if (error instanceof Error) return error.name;
+	return typeof error === 'string' ? error : typeof error;
 }
 
 function codeOf(error: Error): string {

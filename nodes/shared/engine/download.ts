@@ -1,37 +1,62 @@
 import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
 
-import type { Api, ByteStream } from '../api/api';
-import { retry, type Attempt } from '../api/retry';
+import { fetchFile, type ByteStream } from '../api/fetchFile';
+import { retry, type Attempt, type RetryLimits } from '../api/retry';
 import type { Clock } from '../clock';
 import { Semaphore } from '../concurrency';
 import { reasons } from '../messages';
-import { RESULT_HEAD_BYTES, resultTypeOf } from './fileType';
+import { imageTypeOf, RESULT_HEAD_BYTES, resultTypeOf, type FileType } from './fileType';
 
-/** Downloads under way at once in one node. */
-const CONCURRENT_DOWNLOADS = 6;
-/** Within this time of the first try another one may begin: a CDN may lag behind its job. */
-const LIMITS = { tries: 5, budgetMs: 30_000 };
+/** What files are fetched for, and so what is allowed and expected of them. */
+export interface TransferRules {
+	/** Transfers under way at once in one node. */
+	concurrency: number;
+	/** Within this time of the first try another one may begin. */
+	retries: RetryLimits;
+	/** The most that one transfer may take, however steadily it drips. */
+	longestMs: number;
+	largestBytes: number;
+	/** The type of a file by its start, or why it is not what it should be. */
+	typeOf: (head: Uint8Array, contentType: string, url: string) => FileType | { reason: string };
+}
+
+/** For the results of jobs. A CDN may lag behind its job; no image comes near the largest size. */
+export const RESULTS: TransferRules = {
+	concurrency: 6,
+	retries: { tries: 5, budgetMs: 30_000 },
+	longestMs: 600_000,
+	largestBytes: 256 * 1_048_576,
+	typeOf: (head, contentType, url) =>
+		resultTypeOf(head, contentType, url) ?? { reason: reasons.errorPage(contentType) },
+};
+
+/** For images that users name by their URLs: only an image is worth sending on. */
+export const INPUTS: TransferRules = {
+	concurrency: 4,
+	retries: { tries: 3, budgetMs: 30_000 },
+	longestMs: 60_000,
+	largestBytes: 50 * 1_048_576,
+	typeOf: (head) => imageTypeOf(head) ?? { reason: reasons.notAnImage() },
+};
+
 /** A transfer in which nothing comes for two such spells in a row has stalled. */
 const IDLE_SPELL_MS = 5000;
-/** Ten minutes: the most that one transfer may take, however steadily it drips. */
-const LONGEST_TRANSFER_SPELLS = 120;
-/** No image comes near it; a server that sends without end must not fill the disk. */
-const LARGEST_FILE_BYTES = 256 * 1_048_576;
 
-/** A result in n8n's binary storage, or why it could not be had. */
+/** A file in n8n's binary storage, or why it could not be had. */
 export type Download = { file: IBinaryData } | { reason: string };
 
-/** Fetches the results of a node's jobs into n8n's binary storage. */
+/** Fetches files into n8n's binary storage. */
 export class Downloader {
 	readonly #context: IExecuteFunctions;
-	readonly #api: Api;
 	readonly #clock: Clock;
-	readonly #places = new Semaphore(CONCURRENT_DOWNLOADS);
+	readonly #rules: TransferRules;
+	readonly #places: Semaphore;
 
-	constructor(context: IExecuteFunctions, api: Api, clock: Clock) {
+	constructor(context: IExecuteFunctions, clock: Clock, rules: TransferRules) {
 		this.#context = context;
-		this.#api = api;
 		this.#clock = clock;
+		this.#rules = rules;
+		this.#places = new Semaphore(rules.concurrency);
 	}
 
 	/**
@@ -44,28 +69,39 @@ export class Downloader {
 		const own = AbortSignal.any([signal]);
 		return await this.#places.run(
 			async () =>
-				await retry(this.#clock, LIMITS, own, async () => await this.#transfer(url, name, own)),
+				await retry(
+					this.#clock,
+					this.#rules.retries,
+					own,
+					async () => await this.#transfer(url, name, own),
+				),
 		);
 	}
 
 	async #transfer(url: string, name: string, signal: AbortSignal): Promise<Attempt<Download>> {
-		const watchdog = new TransferWatchdog(this.#clock);
+		const watchdog = new TransferWatchdog(this.#clock, this.#rules);
 		try {
-			const fetched = await this.#api.fetchResult(url, AbortSignal.any([signal, watchdog.signal]));
+			const either = AbortSignal.any([signal, watchdog.signal]);
+			const fetched = await fetchFile(this.#context, this.#clock, url, either);
 			if (fetched.kind === 'failed') {
 				const { reason, isRetryable, retryAfterMs } = fetched;
 				if (!isRetryable) return { value: { reason } };
 				return { valueIfLast: { reason }, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 			}
-			watchdog.watch();
-			const { head, content } = await peek(fetched.stream);
-			const type = resultTypeOf(head, fetched.contentType, url);
-			if (type === undefined) {
-				fetched.stream.destroy();
-				return { valueIfLast: { reason: reasons.errorPage(fetched.contentType) } };
+			const { stream, contentType, bytes = 0 } = fetched;
+			if (bytes > this.#rules.largestBytes) {
+				stream.destroy();
+				return { value: { reason: reasons.fileTooLarge(this.#rules.largestBytes) } };
 			}
+			watchdog.watch();
+			const { head, content } = await peek(stream);
 			if (head.length === 0) return { valueIfLast: { reason: reasons.emptyFile() } };
-			watchdog.follow(fetched.stream);
+			const type = this.#rules.typeOf(head, contentType, url);
+			if ('reason' in type) {
+				stream.destroy();
+				return { valueIfLast: type };
+			}
+			watchdog.follow(stream);
 			const file = await this.#context.helpers.prepareBinaryData(
 				content,
 				`${name}.${type.extension}`,
@@ -91,8 +127,11 @@ class TransferWatchdog {
 	/** Why the transfer was ended. */
 	endedFor: string | undefined;
 
-	constructor(clock: Clock) {
+	readonly #rules: TransferRules;
+
+	constructor(clock: Clock, rules: TransferRules) {
 		this.#clock = clock;
+		this.#rules = rules;
 	}
 
 	/** Aborts when the transfer has to end. */
@@ -101,7 +140,7 @@ class TransferWatchdog {
 	}
 
 	get isTooLarge(): boolean {
-		return this.#bytes > LARGEST_FILE_BYTES;
+		return this.#bytes > this.#rules.largestBytes;
 	}
 
 	/** From now on something has to come. */
@@ -113,7 +152,7 @@ class TransferWatchdog {
 	follow(stream: ByteStream): void {
 		const count = (chunk: Buffer) => {
 			this.#bytes += chunk.length;
-			if (this.isTooLarge) this.#end(reasons.fileTooLarge(LARGEST_FILE_BYTES));
+			if (this.isTooLarge) this.#end(reasons.fileTooLarge(this.#rules.largestBytes));
 		};
 		stream.on('newListener', function onConsumer(event) {
 			if (event !== 'data' && event !== 'readable') return;
@@ -128,7 +167,8 @@ class TransferWatchdog {
 
 	async #watchIdleness(): Promise<void> {
 		let idleSpells = 0;
-		for (let spells = 0; idleSpells < 2 && spells < LONGEST_TRANSFER_SPELLS; spells++) {
+		const most = this.#rules.longestMs / IDLE_SPELL_MS;
+		for (let spells = 0; idleSpells < 2 && spells < most; spells++) {
 			const before = this.#bytes;
 			await this.#clock.sleep(IDLE_SPELL_MS, this.#done.signal);
 			if (this.#done.signal.aborted) return;

@@ -118,3 +118,22 @@ function isErrorJson(text: string): boolean {
 		return false;
 	}
 }
+
+/** A file name without folders, control characters, and lone surrogates, and of a sensible length. */
+export function safeFileName(fileName: string): string {
+	const base = fileName.split(/[/\\]/).at(-1) ?? '';
+	const name = base
+		.replace(/\p{Cc}/gu, '')
+		.trim()
+		.slice(0, 200)
+		// Only now: the end may have cut a pair in two.
+		.replace(/\p{Cs}/gu, '')
+		.trim();
+	return /^\.+$/.test(name) ? '' : name;
+}
+
+/** The name that a URL's path ends in, without extension. */
+export function fileNameIn(url: string): string {
+	const last = new URL(url).pathname.split('/').at(-1) ?? '';
+	return safeFileName(last.replace(/\.[a-z\d]{1,8}$/i, '')) || 'image';
+}

@@ -1,8 +1,10 @@
-import type { IBinaryData, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
+import type { IBinaryData, IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { choicesOf, type FilesField, type RequestFile } from '../endpoint';
+import { isHttpUrl } from '../api/fetchFile';
+import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf } from './fileType';
+import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName } from './fileType';
+import type { KnownFiles } from './knownFiles';
 import { asChoice, type ParameterReader } from './parameters';
 
 /** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
@@ -11,37 +13,51 @@ export const COMBINED_BINARY_KEY = '_files';
 /** "image_2" comes before "image_10". */
 const naturalOrder = new Intl.Collator('en', { numeric: true });
 
+/** A file as n8n's expressions give it; on n8n 1.x with files in memory it lacks `data`. */
+type BinaryObject = Partial<IBinaryData> & { mimeType: string };
+
+/** The files that an item has, by the names of their binary fields. */
+type ItemFiles = Partial<Record<string, IBinaryData>>;
+
+/** What one item's files are read with. */
+export interface InputFileReader {
+	context: IExecuteFunctions;
+	reader: ParameterReader;
+	knownFiles: KnownFiles;
+	isTool: boolean;
+}
+
 /**
- * The files of one field for an item, checked but not read beyond their first bytes.
+ * The files of one field for an item: those of n8n are checked but not read beyond their first
+ * bytes, those by URL are left to be fetched.
  *
  * @param limit `subject` is what takes no more than `max` files: a model, or AetherForge
  * @throws Failure when there are too few or too many, or one of them is no image
  */
 export async function readInputFiles(
-	context: IExecuteFunctions,
-	reader: ParameterReader,
+	input: InputFileReader,
 	field: FilesField,
 	itemIndex: number,
 	limit: { max: number; subject: string },
-): Promise<RequestFile[]> {
-	const from = sourceOf(reader, field, itemIndex);
+): Promise<(RequestFile | FileToFetch)[]> {
+	const from = sourceOf(input, field.source, itemIndex);
 	if (from === 'none') return [];
-	const available = binaryOf(context, itemIndex);
-	const names = fieldNames(reader, field, itemIndex, from, Object.keys(available));
-	if (names.length > limit.max) {
-		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, names.length);
+	const available = binaryOf(input.context, itemIndex);
+	const given = givenFiles(input.reader, field, itemIndex, from, Object.keys(available));
+	if (given.length > limit.max) {
+		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length);
 	}
-	if (names.length > 0 && names.length < field.limit.min) {
-		throw inputFailures.tooFewFiles(field, names.length);
+	if (given.length > 0 && given.length < field.limit.min) {
+		throw inputFailures.tooFewFiles(field, given.length);
 	}
-	const files: RequestFile[] = [];
-	for (const name of names) {
-		const binary = available[name];
-		if (binary === undefined) {
-			const known = Object.keys(available).sort(naturalOrder.compare);
-			throw inputFailures.unknownField(name, known, field.names.displayName);
+	const files: (RequestFile | FileToFetch)[] = [];
+	for (const each of given) {
+		if (each instanceof URL) {
+			files.push({ apiName: field.apiName, urlToFetch: each.href });
+			continue;
 		}
-		files.push(await openFile(context, field.apiName, name, binary));
+		const { binary, name } = resolve(input, field, itemIndex, available, each);
+		files.push(await openFile(input.context, field.apiName, name, binary));
 	}
 	return files;
 }
@@ -50,93 +66,230 @@ export async function readInputFiles(
  * The item's files by the names of their binary fields. The JSON holds them only when the workflow
  * says so: otherwise whoever writes the JSON could name any file in n8n's storage.
  */
-function binaryOf(
-	context: IExecuteFunctions,
-	itemIndex: number,
-): Partial<Record<string, IBinaryData>> {
+function binaryOf(context: IExecuteFunctions, itemIndex: number): ItemFiles {
 	const item = context.getInputData()[itemIndex];
-	const isCombined = context.getWorkflowSettings().binaryMode === 'combined';
-	const combined = isCombined
+	const combined = isCombined(context)
 		? (item?.json[COMBINED_BINARY_KEY] as Record<string, IBinaryData> | undefined)
 		: undefined;
 	// Without a prototype a field can have any name.
-	return Object.assign(Object.create(null) as Record<string, IBinaryData>, combined, item?.binary);
+	return Object.assign(Object.create(null) as ItemFiles, combined, item?.binary);
+}
+
+export function isCombined(context: IExecuteFunctions): boolean {
+	return context.getWorkflowSettings().binaryMode === 'combined';
 }
 
 /** Where the files come from: one of the parameter's choices. */
-function sourceOf(reader: ParameterReader, { source }: FilesField, itemIndex: number): unknown {
-	if (!source) return 'selected';
-	return asChoice(reader.read(source.name, itemIndex), source.displayName, choicesOf(source));
+function sourceOf(
+	{ reader, isTool }: InputFileReader,
+	source: INodeProperties,
+	itemIndex: number,
+): unknown {
+	// A tool has no input item whose files could be meant.
+	const choices = choicesOf(source).filter((choice) => choice !== 'all' || !isTool);
+	return asChoice(reader.read(source.name, itemIndex), source.displayName, choices);
 }
 
-/** The binary fields to send, in the order in which they are sent. */
-function fieldNames(
+/** What the parameters name, in the order in which it is sent. */
+function givenFiles(
 	reader: ParameterReader,
-	field: FilesField,
+	{ source, names, urls, limit, noun }: FilesField,
 	itemIndex: number,
 	from: unknown,
 	available: readonly string[],
-): string[] {
-	const { source, names, limit } = field;
-	if (from === 'all') {
-		if (available.length > 0) return [...available].sort(naturalOrder.compare);
-		throw inputFailures.noFieldAtAll(source?.displayName ?? '', field.noun.many);
+): (string | BinaryObject | URL)[] {
+	switch (from) {
+		case 'all':
+			if (available.length > 0) return [...available].sort(naturalOrder.compare);
+			throw inputFailures.noFieldAtAll(source.displayName, noun.many);
+		case 'url':
+		case 'urls': {
+			const given = urlsIn(reader.read(urls.name, itemIndex, ''), urls, limit.max > 1);
+			if (given.length === 0 && limit.min > 0) throw inputFailures.blankValue(urls.displayName);
+			return given;
+		}
+		default: {
+			const given = filesIn(reader.read(names.name, itemIndex, ''), names, limit.max > 1);
+			if (given.length === 0) throw inputFailures.noFieldNames(names.displayName);
+			return given;
+		}
 	}
-	const given = reader.read(names.name, itemIndex, '');
-	const list = Array.isArray(given)
-		? given.map((name) => nameOf(name, names))
-		: [nameOf(given, names)];
-	const isList = Array.isArray(given) || limit.max === 1;
-	const selected = (isList ? list : list.flatMap((text) => text.split(',')))
-		.map((name) => name.trim())
-		.filter((name) => name !== '');
-	const mayBeEmpty = limit.min === 0 && !source;
-	if (selected.length === 0 && !mayBeEmpty) throw inputFailures.noFieldNames(names.displayName);
-	return selected;
 }
 
-function nameOf(given: unknown, { displayName }: INodeProperties): string {
-	if (given === null || given === undefined) return '';
-	if (typeof given === 'string' || typeof given === 'number') return String(given);
-	throw inputFailures.valueOfWrongType(displayName, 'an object');
+/** One URL; where several are possible, a list by white space or commas, a list, or one as JSON. */
+function urlsIn(given: unknown, { displayName }: INodeProperties, isList: boolean): URL[] {
+	const urls = Array.isArray(given) ? given : textsIn(given, displayName, isList);
+	return urls.map((url: unknown) => {
+		if (typeof url !== 'string') throw inputFailures.valueOfWrongType(displayName, 'a list');
+		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(displayName, shortened(url));
+		return new URL(url);
+	});
+}
+
+function textsIn(given: unknown, label: string, isList: boolean): unknown[] {
+	if (given === null || given === undefined) return [];
+	if (typeof given !== 'string') throw inputFailures.valueOfWrongType(label, 'an object');
+	if (!isList) return given.trim() === '' ? [] : [given.trim()];
+	if (given.trim().startsWith('[')) {
+		try {
+			const parsed: unknown = JSON.parse(given);
+			if (Array.isArray(parsed)) return parsed;
+		} catch (error) {
+			throw inputFailures.invalidJson(label, error instanceof Error ? error.message : '');
+		}
+	}
+	// A comma can be part of a URL.
+	return given.split(/\s+|,(?=\s*https?:\/\/)/i).filter((url) => url !== '');
+}
+
+/** A URL as it may be shown: its query may be a signature. */
+export function shortened(url: string): string {
+	const [start = ''] = url.split(/[?#]/);
+	return start.replace(/^([a-z]+:\/\/)[^/]*@/i, '$1***@').slice(0, 200);
+}
+
+/** Names of binary fields, and files that an expression gives. */
+function filesIn(
+	given: unknown,
+	{ displayName }: INodeProperties,
+	isList: boolean,
+): (string | BinaryObject)[] {
+	if (Array.isArray(given)) {
+		return given.flatMap((each: unknown) =>
+			filesIn(each, { displayName } as INodeProperties, false),
+		);
+	}
+	if (given === null || given === undefined) return [];
+	if (isBinaryObject(given)) return [given];
+	if (typeof given === 'object') throw inputFailures.valueOfWrongType(displayName, 'an object');
+	if (typeof given !== 'string' && typeof given !== 'number') {
+		throw inputFailures.valueOfWrongType(displayName, 'true or false');
+	}
+	const text = String(given);
+	return (isList ? text.split(',') : [text])
+		.map((name) => name.trim())
+		.filter((name) => name !== '');
+}
+
+function isBinaryObject(value: unknown): value is BinaryObject {
+	return typeof value === 'object' && value !== null && 'mimeType' in value;
+}
+
+/** @returns the file, and the name of its binary field if it has one */
+function resolve(
+	{ context, knownFiles }: InputFileReader,
+	{ names: { displayName } }: FilesField,
+	itemIndex: number,
+	available: ItemFiles,
+	given: string | BinaryObject,
+): { binary: IBinaryData; name: string | undefined } {
+	if (typeof given === 'object') {
+		return { binary: ownFile(available, knownFiles, given, displayName), name: undefined };
+	}
+	const binary = available[given];
+	if (binary) return { binary, name: given };
+	const item = context.getInputData()[itemIndex];
+	const atPath = isCombined(context) ? valueAt(item?.json, given) : undefined;
+	if (isBinaryObject(atPath) && isWhole(atPath)) return { binary: atPath, name: given };
+	const known = Object.keys(available).sort(naturalOrder.compare);
+	throw inputFailures.unknownField(given, known, displayName);
+}
+
+/** A file by expression. An ID opens any file in n8n's storage, so it has to be one of this run's. */
+function ownFile(
+	available: ItemFiles,
+	knownFiles: KnownFiles,
+	given: BinaryObject,
+	label: string,
+): IBinaryData {
+	if (isWhole(given)) {
+		if (given.id === undefined || knownFiles.has(given.id)) return given;
+		throw inputFailures.foreignFile(label);
+	}
+	// With files in memory n8n 1.x leaves the content out of $binary: the item's own file has it.
+	const [own, ...others] = Object.values(available).filter(
+		(file) =>
+			file !== undefined &&
+			Object.entries(given).every(([key, value]) => Reflect.get(file, key) === value),
+	);
+	if (own === undefined || others.length > 0) throw inputFailures.fileWithoutContent(label);
+	return own;
+}
+
+function isWhole(file: BinaryObject): file is IBinaryData {
+	return typeof file.id === 'string' || typeof file.data === 'string';
+}
+
+/** What lies at a path as n8n drags it in: names and positions, "_files.photo" or "shots[0]". */
+function valueAt(json: IDataObject | undefined, path: string): unknown {
+	let at: unknown = json;
+	for (const key of path.split(/[.[\]]+/).filter((part) => part !== '')) {
+		if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
+		at = Reflect.get(at, key);
+	}
+	return at;
 }
 
 async function openFile(
 	context: IExecuteFunctions,
 	apiName: string,
-	fieldName: string,
+	fieldName: string | undefined,
 	binary: IBinaryData,
 ): Promise<RequestFile> {
-	const givenName = binary.fileName ?? '';
-	const label = givenName || fieldName;
-	const { id, data } = binary;
-	const open =
-		id === undefined
-			? () => Promise.resolve(inMemory(data))
-			: async () => (await context.helpers.getBinaryStream(id)) as AsyncIterable<Uint8Array>;
+	const givenName = safeFileName(binary.fileName ?? '');
+	const label = givenName || (fieldName ?? 'file');
+	const content = contentOf(context, binary);
 	let bytes: number;
 	let head: Uint8Array;
 	try {
-		// `bytes` of the binary data itself is unknown on n8n 1.x.
-		bytes =
-			id === undefined
-				? Buffer.byteLength(data, 'base64')
-				: (await context.helpers.getBinaryMetadata(id)).fileSize;
-		head = await firstBytes(await open());
+		bytes = await content.size();
+		head = await firstBytes(await content.open());
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
-		throw inputFailures.unreadableFile(fieldName, label, reason);
+		throw inputFailures.unreadableFile(label, fieldName, reason);
 	}
-	if (bytes === 0) throw inputFailures.emptyFile(fieldName, label);
+	if (bytes === 0) throw inputFailures.emptyFile(label, fieldName);
 	const type = imageTypeOf(head);
-	if (type === undefined) throw inputFailures.notAnImage(fieldName, label, binary.mimeType);
+	if (type === undefined) throw inputFailures.notAnImage(label, fieldName, binary.mimeType);
 	return {
 		apiName,
-		fieldName,
-		fileName: partName(givenName) || `${fieldName}.${type.extension}`,
+		from: fieldName === undefined ? undefined : { field: fieldName },
+		fileName: givenName || `${fieldName ?? 'image'}.${type.extension}`,
 		mimeType: type.mimeType,
 		bytes,
+		open: content.open,
+	};
+}
+
+/** A file that was fetched into n8n's storage, to be sent on. */
+export async function fetchedFile(
+	context: IExecuteFunctions,
+	{ apiName, urlToFetch }: FileToFetch,
+	binary: IBinaryData,
+): Promise<RequestFile> {
+	const { size, open } = contentOf(context, binary);
+	return {
+		apiName,
+		from: { url: shortened(urlToFetch) },
+		fileName: binary.fileName ?? 'image',
+		mimeType: binary.mimeType,
+		bytes: await size(),
 		open,
+	};
+}
+
+/** Where the bytes of a file are: in n8n's storage, or with the item. */
+function contentOf(context: IExecuteFunctions, { id, data }: IBinaryData) {
+	if (id === undefined) {
+		return {
+			size: () => Promise.resolve(Buffer.byteLength(data, 'base64')),
+			open: () => Promise.resolve(inMemory(data)),
+		};
+	}
+	return {
+		// `bytes` of the binary data itself is unknown on n8n 1.x.
+		size: async () => (await context.helpers.getBinaryMetadata(id)).fileSize,
+		open: async () => (await context.helpers.getBinaryStream(id)) as AsyncIterable<Uint8Array>,
 	};
 }
 
@@ -154,14 +307,4 @@ async function firstBytes(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array
 		if (bytes >= IMAGE_SIGNATURE_BYTES) break;
 	}
 	return Buffer.concat(chunks);
-}
-
-/** A file name for a multipart header: without folders, control characters and lone surrogates. */
-function partName(fileName: string): string {
-	const base = fileName.split(/[/\\]/).at(-1) ?? '';
-	return base
-		.replace(/\p{Cc}/gu, '')
-		.replace(/\p{Cs}/gu, '')
-		.trim()
-		.slice(0, 200);
 }

@@ -9,7 +9,7 @@ import type { Clock } from '../clock';
 import { Semaphore } from '../concurrency';
 import { asFailure, toErrorItem, toNodeError, type Failure } from '../failure';
 import { hints, logLines, runFailures } from '../messages';
-import type { JobSlot } from './plan';
+import { numberOf, type JobSlot } from './plan';
 import { isFinished } from './poll';
 import { isTool } from './settings';
 
@@ -52,11 +52,11 @@ export class ItemRun {
 	readonly #results: (OutputItem[] | undefined)[][];
 	/** The paid jobs of this run by item index and job number, also those of an earlier try. */
 	readonly #jobIds = new Map<number, Map<number, string>>();
-	/** Items for which it is not known whether a job was started. */
-	readonly #unknown = new Set<number>();
+	/** Jobs of which it is not known whether they were started, by {@link placeOf}. */
+	readonly #unknown = new Map<string, JobSlot>();
 	#isChecking = true;
 	#sliceStartedAtMs = 0;
-	#ending: { failure: Failure; itemIndex: number } | undefined;
+	#ending: { failure: Failure; slot: JobSlot } | undefined;
 	#accountFailure: Failure | undefined;
 
 	/** @param startsJobs whether items that fail could have cost money */
@@ -90,9 +90,9 @@ export class ItemRun {
 		this.#jobIds.get(itemIndex)?.delete(jobNumber);
 	}
 
-	/** Remembers that a job may exist for an item. */
-	noteUnknown({ itemIndex }: JobSlot): void {
-		this.#unknown.add(itemIndex);
+	/** Remembers that a job may exist. */
+	noteUnknown(slot: JobSlot): void {
+		this.#unknown.set(placeOf(slot), slot);
 	}
 
 	/**
@@ -109,17 +109,31 @@ export class ItemRun {
 				this.#throwIfPointless();
 				plans.push(...(await check(itemIndex)));
 			} catch (error) {
-				this.#fail({ itemIndex, jobNumber: 1 }, error);
+				this.#failItem(itemIndex, error);
 			}
 		}
-		this.#throwIfOver();
+		this.throwIfOver();
 		return plans;
 	}
 
-	/** Fails jobs that were checked, all for the same reason. */
+	/** Fails one job, in its place among the others of its item. */
+	fail(slot: JobSlot, error: unknown): void {
+		const failure = this.#ofJob(slot, asFailure(error));
+		this.#note(slot, failure);
+		if (this.#continues) this.#putError(slot, failure);
+	}
+
+	/**
+	 * Fails jobs that were checked, all for the same reason. With continue-on-error it does not concern
+	 * the rest, which costs nothing: paid jobs that are resumed, and dry runs.
+	 */
 	refuse(jobs: readonly { slot: JobSlot }[], failure: Failure): void {
-		for (const { slot } of jobs) this.#fail(slot, failure);
-		this.#throwIfOver();
+		for (const { slot } of jobs) {
+			const told = this.#ofJob(slot, failure);
+			if (this.#continues) this.#putError(slot, told);
+			else this.#note(slot, told);
+		}
+		this.throwIfOver();
 	}
 
 	/**
@@ -141,7 +155,7 @@ export class ItemRun {
 				// A signal of its own for each: Node.js warns of a leak when many listen to one.
 				this.#put(plan.slot, await carryOut(plan, AbortSignal.any([this.#signal])));
 			} catch (error) {
-				this.#fail(plan.slot, error);
+				this.fail(plan.slot, error);
 			}
 		};
 		await Promise.all(
@@ -151,21 +165,21 @@ export class ItemRun {
 				}),
 			),
 		);
-		this.#throwIfOver();
+		this.throwIfOver();
 	}
 
 	/**
 	 * Submits a job once not too many others are being submitted, and not at all when the run is over
 	 * by then. What it fails of counts before the next one in line is let through.
 	 */
-	async submitInTurn<T>({ itemIndex }: JobSlot, submit: () => Promise<T>): Promise<T> {
+	async submitInTurn<T>(slot: JobSlot, submit: () => Promise<T>): Promise<T> {
 		return await this.#submits.run(async () => {
 			this.#throwIfPointless();
 			try {
 				return await submit();
 			} catch (error) {
 				const failure = asFailure(error);
-				this.#note(itemIndex, failure);
+				this.#note(slot, this.#ofJob(slot, failure));
 				throw failure;
 			}
 		});
@@ -190,12 +204,12 @@ export class ItemRun {
 	}
 
 	/** Says which jobs are still running, if any are. */
-	hintAtPendingJobs(output: readonly INodeExecutionData[]): void {
+	hintAtPendingJobs(output: readonly INodeExecutionData[], jobCount: number): void {
 		const pending = output
 			.map(({ json }) => (json.timed_out === true ? json : json.error) as PendingJob | undefined)
 			.filter((job) => job?.status !== undefined && !isFinished(job.status))
 			.map((job) => job?.job_id ?? '');
-		if (pending.length > 0) this.hint(hints.stillRunning(pending, this.itemCount));
+		if (pending.length > 0) this.hint(hints.stillRunning(pending, jobCount));
 	}
 
 	/** Lets n8n answer other requests: thousands of items are a long time for it. */
@@ -210,24 +224,24 @@ export class ItemRun {
 		if (ofItem) ofItem[jobNumber - 1] = items;
 	}
 
-	#fail(slot: JobSlot, error: unknown): void {
-		const { itemIndex } = slot;
-		const failure = this.#withJobs(slot, asFailure(error));
-		this.#note(itemIndex, failure);
-		if (!this.#continues) return;
+	#putError(slot: JobSlot, failure: Failure): void {
 		const told = this.#withWhatWasStarted(failure);
 		this.#put(slot, [toErrorItem(told, this.errorItemsOf(slot)?.itemIndex)]);
 	}
 
-	/** A paid job is named whatever went wrong with it. While an item is checked, all of its jobs are. */
-	#withJobs({ itemIndex, jobNumber }: JobSlot, failure: Failure): Failure {
-		const ofItem = this.#jobIds.get(itemIndex) ?? new Map<number, string>();
-		const jobIds = this.#isChecking ? [...ofItem.values()] : [ofItem.get(jobNumber)];
-		const known = jobIds.filter((jobId) => jobId !== undefined);
-		const [first] = known;
-		return first === undefined
-			? failure
-			: runFailures.withOwnJobs(failure, known).with({ jobId: failure.facts.jobId ?? first });
+	/** Fails an item before it is known how many jobs it starts; those that are paid for are named. */
+	#failItem(itemIndex: number, error: unknown): void {
+		const slot = { itemIndex, jobNumber: 1, jobCount: 1 };
+		const jobIds = [...(this.#jobIds.get(itemIndex)?.values() ?? [])];
+		const failure = withJobs(asFailure(error), jobIds);
+		this.#note(slot, failure);
+		if (this.#continues) this.#putError(slot, failure);
+	}
+
+	/** A failure with what tells a job from the others; a paid job is named whatever went wrong with it. */
+	#ofJob(slot: JobSlot, failure: Failure): Failure {
+		const jobId = this.#jobIds.get(slot.itemIndex)?.get(slot.jobNumber);
+		return withJobs(failure, jobId === undefined ? [] : [jobId]).with(numberOf(slot));
 	}
 
 	/** Whoever reads of input that was refused wants to know what it cost. */
@@ -240,12 +254,12 @@ export class ItemRun {
 	}
 
 	/** What a failure means for the items that are not handled yet. */
-	#note(itemIndex: number, failure: Failure): void {
+	#note(slot: JobSlot, failure: Failure): void {
 		if (this.#continues) {
 			if (failure.facts.concernsAllItems) this.#accountFailure ??= failure.withoutJob();
 			return;
 		}
-		this.#ending ??= { failure, itemIndex };
+		this.#ending ??= { failure, slot };
 		this.#halt.abort();
 	}
 
@@ -254,8 +268,12 @@ export class ItemRun {
 		if (this.#accountFailure) throw this.#accountFailure;
 	}
 
-	/** Only when no item is under way any more, so that every job is known by now. */
-	#throwIfOver(): void {
+	/**
+	 * Ends the run if something has ended it. Only when no item is under way any more, so that every
+	 * job is known by now.
+	 * @throws NodeApiError or NodeOperationError
+	 */
+	throwIfOver(): void {
 		const node = this.#context.getNode();
 		if (this.canceled?.aborted) {
 			const jobIds = this.#uncollectedJobIds();
@@ -263,20 +281,26 @@ export class ItemRun {
 			throw toNodeError(node, runFailures.canceled());
 		}
 		if (!this.#ending) return;
-		const { itemIndex } = this.#ending;
+		const { slot } = this.#ending;
 		const failure = this.#withWhatWasStarted(this.#ending.failure);
 		const all = [...this.#jobIds.values()].flatMap((ofItem) => [...ofItem.values()]);
 		const others = all.filter(
 			(jobId) => jobId !== failure.facts.jobId && !failure.text.includes(jobId),
 		);
-		const unknown = [...this.#unknown].filter((item) => item !== itemIndex);
-		const told = runFailures.withOtherJobs(failure, others, unknown);
+		const told = runFailures.withOtherJobs(failure, others, this.#itemsWithOtherUnknown());
 		throw toNodeError(
 			node,
 			isTool(this.#context) ? told.forModel() : told,
-			failure.facts.concernsAllItems ? undefined : itemIndex,
+			failure.facts.concernsAllItems ? undefined : slot.itemIndex,
 			all.filter((jobId) => jobId !== failure.facts.jobId),
 		);
+	}
+
+	/** The items of the jobs that may exist, without the one of which the failure itself says so. */
+	#itemsWithOtherUnknown(): number[] {
+		const own = this.#ending?.failure.facts.outcomeUnknown && placeOf(this.#ending.slot);
+		const others = [...this.#unknown].filter(([place]) => place !== own);
+		return [...new Set(others.map(([, { itemIndex }]) => itemIndex))];
 	}
 
 	#uncollectedJobIds(): string[] {
@@ -286,6 +310,17 @@ export class ItemRun {
 				.map(([, jobId]) => jobId),
 		);
 	}
+}
+
+function placeOf({ itemIndex, jobNumber }: JobSlot): string {
+	return `${itemIndex}:${jobNumber}`;
+}
+
+function withJobs(failure: Failure, jobIds: readonly string[]): Failure {
+	const [first] = jobIds;
+	return first === undefined
+		? failure
+		: runFailures.withOwnJobs(failure, jobIds).with({ jobId: failure.facts.jobId ?? first });
 }
 
 /** Whether an item is anything but an error item. */

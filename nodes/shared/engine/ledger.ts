@@ -1,5 +1,5 @@
 import { createHash } from 'crypto';
-import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
+import type { IDataObject, IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
 import { propertiesOf, type Endpoint, type Values } from '../endpoint';
 import { COMBINED_BINARY_KEY } from './inputFiles';
@@ -56,6 +56,7 @@ export class Ledger {
 		const written = hashOf([
 			endpoint.path,
 			propertiesOf(endpoint).map(({ name }) => parameters[name]),
+			additionalFieldsOf(parameters),
 		]);
 		const items = context.getInputData();
 		const guards: string[] = [];
@@ -63,11 +64,24 @@ export class Ledger {
 			(guards[itemIndex] ??= hashOf([written, withoutFiles(items[itemIndex]?.json)]));
 	}
 
-	/** What an earlier try has done for this job, if it was the same work. */
-	recall(slot: JobSlot): Entry | undefined {
-		const entry = this.#entries[this.#place(slot)];
-		if (entry === undefined) return undefined;
-		return entry.guard === this.#guardOf(slot.itemIndex) ? entry : undefined;
+	/** What earlier tries have done, if it was the same work: by item index and job number, in order. */
+	recall(): Map<number, Map<number, Entry>> {
+		const prefix = `${this.#runIndex}:`;
+		const stored = Object.entries(this.#entries)
+			.filter(([place]) => place.startsWith(prefix))
+			.map(([place, entry]) => {
+				const [itemIndex = -1, jobNumber = 0] = place.split(':').slice(1).map(Number);
+				return { itemIndex, jobNumber, entry };
+			})
+			// They were recorded as the API answered.
+			.sort((a, b) => a.itemIndex - b.itemIndex || a.jobNumber - b.jobNumber);
+		const remembered = new Map<number, Map<number, Entry>>();
+		for (const { itemIndex, jobNumber, entry } of stored) {
+			if (entry.guard !== this.#guardOf(itemIndex)) continue;
+			const ofItem = remembered.get(itemIndex) ?? new Map<number, Entry>();
+			remembered.set(itemIndex, ofItem.set(jobNumber, entry));
+		}
+		return remembered;
 	}
 
 	/** Does what takes time beforehand: nothing may be left to go wrong once the API has answered. */
@@ -75,7 +89,7 @@ export class Ledger {
 		this.#guardOf(itemIndex);
 	}
 
-	/** Remembers, the moment the API has answered. Every job has been recalled before. */
+	/** Remembers, the moment the API has answered. */
 	record(slot: JobSlot, entry: Entry): void {
 		this.#entries[this.#place(slot)] = { ...entry, guard: this.#guardOf(slot.itemIndex) };
 	}
@@ -101,6 +115,12 @@ export class Ledger {
 /** The hash by which the ledger knows the values of a request. */
 export function hashOfValues(values: Values): string {
 	return hashOf(values);
+}
+
+/** Form fields beyond the declared ones, as written. Added and left empty, the option changes nothing. */
+function additionalFieldsOf({ options }: INodeParameters): unknown {
+	const written = (options as IDataObject | undefined)?.additionalFields;
+	return typeof written === 'string' && /^\s*(\{\s*\}\s*)?$/.test(written) ? undefined : written;
 }
 
 /** The files that n8n keeps in the JSON get other IDs from the first run to the retry. */

@@ -1,16 +1,19 @@
-import type { IBinaryData, IDataObject } from 'n8n-workflow';
+import type { IBinaryData, IDataObject, INodeExecutionData } from 'n8n-workflow';
 
 import type { JobState } from '../api/answer';
 import type { Values } from '../endpoint';
 import { toErrorItem } from '../failure';
 import { jobFailures } from '../messages';
 import type { Download, Downloader } from './download';
-import type { OutputItem } from './itemRun';
+import { COMBINED_BINARY_KEY } from './inputFiles';
+import { isResult, type OutputItem } from './itemRun';
+import { numberOf, type JobSlot } from './plan';
 import type { WaitResult } from './poll';
 import type { OutputSettings } from './settings';
 
 /** What the items of one job need beside the job itself. */
 export interface OutputContext {
+	slot: JobSlot;
 	settings: OutputSettings;
 	downloader: Downloader;
 	signal: AbortSignal;
@@ -25,9 +28,53 @@ export interface OutputContext {
 	errorItems: { itemIndex: number | undefined } | undefined;
 }
 
+/**
+ * Every name that an item of the nodes can have of its own. Neither the request nor the input item may
+ * set one: n8n runs a node again, and pays again, when its first output item has `error`.
+ */
+const OWN_NAMES = new Set([
+	'error',
+	'job_id',
+	'status',
+	'image_url',
+	'image_urls',
+	'image_number',
+	'image_count',
+	'job_number',
+	'job_count',
+	'error_message',
+	'timed_out',
+	'waited_seconds',
+	'dry_run',
+	'files',
+]);
+
+/** What output items repeat of the values that were sent. */
+export function echoOf(values: Values): Values {
+	return Object.fromEntries(Object.entries(values).filter(([name]) => !OWN_NAMES.has(name)));
+}
+
+/** The items with the input item's JSON, whose names give way to theirs. Error items get none of it. */
+export function withInputFields(
+	items: readonly OutputItem[],
+	input: INodeExecutionData | undefined,
+): OutputItem[] {
+	const copied = Object.entries(input?.json ?? {}).filter(
+		([name]) => !OWN_NAMES.has(name) && name !== COMBINED_BINARY_KEY,
+	);
+	return items.map((item) =>
+		isResult(item) ? { ...item, json: { ...Object.fromEntries(copied), ...item.json } } : item,
+	);
+}
+
+/** What tells the jobs of one item apart, if there are several. */
+export function numbered({ jobNumber, jobCount }: JobSlot): IDataObject {
+	return jobCount > 1 ? { job_number: jobNumber, job_count: jobCount } : {};
+}
+
 /** The item of a job that is not waited for. */
-export function submittedItem(jobId: string, echo: Values): OutputItem {
-	return { json: itemJson({ job_id: jobId, status: 'Pending' }, echo) };
+export function submittedItem(slot: JobSlot, jobId: string, echo: Values): OutputItem {
+	return { json: itemJson({ job_id: jobId, status: 'Pending', ...numbered(slot) }, echo) };
 }
 
 /**
@@ -37,12 +84,18 @@ export function submittedItem(jobId: string, echo: Values): OutputItem {
  */
 export async function jobItems(result: WaitResult, output: OutputContext): Promise<OutputItem[]> {
 	const { job, timedOut, waitedMs, lastReason } = result;
-	const { settings, echo } = output;
+	const { slot, settings, echo } = output;
 	const isFailure = settings.onFailed === 'error';
 	const item = (more: IDataObject = {}): OutputItem[] => [
 		{
 			json: itemJson(
-				{ job_id: job.jobId, status: job.status, image_urls: [...job.imageUrls], ...more },
+				{
+					job_id: job.jobId,
+					status: job.status,
+					image_urls: [...job.imageUrls],
+					...numbered(slot),
+					...more,
+				},
 				echo,
 			),
 		},
@@ -68,7 +121,7 @@ export async function jobItems(result: WaitResult, output: OutputContext): Promi
 }
 
 async function jobItem(job: JobState, output: OutputContext): Promise<OutputItem> {
-	const { settings, echo } = output;
+	const { slot, settings, echo } = output;
 	const downloads = await downloadAll(job, output);
 	const binary = new Map<string, IBinaryData>();
 	downloads.forEach((download, index) => {
@@ -77,19 +130,28 @@ async function jobItem(job: JobState, output: OutputContext): Promise<OutputItem
 		binary.set(`${settings.outputField}${suffix}`, download.file);
 	});
 	return {
-		json: itemJson({ job_id: job.jobId, status: job.status, image_urls: [...job.imageUrls] }, echo),
+		json: itemJson(
+			{
+				job_id: job.jobId,
+				status: job.status,
+				image_urls: [...job.imageUrls],
+				...numbered(slot),
+			},
+			echo,
+		),
 		...(binary.size === 0 ? {} : { binary: Object.fromEntries(binary) }),
 	};
 }
 
 async function imageItems(job: JobState, output: OutputContext): Promise<OutputItem[]> {
-	const { settings, echo, errorItems } = output;
+	const { slot, settings, echo, errorItems } = output;
 	const downloads = await downloadAll(job, output);
 	return job.imageUrls.map((url, index) => {
 		const download = downloads[index];
 		if (download && 'reason' in download) {
 			if (!errorItems) throw undownloadable(job, index, download.reason, job.imageUrls);
-			return toErrorItem(undownloadable(job, index, download.reason, [url]), errorItems.itemIndex);
+			const failure = undownloadable(job, index, download.reason, [url]).with(numberOf(slot));
+			return toErrorItem(failure, errorItems.itemIndex);
 		}
 		return {
 			json: itemJson(
@@ -99,6 +161,7 @@ async function imageItems(job: JobState, output: OutputContext): Promise<OutputI
 					image_url: url,
 					image_number: index + 1,
 					image_count: job.imageUrls.length,
+					...numbered(slot),
 				},
 				echo,
 			),
@@ -113,9 +176,16 @@ async function downloadAll(job: JobState, output: OutputContext): Promise<Downlo
 	return await Promise.all(
 		job.imageUrls.map(
 			async (url, index) =>
-				await output.downloader.download(url, `${job.jobId}-${index + 1}`, output.signal),
+				await output.downloader.download(url, fileNameOf(job, index, output), output.signal),
 		),
 	);
+}
+
+/** Without extension: a name of the user's is for people, who need no number for a single file. */
+function fileNameOf(job: JobState, index: number, { settings }: OutputContext): string {
+	const { fileName } = settings;
+	if (fileName === '') return `${job.jobId}-${index + 1}`;
+	return index === 0 ? fileName : `${fileName}-${index + 1}`;
 }
 
 /** @param urls what the data of the failure lists */
@@ -124,7 +194,7 @@ function undownloadable(job: JobState, index: number, reason: string, urls: read
 	return jobFailures.notDownloaded(job.jobId, url, reason).with({ imageUrls: urls });
 }
 
-/** The node's own names come first, and win over the request's, whatever those may be one day. */
-function itemJson(own: IDataObject, echo: Values): IDataObject {
-	return { ...own, ...(echo as IDataObject), ...own };
+/** The node's own names come first. */
+export function itemJson(own: IDataObject, echo: Values): IDataObject {
+	return { ...own, ...(echo as IDataObject) };
 }

@@ -35,6 +35,13 @@ function holdsExpression(written: unknown): boolean {
 	return Object.values(written).some(holdsExpression);
 }
 
+/** Whether there is nothing in a value: no text, or nothing that could be one. */
+export function isBlank(value: unknown): boolean {
+	return (
+		value === undefined || value === null || (typeof value === 'string' && value.trim() === '')
+	);
+}
+
 /**
  * A required text, as it is written.
  * @throws Failure when it is blank, or not a text
@@ -79,6 +86,20 @@ export function asBoolean(value: unknown, label: string): boolean {
 	const word = typeof value === 'string' ? value.trim().toLowerCase() : '';
 	if (word === 'true' || word === 'false') return word === 'true';
 	throw inputFailures.optionValue(label, value, 'true or false');
+}
+
+/**
+ * JSON as text, or what an expression gives.
+ * @param shape what to name in the advice, as `a JSON object`
+ * @throws Failure when the text is not JSON
+ */
+export function asJson(value: unknown, label: string, shape?: string): unknown {
+	if (typeof value !== 'string') return value;
+	try {
+		return JSON.parse(value);
+	} catch (error) {
+		throw inputFailures.invalidJson(label, error instanceof Error ? error.message : '', shape);
+	}
 }
 
 /**

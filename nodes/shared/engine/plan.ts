@@ -1,5 +1,5 @@
 import type { JobState } from '../api/answer';
-import type { JobRequest, Values } from '../endpoint';
+import type { JobDraft, JobRequest, Values } from '../endpoint';
 import type { JobSettings } from './settings';
 
 /** One of the jobs that an input item starts. */
@@ -7,6 +7,8 @@ export interface JobSlot {
 	itemIndex: number;
 	/** From 1. */
 	jobNumber: number;
+	/** How many jobs the item starts. */
+	jobCount: number;
 }
 
 /** A job that an earlier try has paid for. */
@@ -22,9 +24,20 @@ export interface ResumedJob {
  * What one job needs, decided before anything is paid for. Carrying it out reads no parameter and
  * asks the ledger nothing.
  */
-export type Plan = {
+export type Plan<Request = JobRequest> = {
 	slot: JobSlot;
 	settings: JobSettings;
 	/** What output items repeat of the request, by the API's names. */
 	echo: Values;
-} & ({ submit: JobRequest } | { resume: ResumedJob });
+} & ({ submit: Request } | { resume: ResumedJob });
+
+/** A plan whose files have not been fetched yet. */
+export type DraftPlan = Plan<JobDraft>;
+
+/** Which of an item's jobs it is, if the item starts several: for the data of a failure. */
+export function numberOf({ jobNumber, jobCount }: JobSlot): {
+	jobNumber?: number;
+	jobCount?: number;
+} {
+	return jobCount > 1 ? { jobNumber, jobCount } : {};
+}

@@ -1,12 +1,11 @@
-import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
+import type { IDataObject } from 'n8n-workflow';
 
 import {
 	choicesOf,
 	maxFiles,
 	type Column,
 	type Endpoint,
-	type JobRequest,
-	type RequestFile,
+	type JobDraft,
 	type Row,
 	type TableField,
 	type Value,
@@ -14,8 +13,17 @@ import {
 	type Values,
 } from '../endpoint';
 import { inputFailures } from '../messages';
-import { readInputFiles } from './inputFiles';
-import { asBoolean, asChoice, asNumber, asText, type ParameterReader } from './parameters';
+import { readInputFiles, type InputFileReader } from './inputFiles';
+import {
+	asBoolean,
+	asChoice,
+	asJson,
+	asNumber,
+	asText,
+	isBlank,
+	type ParameterReader,
+} from './parameters';
+import type { AdditionalFields } from './settings';
 
 /**
  * An item's parameters as a request whose every part has been checked.
@@ -23,20 +31,20 @@ import { asBoolean, asChoice, asNumber, asText, type ParameterReader } from './p
  * @throws Failure saying what is wrong with this item
  */
 export async function readRequest(
-	context: IExecuteFunctions,
-	reader: ParameterReader,
+	input: InputFileReader,
 	endpoint: Endpoint,
 	itemIndex: number,
-): Promise<JobRequest> {
-	const values = readValues(reader, endpoint, itemIndex);
-	const files: RequestFile[] = [];
+	additionalFields: AdditionalFields,
+): Promise<JobDraft> {
+	const values = readValues(input.reader, endpoint, itemIndex, additionalFields);
+	const files: JobDraft['files'][number][] = [];
 	for (const field of endpoint.fields) {
 		if (field.kind !== 'files') continue;
 		const max = maxFiles(field, values);
 		const subject =
 			field.limit.by && max < field.limit.max ? values[field.limit.by.apiName] : undefined;
 		files.push(
-			...(await readInputFiles(context, reader, field, itemIndex, {
+			...(await readInputFiles(input, field, itemIndex, {
 				max,
 				subject: typeof subject === 'string' ? subject : 'AetherForge',
 			})),
@@ -50,14 +58,21 @@ export async function readRequest(
  *
  * @throws Failure naming the parameter with a value it cannot have
  */
-export function readValues(reader: ParameterReader, endpoint: Endpoint, itemIndex: number): Values {
+export function readValues(
+	reader: ParameterReader,
+	{ fields }: Endpoint,
+	itemIndex: number,
+	additionalFields: AdditionalFields,
+): Values {
+	const declared = fields.find(({ apiName }) => Object.hasOwn(additionalFields, apiName));
+	if (declared) throw inputFailures.declaredFormField(declared.apiName);
 	const values: Record<string, Value> = {};
-	for (const field of endpoint.fields) {
+	for (const field of fields) {
 		if (field.kind === 'files') continue;
 		const value = readValue(reader, field, itemIndex);
 		if (value !== undefined) values[field.apiName] = value;
 	}
-	return values;
+	return { ...values, ...additionalFields };
 }
 
 /** @returns undefined for an optional value that is left out */
@@ -92,12 +107,6 @@ function readValue(
 	}
 }
 
-function isBlank(value: unknown): boolean {
-	return (
-		value === undefined || value === null || (typeof value === 'string' && value.trim() === '')
-	);
-}
-
 function readTable(reader: ParameterReader, field: TableField, itemIndex: number): Row[] {
 	const source = asChoice(
 		reader.read(field.source.name, itemIndex),
@@ -127,14 +136,7 @@ function listOf(collection: unknown): unknown[] {
 
 /** JSON as text, or the list itself from an expression. */
 function parseRows(given: unknown, label: string): unknown[] {
-	let rows: unknown = given;
-	if (typeof given === 'string') {
-		try {
-			rows = JSON.parse(given);
-		} catch (error) {
-			throw inputFailures.invalidJson(label, error instanceof Error ? error.message : '');
-		}
-	}
+	const rows = asJson(given, label);
 	if (Array.isArray(rows)) return rows as unknown[];
 	throw inputFailures.noList(label);
 }

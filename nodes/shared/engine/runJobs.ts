@@ -3,16 +3,19 @@ import type { IDataObject, IExecuteFunctions, INodeExecutionData } from 'n8n-wor
 import { Api, type SubmitOutcome } from '../api/api';
 import type { JobState } from '../api/answer';
 import { systemClock, type Clock } from '../clock';
-import type { Endpoint, JobRequest, Values } from '../endpoint';
+import type { Endpoint, FileToFetch, JobRequest, RequestFile, Values } from '../endpoint';
 import { asFailure, toNodeError } from '../failure';
 import { apiFailures, hints, inputFailures, logLines } from '../messages';
 import { JobBudget } from './budget';
-import { Downloader } from './download';
+import { Downloader, INPUTS, RESULTS, type Download } from './download';
+import { fileNameIn } from './fileType';
+import { fetchedFile, shortened, type InputFileReader } from './inputFiles';
 import { isResult, ItemRun, type OutputItem } from './itemRun';
+import { KnownFiles } from './knownFiles';
 import { hashOfValues, Ledger, type Entry } from './ledger';
-import { jobItems, submittedItem } from './output';
+import { echoOf, itemJson, jobItems, numbered, submittedItem, withInputFields } from './output';
 import { ParameterReader } from './parameters';
-import type { JobSlot, Plan, ResumedJob } from './plan';
+import type { DraftPlan, JobSlot, Plan, ResumedJob } from './plan';
 import { isFinished, PollScheduler, waitForJob, type WaitResult } from './poll';
 import { readRequest, readValues } from './request';
 import { isTool, readJobSettings, type JobSettings } from './settings';
@@ -54,6 +57,7 @@ class JobRun {
 	readonly #clock: Clock;
 	readonly #run: ItemRun;
 	readonly #reader: ParameterReader;
+	readonly #input: InputFileReader;
 	readonly #ledger: Ledger;
 	readonly #budget: JobBudget;
 	readonly #scheduler: PollScheduler;
@@ -62,6 +66,8 @@ class JobRun {
 	#rememberedStates: Promise<Map<string, JobState>> | undefined;
 	/** Jobs that this run has started, or may have. */
 	#startedCount = 0;
+	/** Paid jobs of an earlier try beyond the number of variations that is set now. */
+	readonly #unwantedJobIds: string[] = [];
 
 	constructor(context: IExecuteFunctions, endpoint: Endpoint, clock: Clock) {
 		this.#context = context;
@@ -73,10 +79,16 @@ class JobRun {
 		this.#budget = new JobBudget(context);
 		this.#scheduler = new PollScheduler(clock);
 		this.#isTool = isTool(context);
+		this.#input = {
+			context,
+			reader: this.#reader,
+			knownFiles: new KnownFiles(context),
+			isTool: this.#isTool,
+		};
 	}
 
 	async execute(): Promise<INodeExecutionData[]> {
-		const remembered = this.#recallAll();
+		const remembered = this.#recall();
 		const checked = await this.#run.checkItems(
 			async (itemIndex) => await this.#planItem(itemIndex, remembered),
 		);
@@ -85,7 +97,7 @@ class JobRun {
 		// Nothing may come in between: calls of an agent side by side would both pass the limit.
 		this.#budget.reserve(reservedCount);
 		try {
-			const plans = await this.#payable(allowed);
+			const plans = await this.#fetched(await this.#payable(allowed));
 			await this.#carryOut(plans);
 			return this.#finish(plans);
 		} finally {
@@ -94,45 +106,85 @@ class JobRun {
 	}
 
 	/** What earlier tries have done, asked once and before anything else. */
-	#recallAll(): (Entry | undefined)[] {
-		return Array.from({ length: this.#run.itemCount }, (_, itemIndex) => {
-			const slot = firstSlotOf(itemIndex);
-			const entry = this.#ledger.recall(slot);
-			if (entry && 'jobId' in entry) this.#run.noteJob(slot, entry.jobId);
-			else if (entry) this.#run.noteUnknown(slot);
-			return entry;
-		});
+	#recall(): Remembered {
+		const remembered = this.#ledger.recall();
+		for (const [itemIndex, ofItem] of remembered) {
+			for (const [jobNumber, entry] of ofItem) {
+				const slot = { itemIndex, jobNumber, jobCount: ofItem.size };
+				if ('jobId' in entry) this.#run.noteJob(slot, entry.jobId);
+				else this.#run.noteUnknown(slot);
+			}
+		}
+		return remembered;
 	}
 
-	async #planItem(itemIndex: number, remembered: readonly (Entry | undefined)[]): Promise<Plan[]> {
+	async #planItem(itemIndex: number, remembered: Remembered): Promise<DraftPlan[]> {
 		this.#ledger.prepare(itemIndex);
 		const settings = readJobSettings(this.#reader, itemIndex, this.#isTool);
-		const slot = firstSlotOf(itemIndex);
-		const entry = settings.dryRun ? undefined : remembered[itemIndex];
-		if (entry && 'jobId' in entry) {
-			// What is paid for needs no check of its request, and its files may be gone by now.
-			const state = (await this.#statesOf(remembered)).get(entry.jobId);
-			if (state?.status !== 'Failed' || settings.onFailed === 'returnFailed') {
-				const { jobId, submittedAtMs } = entry;
-				const echo = this.#echoIfSent(itemIndex, entry.sent);
-				return [
-					{ slot, settings, echo, resume: { jobId, submittedAtMs, ...(state && { state }) } },
-				];
+		const { jobsPerItem: jobCount } = settings;
+		const known = settings.dryRun ? undefined : remembered.get(itemIndex);
+		const entries = known ?? new Map<number, Entry>();
+		for (const [jobNumber, entry] of entries) {
+			if (jobNumber > jobCount && 'jobId' in entry) this.#unwantedJobIds.push(entry.jobId);
+		}
+		const plans: DraftPlan[] = [];
+		const missing: JobSlot[] = [];
+		for (let jobNumber = 1; jobNumber <= jobCount; jobNumber++) {
+			const slot = { itemIndex, jobNumber, jobCount };
+			const entry = entries.get(jobNumber);
+			try {
+				const resumed = entry && (await this.#resumed(slot, entry, settings, remembered));
+				if (!resumed) {
+					missing.push(slot);
+					continue;
+				}
+				// What is paid for needs no check of its request, and its files may be gone by now.
+				const echo = this.#echoIfSent(itemIndex, settings, resumed.sent);
+				plans.push({ slot, settings, echo, resume: resumed });
+			} catch (error) {
+				this.#run.fail(slot, error);
 			}
-			this.#ledger.forget(slot);
-			this.#run.forgetJob(slot);
-		} else if (entry && !settings.resubmitIfUnknown) {
+		}
+		if (missing.length === 0) return plans;
+		try {
+			const { additionalFields } = settings;
+			const submit = await readRequest(this.#input, this.#endpoint, itemIndex, additionalFields);
+			const echo = echoOf(submit.values);
+			return [...plans, ...missing.map((slot) => ({ slot, settings, echo, submit }))];
+		} catch (error) {
+			if (missing.length === jobCount) throw asFailure(error);
+			// The item's other variations are paid for, and come out beside these.
+			for (const slot of missing) this.#run.fail(slot, error);
+			return plans;
+		}
+	}
+
+	/** The paid job that an earlier try has started, unless it has to be replaced. */
+	async #resumed(
+		slot: JobSlot,
+		entry: Entry,
+		{ onFailed, resubmitIfUnknown }: JobSettings,
+		remembered: Remembered,
+	): Promise<(ResumedJob & { sent: string }) | undefined> {
+		if ('outcomeUnknown' in entry) {
+			if (resubmitIfUnknown) return undefined;
 			throw apiFailures.outcomeStillUnknown();
 		}
-		const submit = await readRequest(this.#context, this.#reader, this.#endpoint, itemIndex);
-		return [{ slot, settings, echo: submit.values, submit }];
+		const { jobId, submittedAtMs, sent } = entry;
+		const state = (await this.#statesOf(remembered)).get(jobId);
+		if (state?.status !== 'Failed' || onFailed === 'returnFailed') {
+			return { jobId, submittedAtMs, sent, ...(state && { state }) };
+		}
+		this.#ledger.forget(slot);
+		this.#run.forgetJob(slot);
+		return undefined;
 	}
 
 	/** The values of a resumed job's request, if they are the ones that were sent. */
-	#echoIfSent(itemIndex: number, sent: string): Values {
+	#echoIfSent(itemIndex: number, { additionalFields }: JobSettings, sent: string): Values {
 		try {
-			const values = readValues(this.#reader, this.#endpoint, itemIndex);
-			return hashOfValues(values) === sent ? values : {};
+			const values = readValues(this.#reader, this.#endpoint, itemIndex, additionalFields);
+			return hashOfValues(values) === sent ? echoOf(values) : {};
 		} catch {
 			// An expression that fails this time says nothing about a job that is paid for.
 			return {};
@@ -140,7 +192,7 @@ class JobRun {
 	}
 
 	/** The states of all remembered jobs, each polled once, side by side; it costs nothing. */
-	async #statesOf(remembered: readonly (Entry | undefined)[]): Promise<Map<string, JobState>> {
+	async #statesOf(remembered: Remembered): Promise<Map<string, JobState>> {
 		this.#rememberedStates ??= this.#connect().then(async ({ api }) => {
 			const states = new Map<string, JobState>();
 			const poll = async (jobId: string): Promise<void> => {
@@ -157,8 +209,8 @@ class JobRun {
 					// Whatever is wrong is met again, and told, when the job is waited for.
 				}
 			};
-			const jobIds = remembered.flatMap((entry) =>
-				entry && 'jobId' in entry ? [entry.jobId] : [],
+			const jobIds = [...remembered.values()].flatMap((ofItem) =>
+				[...ofItem.values()].flatMap((entry) => ('jobId' in entry ? [entry.jobId] : [])),
 			);
 			await Promise.all(jobIds.map(poll));
 			return states;
@@ -171,13 +223,13 @@ class JobRun {
 		this.#connecting ??= Api.connect(this.#context, this.#clock).then((api) => ({
 			api,
 			submitter: new Submitter(api, this.#clock),
-			downloader: new Downloader(this.#context, api, this.#clock),
+			downloader: new Downloader(this.#context, this.#clock, RESULTS),
 		}));
 		return await this.#connecting;
 	}
 
 	/** The plans that the limit of jobs allows: all of them, or none of those that start one. */
-	#withinBudget(plans: readonly Plan[]): readonly Plan[] {
+	#withinBudget(plans: readonly DraftPlan[]): readonly DraftPlan[] {
 		const submits = plans.filter(isSubmit);
 		const limits = submits.map(({ settings }) => settings.maxJobsPerExecution);
 		const limit = Math.min(...limits.filter((each) => each > 0));
@@ -188,7 +240,7 @@ class JobRun {
 	}
 
 	/** The plans that can be carried out with the credential: all of them, or dry runs only. */
-	async #payable(plans: readonly Plan[]): Promise<readonly Plan[]> {
+	async #payable(plans: readonly DraftPlan[]): Promise<readonly DraftPlan[]> {
 		const paid = plans.filter(({ settings }) => !settings.dryRun);
 		if (paid.length === 0) return plans;
 		try {
@@ -200,13 +252,49 @@ class JobRun {
 		}
 	}
 
+	/** The plans with the files that are named by URL, each fetched once, before anything is paid for. */
+	async #fetched(plans: readonly DraftPlan[]): Promise<readonly Plan[]> {
+		const fetcher = new Downloader(this.#context, this.#clock, INPUTS);
+		const downloads = new Map<string, Promise<Download>>();
+		const fetchOnce = async (url: string): Promise<Download> => {
+			const download =
+				downloads.get(url) ?? fetcher.download(url, fileNameIn(url), this.#run.signal);
+			downloads.set(url, download);
+			return await download;
+		};
+		const fetchFile = async (file: FileToFetch): Promise<RequestFile> => {
+			const download = await fetchOnce(file.urlToFetch);
+			if ('file' in download) return await fetchedFile(this.#context, file, download.file);
+			throw inputFailures.unfetchable(shortened(file.urlToFetch), download.reason);
+		};
+		const fetchAll = async (plan: DraftPlan): Promise<Plan[]> => {
+			if ('resume' in plan) return [plan];
+			const { submit } = plan;
+			try {
+				const files = await Promise.all(
+					submit.files.map(async (file) => ('urlToFetch' in file ? await fetchFile(file) : file)),
+				);
+				return [{ ...plan, submit: { ...submit, files } }];
+			} catch (error) {
+				this.#run.fail(plan.slot, error);
+				return [];
+			}
+		};
+		const fetched = await Promise.all(plans.map(fetchAll));
+		this.#run.throwIfOver();
+		return fetched.flat();
+	}
+
 	async #carryOut(plans: readonly Plan[]): Promise<void> {
 		const limit = plans[0]?.settings.maxConcurrentJobs ?? 1;
-		await this.#run.carryOut(plans, limit, async (plan, signal) =>
-			'submit' in plan && plan.settings.dryRun
-				? [dryRunItem(plan.submit)]
-				: await this.#performJob(plan, signal),
-		);
+		await this.#run.carryOut(plans, limit, async (plan, signal) => {
+			const { slot, settings } = plan;
+			const items = isDryRun(plan)
+				? [dryRunItem(slot, plan.submit)]
+				: await this.#performJob(plan, signal);
+			if (!settings.includeInputFields) return items;
+			return withInputFields(items, this.#context.getInputData()[slot.itemIndex]);
+		});
 	}
 
 	/** Submits or resumes a job, and waits for it and collects its images as the settings say. */
@@ -214,10 +302,11 @@ class JobRun {
 		const { slot, settings, echo } = plan;
 		const { api, submitter, downloader } = await this.#connect();
 		const job = 'resume' in plan ? plan.resume : await this.#submit(plan, submitter, signal);
-		if (!settings.waitForCompletion) return [submittedItem(job.jobId, echo)];
+		if (!settings.waitForCompletion) return [submittedItem(slot, job.jobId, echo)];
 		const result = await this.#waitFor(api, job, settings, 'submit' in plan, signal);
 		if (result.job.status === 'Failed' && settings.onFailed === 'error') this.#ledger.forget(slot);
 		return await jobItems(result, {
+			slot,
 			settings,
 			downloader,
 			signal,
@@ -229,7 +318,7 @@ class JobRun {
 
 	/** Starts a job. From the answer on nothing may come between the user and the job ID. */
 	async #submit(
-		{ slot, submit, echo }: SubmitPlan,
+		{ slot, submit }: SubmitPlan,
 		submitter: Submitter,
 		signal: AbortSignal,
 	): Promise<ResumedJob> {
@@ -251,7 +340,8 @@ class JobRun {
 			try {
 				logger.info(logLines.started(jobId, itemIndex));
 			} finally {
-				this.#ledger.record(slot, { jobId, submittedAtMs, sent: hashOfValues(echo) });
+				const sent = hashOfValues(submit.values);
+				this.#ledger.record(slot, { jobId, submittedAtMs, sent });
 			}
 			return { jobId, submittedAtMs };
 		} catch (error) {
@@ -288,19 +378,48 @@ class JobRun {
 		});
 	}
 
+	/** How many jobs would be started, by what decides their price, and what would become of the rest. */
+	#dryRunHint(dryRuns: readonly SubmitPlan[]): string {
+		const remembered = this.#ledger.recall();
+		const counts = new Map<string, number>();
+		let resumed = 0;
+		let withheld = 0;
+		for (const { slot, settings, submit } of dryRuns) {
+			const entry = remembered.get(slot.itemIndex)?.get(slot.jobNumber);
+			if (entry && 'jobId' in entry) {
+				resumed++;
+				continue;
+			}
+			if (entry && !settings.resubmitIfUnknown) {
+				withheld++;
+				continue;
+			}
+			const { name, pricedBy } = this.#endpoint;
+			const price = pricedBy === undefined ? undefined : submit.values[pricedBy];
+			const by = typeof price === 'string' ? price : name;
+			counts.set(by, (counts.get(by) ?? 0) + 1);
+		}
+		return hints.dryRun([...counts], resumed, withheld);
+	}
+
 	#finish(plans: readonly Plan[]): INodeExecutionData[] {
 		const output = this.#run.items();
-		const dryRuns = plans.filter(({ settings }) => settings.dryRun).length;
+		const dryRuns = plans.filter(isDryRun);
 		const resumed = plans.filter((plan) => 'resume' in plan).length;
-		if (dryRuns > 0) this.#run.hint(hints.dryRun(dryRuns));
+		if (dryRuns.length > 0) this.#run.hint(this.#dryRunHint(dryRuns));
 		else if (output.every(isResult)) this.#ledger.clear();
 		if (this.#startedCount + resumed > 0) {
 			const isManual = this.#context.getMode() === 'manual' && !this.#isTool;
 			this.#run.hint(hints.jobs(this.#startedCount, resumed, isManual));
 		}
-		this.#run.hintAtPendingJobs(output);
+		if (this.#unwantedJobIds.length > 0) this.#run.hint(hints.unwanted(this.#unwantedJobIds));
+		this.#run.hintAtPendingJobs(output, plans.length - dryRuns.length);
 		return output;
 	}
+}
+
+function isDryRun<R>(plan: Plan<R>): plan is SubmitPlan<R> {
+	return 'submit' in plan && plan.settings.dryRun;
 }
 
 /** What goes to the network for all jobs of a run. */
@@ -310,24 +429,23 @@ interface Session {
 	downloader: Downloader;
 }
 
-type SubmitPlan = Extract<Plan, { submit: JobRequest }>;
+/** What earlier tries have done, by item index and job number. */
+type Remembered = ReadonlyMap<number, ReadonlyMap<number, Entry>>;
 
-function isSubmit(plan: Plan): plan is SubmitPlan {
-	return 'submit' in plan && !plan.settings.dryRun;
-}
+type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: Request }>;
 
-function firstSlotOf(itemIndex: number): JobSlot {
-	return { itemIndex, jobNumber: 1 };
+function isSubmit<R>(plan: Plan<R>): plan is SubmitPlan<R> {
+	return 'submit' in plan && !isDryRun(plan);
 }
 
 /** What would be sent: the files by their API names, with the binary fields they come from. */
-function dryRunItem({ values, files }: JobRequest): OutputItem {
+function dryRunItem(slot: JobSlot, { values, files }: JobRequest): OutputItem {
 	const byField: Record<string, IDataObject[]> = {};
-	for (const { apiName, fieldName, fileName, mimeType, bytes } of files) {
-		const described = { field: fieldName, file_name: fileName, mime_type: mimeType, bytes };
+	for (const { apiName, from, fileName, mimeType, bytes } of files) {
+		const described = { ...from, file_name: fileName, mime_type: mimeType, bytes };
 		(byField[apiName] ??= []).push(described);
 	}
-	return { json: { dry_run: true, ...(values as IDataObject), files: byField } };
+	return { json: itemJson({ dry_run: true, ...numbered(slot), files: byField }, echoOf(values)) };
 }
 
 function isCertainlyNotStarted(outcome: SubmitOutcome): boolean {

@@ -4,9 +4,9 @@ import { Api } from '../api/api';
 import { systemClock, type Clock } from '../clock';
 import { asFailure } from '../failure';
 import { apiFailures, inputFailures, runFailures } from '../messages';
-import { Downloader } from './download';
+import { Downloader, RESULTS } from './download';
 import { ItemRun, type OutputItem } from './itemRun';
-import { jobItems } from './output';
+import { jobItems, withInputFields } from './output';
 import { asText, ParameterReader } from './parameters';
 import type { JobSlot } from './plan';
 import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './poll';
@@ -41,7 +41,7 @@ export async function runLookups(
 		const settings = readLookupSettings(reader, itemIndex, asTool);
 		const jobId = asText(reader.read('jobId', itemIndex, ''), 'Job ID').trim();
 		if (!UUID.test(jobId)) throw inputFailures.malformedJobId(jobId);
-		return Promise.resolve([{ slot: { itemIndex, jobNumber: 1 }, jobId, settings }]);
+		return Promise.resolve([{ slot: { itemIndex, jobNumber: 1, jobCount: 1 }, jobId, settings }]);
 	});
 	if (lookups.length === 0) return [run.items()];
 
@@ -53,7 +53,7 @@ export async function runLookups(
 		return [run.items()];
 	}
 	const scheduler = new PollScheduler(clock);
-	const downloader = new Downloader(context, api, clock);
+	const downloader = new Downloader(context, clock, RESULTS);
 	// A status check must not use up its time in line; whoever waits, waits beside the others.
 	const isWaiting = lookups.some(({ settings }) => settings.waitForCompletion);
 	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
@@ -73,7 +73,8 @@ export async function runLookups(
 		if (!result.wasSeen && !isWantedPending) {
 			throw apiFailures.noStatus(jobId, result.waitedMs, result.lastReason ?? '');
 		}
-		return await jobItems(result, {
+		const items = await jobItems(result, {
+			slot,
 			settings,
 			downloader,
 			signal,
@@ -81,6 +82,8 @@ export async function runLookups(
 			adviceIfFailed: ADVICE_IF_FAILED,
 			errorItems: run.errorItemsOf(slot),
 		});
+		if (!settings.includeInputFields) return items;
+		return withInputFields(items, context.getInputData()[slot.itemIndex]);
 	};
 	await run.carryOut(lookups, limit, async (lookup, signal) => {
 		try {
@@ -91,6 +94,6 @@ export async function runLookups(
 	});
 
 	const output = run.items();
-	run.hintAtPendingJobs(output);
+	run.hintAtPendingJobs(output, lookups.length);
 	return [output];
 }

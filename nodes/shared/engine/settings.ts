@@ -2,7 +2,16 @@ import type { IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
 import { inputFailures } from '../messages';
 import { jobProperties, lookupProperties } from '../properties';
-import { asBoolean, asChoice, asNumber, asText, type ParameterReader } from './parameters';
+import { safeFileName } from './fileType';
+import {
+	asBoolean,
+	asChoice,
+	asJson,
+	asNumber,
+	asText,
+	isBlank,
+	type ParameterReader,
+} from './parameters';
 
 /** How a job is waited for and what becomes of its files. */
 export interface OutputSettings {
@@ -15,6 +24,9 @@ export interface OutputSettings {
 	pollIntervalMs: number;
 	onTimeout: 'error' | 'returnPending';
 	onFailed: 'error' | 'returnFailed';
+	includeInputFields: boolean;
+	/** The name of output files without extension; empty: made of the job's ID. */
+	fileName: string;
 }
 
 /** The settings of an item that starts a paid job. */
@@ -24,7 +36,14 @@ export interface JobSettings extends OutputSettings {
 	maxJobsPerExecution: number;
 	dryRun: boolean;
 	resubmitIfUnknown: boolean;
+	/** How many jobs each item starts. */
+	jobsPerItem: number;
+	/** Form fields that are sent beside the endpoint's own. */
+	additionalFields: AdditionalFields;
 }
+
+/** Values of further form fields, by their names in the API. */
+export type AdditionalFields = Readonly<Record<string, string | number | boolean>>;
 
 /**
  * Whether the node runs as an AI agent's tool. n8n drops binary data there and gives every call a
@@ -33,6 +52,8 @@ export interface JobSettings extends OutputSettings {
 export function isTool(context: IExecuteFunctions): boolean {
 	return context.getNode().type.endsWith('Tool');
 }
+
+const FORM_FIELD_NAME = /^[\w.-]{1,64}$/;
 
 /** The options of one item: what the user has added, and the defaults of the rest. */
 class Options {
@@ -50,7 +71,8 @@ class Options {
 
 	number(name: string, isWhole = false): number {
 		const { value, displayName, typeOptions } = this.#find(name);
-		return asNumber(value, displayName, { min: typeOptions?.minValue ?? 0, isWhole });
+		const { minValue: min = 0, maxValue: max = Infinity } = typeOptions ?? {};
+		return asNumber(value, displayName, { min, max, isWhole });
 	}
 
 	boolean(name: string): boolean {
@@ -61,6 +83,31 @@ class Options {
 	choice<T extends string>(name: string, choices: readonly T[]): T {
 		const { value, displayName } = this.#find(name);
 		return asChoice(value, displayName, choices);
+	}
+
+	/** Text that may be empty, also where its expression gives nothing for an item. */
+	text(name: string): string {
+		const { value, displayName } = this.#find(name);
+		return isBlank(value) ? '' : asText(value, displayName);
+	}
+
+	/** An object as JSON or by expression; empty text stands for none. */
+	formFields(name: string): AdditionalFields {
+		const { value, displayName } = this.#find(name);
+		if (typeof value === 'string' && isBlank(value)) return {};
+		const fields = asJson(value, displayName, 'a JSON object');
+		if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+			throw inputFailures.noObject(displayName);
+		}
+		const entries = Object.entries(fields) as [string, unknown][];
+		return Object.fromEntries(
+			entries.map(([field, given]): [string, string | number | boolean] => {
+				if (!FORM_FIELD_NAME.test(field)) throw inputFailures.formFieldName(displayName, field);
+				if (typeof given === 'string' || typeof given === 'boolean') return [field, given];
+				if (typeof given === 'number' && Number.isFinite(given)) return [field, given];
+				throw inputFailures.formFieldValue(displayName, field, given);
+			}),
+		);
 	}
 
 	/** A value that is there counts, even if it is undefined: its expression gave nothing. */
@@ -98,6 +145,8 @@ function readOutputSettings(
 		pollIntervalMs: options.number('pollInterval') * 1000,
 		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
 		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
+		includeInputFields: options.boolean('includeInputFields'),
+		fileName: safeFileName(options.text('fileName')),
 	};
 }
 
@@ -116,6 +165,8 @@ export function readJobSettings(
 		maxJobsPerExecution: options.number('maxJobsPerExecution', true),
 		maxConcurrentJobs: options.number('maxConcurrentJobs', true),
 		resubmitIfUnknown: options.boolean('resubmitIfUnknown'),
+		jobsPerItem: options.number('jobsPerItem', true),
+		additionalFields: options.formFields('additionalFields'),
 		...readOutputSettings(reader, itemIndex, isTool, options),
 	};
 }
