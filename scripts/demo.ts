@@ -36,7 +36,7 @@ async function saveImages(n8n: N8nClient, execution: Execution, nodeName: string
 }
 
 function table(rows: Row[]): string {
-	const lines = [{ jobId: 'Job id', status: 'Status', file: 'File' }, ...rows];
+	const lines = [{ jobId: 'Job ID', status: 'Status', file: 'File' }, ...rows];
 	return lines
 		.map(({ jobId, status, file }) => `${jobId.padEnd(38)}${status.padEnd(10)}${file}`)
 		.join('\n');
@@ -69,7 +69,7 @@ async function main({ exit }: { exit?: true }): Promise<void> {
 			throw new Error('The run gave a job without an image.');
 		}
 		started.exitCode = 0;
-		say(`\n${welcome}`);
+		say(`\nWorkflow  ${server.url}/workflow/${example.id}\n${welcome}`);
 		if (exit !== true) {
 			say('\nReady. Press Ctrl-C to stop.');
 			await server.ended;

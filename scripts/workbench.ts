@@ -45,7 +45,7 @@ export async function openWorkbench({
 	onStarted,
 }: WorkbenchOptions): Promise<Workbench> {
 	const install = await installN8n('n8n-2.40', say);
-	const { service, credentialData } = await chooseService(onStarted);
+	const { isPaid, credentialData } = await chooseService(onStarted);
 	say('Starting n8n …');
 	const server = await startN8n(install, { preferredPort: editorPort, installNodes, env });
 	onStarted(server.stop);
@@ -64,31 +64,27 @@ export async function openWorkbench({
 		`Editor    ${server.url}`,
 		`Login     ${owner.email}`,
 		`Password  ${owner.password}`,
-		`Service   ${service}`,
+		`Base URL  ${credentialData.baseUrl}`,
+		...(isPaid ? [] : [`API Key   ${credentialData.apiKey}`]),
+		`Service   ${isPaid ? 'the real one: jobs cost credits' : 'an emulator: nothing is charged'}`,
 	].join('\n');
 	return { n8n, server, examples, save, welcome };
 }
 
 async function chooseService(onStarted: WorkbenchOptions['onStarted']): Promise<{
-	service: string;
+	isPaid: boolean;
 	credentialData: { apiKey: string; baseUrl: string };
 }> {
 	const apiKey = process.env.AETHERFORGE_API_KEY?.trim();
 	if (apiKey !== undefined && apiKey !== '') {
 		const baseUrl = 'https://api.aetherforgeai.com';
-		return {
-			service: `${baseUrl} (the real one: jobs cost credits)`,
-			credentialData: { apiKey, baseUrl },
-		};
+		return { isPaid: true, credentialData: { apiKey, baseUrl } };
 	}
 	const emulator: Emulator = await startEmulator({ apiKeys: ['demo-key'] });
 	onStarted(async () => {
 		await emulator.close();
 	});
-	return {
-		service: `${emulator.apiUrl} (an emulator: nothing is paid; API key demo-key)`,
-		credentialData: { apiKey: 'demo-key', baseUrl: emulator.apiUrl },
-	};
+	return { isPaid: false, credentialData: { apiKey: 'demo-key', baseUrl: emulator.apiUrl } };
 }
 
 export function say(line: string): void {
