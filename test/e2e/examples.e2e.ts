@@ -88,6 +88,18 @@ describe('every example', () => {
 	}
 });
 
+/** What a form's page does in a browser, from the answer to its upload to the end of the execution. */
+async function lastPage(answer: string): Promise<string> {
+	const { formWaitingUrl } = JSON.parse(answer) as { formWaitingUrl: string };
+	const statusUrl = new URL(formWaitingUrl);
+	statusUrl.pathname += '/n8n-execution-status';
+	await until(async () => (await (await fetch(statusUrl)).text()) === 'form-waiting');
+	const page = await (await fetch(formWaitingUrl)).text();
+	// The last page sends this when it is shown, which ends the execution.
+	await fetch(formWaitingUrl, { method: 'POST' });
+	return page;
+}
+
 describe('Prompt to image', () => {
 	it('makes an image of each prompt', async () => {
 		const execution = await lab.n8n.runManually(await imported('prompt-to-image'), 'Start here');
@@ -113,7 +125,7 @@ describe('Reference images to image', () => {
 		]);
 	});
 
-	it('sends what is uploaded in its form', async () => {
+	it('sends what is uploaded in its form, whose last page shows the image', async () => {
 		const saved = await imported('reference-images-to-image');
 		await lab.n8n.activate(saved);
 		const path = saved.nodes.find(({ name }) => name === 'Upload pictures')?.webhookId;
@@ -123,11 +135,14 @@ describe('Reference images to image', () => {
 		form.append('field-0', 'As on my pictures');
 		form.append('field-1', new File([bytes], 'one.png', { type: 'image/png' }));
 		form.append('field-1', new File([bytes], 'two.png', { type: 'image/png' }));
-		expect((await lab.n8n.post(`form/${String(path)}`, form)).status).toBe(200);
-		const execution = await lab.n8n.nextExecution(saved);
+		const { text } = await lab.n8n.post(`form/${String(path)}`, form);
 		await lab.n8n.deactivate(saved);
+		const page = await lastPage(text);
+		const execution = await lab.n8n.nextExecution(saved);
 		await expectImages(execution, 'Generate from references', 1);
 		const [submit] = lab.emulator.submits;
+		const imageUrl = `${lab.emulator.cdnUrl}/results/${String(submit?.jobId)}/1.png`;
+		expect(page).toContain(`<img src="${imageUrl}"`);
 		expect(submit?.fields.prompt).toBe('As on my pictures');
 		// n8n numbers the files of one form field as they are stored, not as they were sent.
 		const uploaded = execution.items('Upload pictures')[0]?.binary ?? {};
@@ -166,7 +181,11 @@ describe('Webhook answers with the image', () => {
 		const [submit] = lab.emulator.submits;
 		expect([status, JSON.parse(text)]).toEqual([
 			502,
-			{ message: expect.stringContaining('could not finish') as string, job_id: submit?.jobId },
+			{
+				message: expect.stringContaining('could not finish') as string,
+				description: expect.stringContaining('AetherForge says:') as string,
+				job_id: submit?.jobId,
+			},
 		]);
 	});
 
@@ -174,7 +193,10 @@ describe('Webhook answers with the image', () => {
 		const { status, text } = await called({});
 		expect([status, JSON.parse(text)]).toEqual([
 			400,
-			{ message: expect.stringContaining('Prompt') as string },
+			{
+				message: expect.stringContaining('Prompt') as string,
+				description: expect.stringContaining('No job was started') as string,
+			},
 		]);
 		expect(lab.emulator.submits).toEqual([]);
 	});
@@ -299,16 +321,8 @@ describe('Upscale the pictures of a form upload', () => {
 			form.append('field-0', new File([bytes], name, { type: 'image/png' }));
 		}
 		const { text } = await lab.n8n.post(`form/${String(path)}`, form);
-		const { formWaitingUrl } = JSON.parse(text) as { formWaitingUrl: string };
 		await lab.n8n.deactivate(saved);
-
-		// What the form's page does in a browser until there is a next one.
-		const statusUrl = new URL(formWaitingUrl);
-		statusUrl.pathname += '/n8n-execution-status';
-		await until(async () => (await (await fetch(statusUrl)).text()) === 'form-waiting');
-		const page = await (await fetch(formWaitingUrl)).text();
-		// The last page sends this when it is shown, which ends the execution.
-		await fetch(formWaitingUrl, { method: 'POST' });
+		const page = await lastPage(text);
 		const execution = await lab.n8n.nextExecution(saved);
 		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
 
