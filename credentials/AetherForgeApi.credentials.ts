@@ -48,6 +48,7 @@ export class AetherForgeApi implements ICredentialType {
 			default: '',
 			required: true,
 			description: 'The API key of your AetherForge account',
+			hint: 'Sign in at <a href="https://aetherforgeai.com" target="_blank">aetherforgeai.com</a> to get an API key',
 		},
 		{
 			displayName: 'Base URL',

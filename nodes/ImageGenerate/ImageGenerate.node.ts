@@ -18,7 +18,7 @@ export class ImageGenerate implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ $parameter["aiModel"] + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+			'={{ "Generate: " + $parameter["aiModel"] + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
 		description: 'Generate images with AetherForge from a prompt and reference images',
 		defaults: { name: 'AetherForge Image Generate' },
 		inputs: [NodeConnectionTypes.Main],

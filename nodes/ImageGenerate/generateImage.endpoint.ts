@@ -67,7 +67,8 @@ export const generateImage: Endpoint = {
 					},
 				],
 				default: 'GPT Image 1.5',
-				description: 'The AI model that makes the image',
+				description:
+					'The AI model that makes the image. To use one that is not listed, switch to Expression and enter its name.',
 			},
 		},
 		{
@@ -101,7 +102,7 @@ export const generateImage: Endpoint = {
 					},
 				],
 				default: 'none',
-				description: "Which of the input item's files to send as reference images",
+				description: 'Which images to send as references',
 			},
 			names: {
 				displayName: 'Input Data Field Name(s)',

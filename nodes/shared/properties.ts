@@ -23,7 +23,7 @@ const outputItems: INodeProperties = {
 	],
 	default: 'perImage',
 	displayOptions: { show: { '/waitForCompletion': [true] } },
-	description: 'How to split the images of a job into output items. A job can have several images.',
+	description: 'How to return a job that has several images',
 };
 
 const timeout: INodeProperties = {
