@@ -45,10 +45,16 @@ async function takePictures(
 	await editor.dismissNotices();
 	await save('execution', editor.nodePanel);
 
+	await editor.page.setViewportSize({ width: 1440, height: 520 });
+	await editor.openWorkflow(saved('canvas'));
+	await editor.executeWorkflow();
+	await editor.dismissNotices();
+	await save('canvas', editor.canvas);
+
 	const panels = [
 		['image-tune', 'split-into-layers', 'Split into layers'],
 		['effect-generate', 'effect', 'Effect'],
-		['sprite', 'character-to-sprite-sheet', 'Make sprite', { width: 1440, height: 1060 }],
+		['sprite', 'character-to-sprite-sheet', 'Make sprite', { width: 1440, height: 1180 }],
 		['get-job', 'job-id-first-then-get-job', 'Check the job'],
 	] as const;
 	for (const [name, workflowName, nodeName, size = viewport] of panels) {
@@ -83,6 +89,12 @@ async function main(): Promise<void> {
 		const description = 'Blue magic explosion with sparks';
 		const effect = workflow('Effect', chain(manualTrigger(), effectGenerate({ description })));
 		const workflows = new Map(examples).set('effect', await save(spreadOut(effect)));
+		// The canvas itself, without the note that explains the example.
+		const chained = examples.get('character-to-sprite-sheet');
+		if (chained === undefined) throw new Error('The example of the canvas is missing.');
+		const { name, nodes, connections } = chained;
+		const shown = nodes.filter(({ type }) => type !== 'n8n-nodes-base.stickyNote');
+		workflows.set('canvas', await save({ name, nodes: shown, connections, settings: {} }));
 		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
 			const editor = await Editor.open(server.url, { theme, viewport });

@@ -47,6 +47,11 @@ export class Editor {
 		await this.page.getByTestId('canvas-node').first().waitFor({ timeout: loadTimeoutMs });
 	}
 
+	/** Where the nodes are, without n8n's menus around it. */
+	get canvas(): Locator {
+		return this.page.locator('.vue-flow');
+	}
+
 	canvasNode(name: string): Locator {
 		const exactly = this.page.getByText(name, { exact: true });
 		return this.page.getByTestId('canvas-node').filter({ has: exactly });

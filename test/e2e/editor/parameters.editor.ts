@@ -53,13 +53,19 @@ function asTool(node: INode): INode {
 	return { ...node, type: `${node.type}Tool` };
 }
 
+const imageLabels = ['Image Source', 'Image Field Name'];
+
 /** Below the parameters of every node that starts jobs. */
 const jobLabels = ['Wait for Completion', 'Download Images', 'Put Output File in Field', 'Options'];
 
 describe('Image Generate', () => {
 	const labels = ['Prompt', 'Model', 'Reference Images', ...jobLabels];
 	const allOptions: INodeParameters = {
+		additionalFields: '{}',
 		dryRun: false,
+		fileName: '',
+		includeInputFields: false,
+		jobsPerItem: 1,
 		maxConcurrentJobs: 20,
 		maxJobsPerExecution: 100,
 		onFailed: 'error',
@@ -77,7 +83,7 @@ describe('Image Generate', () => {
 	});
 
 	const references = exhibit('References', imageGenerate({ prompt: 'A red fox' }));
-	it('asks for the binary fields only when they are to be selected, and says which are meant', async () => {
+	it('asks for binary fields or URLs only when they are to be sent, and says what to enter', async () => {
 		await editor.openNode(references);
 		await editor.choose('referenceImages', 'All Binary Fields of the Item');
 		await expectLabels(labels);
@@ -86,6 +92,9 @@ describe('Image Generate', () => {
 		await editor.parameterPanel
 			.getByText('The names of the input binary fields that hold the images, separated by commas')
 			.waitFor();
+		await editor.choose('referenceImages', 'URLs');
+		await expectLabels(labels.toSpliced(3, 0, 'Reference Image URL(s)'));
+		await editor.parameterPanel.getByText('Separate several URLs with spaces').waitFor();
 		await editor.choose('referenceImages', 'None');
 		await expectLabels(labels);
 	});
@@ -98,9 +107,12 @@ describe('Image Generate', () => {
 		await editor.toggle('waitForCompletion');
 		await expectLabels(without(labels, 'Download Images', 'Put Output File in Field'));
 		expect(await editor.optionsOffered()).toEqual([
+			'Additional Form Fields (JSON)',
 			'Dry Run',
+			'Include Input Fields',
 			'Max Concurrent Jobs',
 			'Max Jobs per Execution',
+			'Number of Variations',
 			'Resubmit If Outcome Unknown',
 		]);
 	});
@@ -158,16 +170,12 @@ describe.each<
 		'Image Tune',
 		imageTune,
 		[
-			['Upscale', {}, ['Operation', 'Input Data Field Name', 'Scale']],
+			['Upscale', {}, ['Operation', ...imageLabels, 'Scale']],
+			['Inpaint', { operation: 'inpaint' }, ['Operation', ...imageLabels, 'Prompt', 'Quality']],
 			[
-				'Inpaint',
-				{ operation: 'inpaint' },
-				['Operation', 'Input Data Field Name', 'Prompt', 'Quality'],
-			],
-			[
-				'Split Layers',
-				{ operation: 'splitLayers' },
-				['Operation', 'Input Data Field Name', 'Keyword'],
+				'Split Layers by URL',
+				{ operation: 'splitLayers', imageSource: 'url' },
+				['Operation', 'Image Source', 'Image URL', 'Keyword'],
 			],
 		],
 	],
@@ -175,12 +183,12 @@ describe.each<
 		'Effect Generate',
 		effectGenerate,
 		[
-			['V1', { apiVersion: 'v1' }, ['Version', 'Effect Description', 'Resolution', 'Image']],
-			['V2', {}, ['Version', 'Effect Description', 'Quality', 'Frames', 'Image']],
+			['V1', { apiVersion: 'v1' }, ['Version', 'Effect Description', 'Resolution', 'Image Source']],
+			['V2', {}, ['Version', 'Effect Description', 'Quality', 'Frames', 'Image Source']],
 			[
 				'V2 with an image',
 				{ imageSource: 'binary' },
-				['Version', 'Effect Description', 'Quality', 'Frames', 'Image', 'Input Data Field Name'],
+				['Version', 'Effect Description', 'Quality', 'Frames', ...imageLabels],
 			],
 		],
 	],
@@ -191,7 +199,7 @@ describe.each<
 			[
 				'Make Sprite V1',
 				{},
-				['Operation', 'Version', 'Input Data Field Name', 'Motion', 'Frames', 'Pixel Art'],
+				['Operation', 'Version', ...imageLabels, 'Motion', 'Frames', 'Pixel Art'],
 			],
 			[
 				'Make Sprite V2 with an end frame',
@@ -199,8 +207,9 @@ describe.each<
 				[
 					'Operation',
 					'Version',
+					'Start Frame Source',
 					'Start Frame Field Name',
-					'End Frame',
+					'End Frame Source',
 					'End Frame Field Name',
 					'Motion',
 					'Frames',
@@ -210,19 +219,12 @@ describe.each<
 			[
 				'Reskin V1',
 				{ operation: 'reskin' },
-				[
-					'Operation',
-					'Version',
-					'Input Data Field Name',
-					'Reskin Description',
-					'Resolution',
-					'Style',
-				],
+				['Operation', 'Version', ...imageLabels, 'Reskin Description', 'Resolution', 'Style'],
 			],
 			[
 				'Reskin V2',
 				{ operation: 'reskin', apiVersion: 'v2' },
-				['Operation', 'Version', 'Input Data Field Name', 'Reskin Description', 'Quality', 'Style'],
+				['Operation', 'Version', ...imageLabels, 'Reskin Description', 'Quality', 'Style'],
 			],
 			[
 				'Character Overlay V1',
@@ -230,7 +232,9 @@ describe.each<
 				[
 					'Operation',
 					'Version',
+					'Sprite Sheet Source',
 					'Sprite Sheet Field Name',
+					'Character Images Source',
 					'Character Field Name(s)',
 					'Specify Rows',
 					'Rows',
@@ -239,13 +243,20 @@ describe.each<
 				],
 			],
 			[
-				'Character Overlay V2 with rows as JSON',
-				{ operation: 'characterOverlay', apiVersion: 'v2', rowsInput: 'json' },
+				'Character Overlay V2 with rows as JSON and characters by URL',
+				{
+					operation: 'characterOverlay',
+					apiVersion: 'v2',
+					characterImagesSource: 'url',
+					rowsInput: 'json',
+				},
 				[
 					'Operation',
 					'Version',
+					'Sprite Sheet Source',
 					'Sprite Sheet Field Name',
-					'Character Field Name(s)',
+					'Character Images Source',
+					'Character Image URL(s)',
 					'Specify Rows',
 					'Rows (JSON)',
 					'Quality',
@@ -293,10 +304,17 @@ describe('Get Job', () => {
 	const waiting = exhibit('Waiting Get Job', getJob({ waitForCompletion: true }));
 	it('offers what concerns waiting only when it waits', async () => {
 		await editor.openNode(fresh);
-		expect(await editor.optionsOffered()).toEqual(['On Failed Job', 'Output Items']);
+		expect(await editor.optionsOffered()).toEqual([
+			'File Name',
+			'Include Input Fields',
+			'On Failed Job',
+			'Output Items',
+		]);
 		await editor.closeNode();
 		await editor.openNode(waiting);
 		expect(await editor.optionsOffered()).toEqual([
+			'File Name',
+			'Include Input Fields',
 			'On Failed Job',
 			'On Timeout',
 			'Output Items',
@@ -310,6 +328,8 @@ describe('Get Job', () => {
 		getJob({
 			waitForCompletion: true,
 			options: {
+				fileName: '',
+				includeInputFields: false,
 				onFailed: 'returnFailed',
 				onTimeout: 'error',
 				outputItems: 'perImage',
