@@ -175,6 +175,13 @@ export const inputFailures = {
 			} Change "${label}", or the node before this one, so that the names match.`,
 		}),
 
+	/** n8n's editor puts a file that is dragged into a field behind the text that is there. */
+	textAndFile: (label: string): Failure =>
+		new Failure({
+			message: `"${label}" contains both text and a file`,
+			description: `Delete the text in "${label}", so that only the expression of the file is left, such as {{ $binary.data }}.`,
+		}),
+
 	noFieldAtAll: (label: string, things: string): Failure =>
 		new Failure({
 			message: 'The item has no binary fields to send',

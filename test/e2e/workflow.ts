@@ -71,6 +71,16 @@ export function splitOut(field: string): INode {
 	});
 }
 
+/** Makes a file of a field that holds base64. */
+export function toFile(field: string, binaryField: string): INode {
+	return node('To file', 'n8n-nodes-base.convertToFile', 1.1, {
+		operation: 'toBinary',
+		sourceProperty: field,
+		binaryPropertyName: binaryField,
+		options: { fileName: `${binaryField}.png`, mimeType: 'image/png' },
+	});
+}
+
 /** Gives one item at a time on its second output, until all have come round. */
 export function loopOverItems(): INode {
 	return node('Loop', 'n8n-nodes-base.splitInBatches', 3, { options: {} });

@@ -219,6 +219,11 @@ describe('which files are sent', () => {
 
 	it.each<[string, Given, string]>([
 		['no name', { names: ' , ' }, 'The "Field Names" parameter does not name a binary field'],
+		[
+			'text beside a file, as the editor writes it when a file is dragged',
+			{ names: 'data [object Object]' },
+			'"Field Names" contains both text and a file',
+		],
 		['null', { names: [null] }, 'The "Field Names" parameter does not name a binary field'],
 		['an object', { names: { a: 1 } }, 'The "Field Names" parameter must be text, but is'],
 		[

@@ -85,6 +85,7 @@ const SAMPLES: Samples = {
 			['Prompt', 2, 'row', 'wholeNumber', '1.5'],
 		],
 		noFieldNames: [[NAMES]],
+		textAndFile: [[NAMES]],
 		unknownField: [
 			['photo', ['data', 'data_1'], NAMES],
 			['photo', [], NAMES],

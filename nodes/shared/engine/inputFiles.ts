@@ -13,6 +13,9 @@ export const COMBINED_BINARY_KEY = '_files';
 /** "image_2" comes before "image_10". */
 const naturalOrder = new Intl.Collator('en', { numeric: true });
 
+/** What JavaScript makes of a file that an expression puts into a text. */
+const OBJECT_AS_TEXT = '[object Object]';
+
 /** A file as n8n's expressions give it; on n8n 1.x with files in memory it lacks `data`. */
 type BinaryObject = Partial<IBinaryData> & { mimeType: string };
 
@@ -166,6 +169,7 @@ function filesIn(
 		throw inputFailures.valueOfWrongType(displayName, 'true or false');
 	}
 	const text = String(given);
+	if (text.includes(OBJECT_AS_TEXT)) throw inputFailures.textAndFile(displayName);
 	return (isList ? text.split(',') : [text])
 		.map((name) => name.trim())
 		.filter((name) => name !== '');

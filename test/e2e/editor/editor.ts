@@ -122,6 +122,30 @@ export class Editor {
 		await this.parameter(parameterName).locator('.el-switch').click();
 	}
 
+	/** Drags a field of the input panel's schema into a parameter. */
+	async drag(fieldName: string, parameterName: string): Promise<void> {
+		const field = this.page
+			.getByTestId('ndv-input-panel')
+			.locator(`[data-target="mappable"][data-name="${fieldName}"]`);
+		await field.hover();
+		await this.page.mouse.down();
+		await this.page.mouse.move(0, 0);
+		await this.parameter(parameterName).hover();
+		await this.page.mouse.up();
+	}
+
+	/** Empties a text parameter. */
+	async clear(parameterName: string): Promise<void> {
+		await this.parameter(parameterName).getByRole('textbox').click();
+		await this.page.keyboard.press('Control+A');
+		await this.page.keyboard.press('Delete');
+	}
+
+	/** Runs the open node alone, by the button of its panel. */
+	async executeStep(): Promise<void> {
+		await this.page.getByTestId('node-execute-button').click();
+	}
+
 	/** What can be added under Options. */
 	async optionsOffered(): Promise<string[]> {
 		await this.parameterPanel.getByPlaceholder('Add option').click();

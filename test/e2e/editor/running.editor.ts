@@ -1,11 +1,14 @@
 import type { INode } from 'n8n-workflow';
-import { openLab, type Lab } from '../lab';
+import { tinyPicture } from '../../emulator/pictures';
+import { openLab, sha256, type Lab } from '../lab';
 import {
 	chain,
 	imageGenerate,
+	imageTune,
 	manualTrigger,
 	oneItem,
 	splitOut,
+	toFile,
 	withCredential,
 	workflow,
 } from '../workflow';
@@ -51,6 +54,37 @@ it('shows an image of the output', async () => {
 	await eventually(async () => {
 		expect(await editor.loadedImageWidths()).toHaveLength(1);
 	});
+});
+
+it('sends a file that is dragged from the input panel into an empty field', async () => {
+	const picture = tinyPicture('dragged', 'png');
+	const file = workflow(
+		'Dragged',
+		chain(
+			manualTrigger(),
+			oneItem('Picture', { picture: picture.toString('base64') }),
+			toFile('picture', 'photo'),
+			imageTune({}),
+		),
+	);
+	// Only then n8n shows files among the fields that can be dragged.
+	file.settings = { ...file.settings, binaryMode: 'combined' };
+	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
+	await editor.openWorkflow(saved);
+	await editor.executeWorkflow();
+	await editor.openNode('Tune');
+	await editor.drag('photo', 'imageField');
+	await editor.executeStep();
+	await editor.outputPanel.getByText('"Image Field Name" contains both text and a file').waitFor();
+	await editor.clear('imageField');
+	await editor.drag('photo', 'imageField');
+	await editor.executeStep();
+	await editor.viewFile();
+	await eventually(async () => {
+		expect(await editor.loadedImageWidths()).toHaveLength(1);
+	});
+	const upscaled = lab.emulator.submits.flatMap(({ files }) => files.map((file) => file.sha256));
+	expect(upscaled).toEqual([sha256(picture)]);
 });
 
 it('shows what became of the jobs above the items', async () => {
