@@ -9,7 +9,7 @@ const { n8n } = require('./package.json');
 
 const dist = path.join(__dirname, 'dist');
 const sources = ['nodes/**/*.ts', 'credentials/**/*.ts'];
-const assets = ['nodes/**/*.svg', 'nodes/**/*.node.json', 'credentials/**/*.svg'];
+const assets = ['nodes/**/*.svg', 'nodes/**/*.json', 'credentials/**/*.svg'];
 
 // Everything is built here first. dist only ever receives whole files of a build that succeeded: n8n
 // reloads a package 100 ms after the first change it sees, and tsc also writes when there are errors.
@@ -86,7 +86,7 @@ async function bundle() {
 	}
 }
 
-/** Copies icons and codex files beside the compiled files. */
+/** Copies icons, codex files and output schemas beside the compiled files. */
 function copyAssets() {
 	// Without `encoding: false` gulp 5 would read every file as UTF-8 text.
 	return gulp

@@ -9,7 +9,7 @@ import { execa } from 'execa';
 
 const MAX_PACKED_BYTES = 60_000;
 const SHIPPED =
-	/^(package\.json|README\.md|LICENSE|index\.js|dist\/.+(?<!\.(test|spec))\.js|dist\/.+\.svg|dist\/nodes\/.+\.node\.json)$/;
+	/^(package\.json|README\.md|LICENSE|index\.js|dist\/.+(?<!\.(test|spec))\.js|dist\/.+\.svg|dist\/nodes\/.+(\.node|\/__schema__\/.+)\.json)$/;
 const RUNTIME_DEPENDENCIES = [
 	'dependencies',
 	'optionalDependencies',

@@ -84,8 +84,8 @@ afterAll(async () => {
 	await rm(temporary, { recursive: true, force: true });
 });
 
-it('ships what n8n lists, the engine, icons, codex and nothing else', () => {
-	const sources = ['.ts', '.svg', '.node.json'].flatMap((suffix) => [
+it('ships what n8n lists, the engine, icons, codex, output schemas and nothing else', () => {
+	const sources = ['.ts', '.svg', '.json'].flatMap((suffix) => [
 		...sourcesIn('nodes', suffix),
 		...sourcesIn('credentials', suffix),
 	]);
@@ -102,8 +102,8 @@ it('stays small', () => {
 	expect(packed.size).toBeLessThan(MAX_PACKED_BYTES);
 });
 
-it('copies icons and codex byte for byte', () => {
-	const copies = ['.svg', '.node.json'].flatMap((suffix) => sourcesIn('nodes', suffix));
+it('copies icons, codex and output schemas byte for byte', () => {
+	const copies = ['.svg', '.json'].flatMap((suffix) => sourcesIn('nodes', suffix));
 	for (const copy of copies) {
 		const shipped = readFileSync(path.join(installed, builtPath(copy)));
 		expect(shipped.equals(readFileSync(path.join(root, copy)))).toBe(true);

@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type {
+	IBinaryData,
+	IDataObject,
+	INodeParameters,
+	INodePropertyOptions,
+	INodeType,
+} from 'n8n-workflow';
+
+import { tinyPicture } from '../emulator/pictures';
+import { root, sourcesIn } from '../package/sources';
+import { startBinaryStorage, type EngineOptions } from '../support/engine';
+import { openScene, type Scene } from '../support/scene';
+
+// The editor lists these fields before a node has run, so that they can be dragged into the next one.
+
+type Name = Extract<EngineOptions['node'], string>;
+
+/** A JSON schema as far as the editor reads it. */
+interface Schema {
+	type: string;
+	properties?: Record<string, Schema>;
+	items?: Schema;
+}
+
+const nodes = sourcesIn('nodes', '.node.ts').map((file) => {
+	const className = path.basename(file, '.node.ts');
+	const classes = jest.requireActual<Record<string, new () => INodeType>>(path.join(root, file));
+	const found = classes[className];
+	if (!found) throw new Error(`${file} exports no class ${className}`);
+	return { className, description: new found().description };
+});
+
+const ROWS = { row: [{ title: 'Idle', description: 'Standing still' }] };
+
+/** What a node cannot do without, by its schema. */
+const REQUIRED: Record<string, INodeParameters> = {
+	'EffectGenerate/__schema__/v1.0.0.json': { description: 'Sparks' },
+	'GetJob/__schema__/v1.0.0.json': { jobId: '={{ $json.job_id }}' },
+	'ImageGenerate/__schema__/v1.0.0.json': { prompt: 'A lighthouse' },
+	'ImageTune/__schema__/v1.0.0/inpaint.json': { prompt: 'Remove the hat' },
+	'ImageTune/__schema__/v1.0.0/splitLayers.json': { keyword: 'arm' },
+	'ImageTune/__schema__/v1.0.0/upscale.json': {},
+	'Sprite/__schema__/v1.0.0/characterOverlay.json': { characterImagesFields: 'data', rows: ROWS },
+	'Sprite/__schema__/v1.0.0/make.json': { text: 'Walking' },
+	'Sprite/__schema__/v1.0.0/reskin.json': { description: 'Golden armor' },
+};
+
+interface Case {
+	file: string;
+	node: Name;
+	parameters: INodeParameters;
+}
+
+/** Every node with each of its operations, by the path under which n8n looks for its schema. */
+const CASES: Case[] = nodes.flatMap(({ className, description: { name, properties } }) => {
+	const operation = properties.find((property) => property.name === 'operation');
+	const choices = (operation?.options ?? []) as INodePropertyOptions[];
+	const parts = choices.length === 0 ? [''] : choices.map(({ value }) => `/${String(value)}`);
+	return parts.map((part) => ({
+		file: `${className}/__schema__/v1.0.0${part}.json`,
+		node: name as Name,
+		parameters: part === '' ? {} : { operation: part.slice(1) },
+	}));
+});
+
+let scene: Scene;
+
+beforeAll(startBinaryStorage);
+
+beforeEach(async () => {
+	scene = await openScene({
+		jobDurationMs: 0,
+		wish: () => ({ outcome: { images: ['png', 'gif'] } }),
+	});
+});
+
+afterEach(async () => {
+	await scene.close();
+});
+
+function written(file: string): Schema {
+	return JSON.parse(readFileSync(path.join(root, 'nodes', file), 'utf8')) as Schema;
+}
+
+/** The schema that a value fits, without a choice. */
+function schemaOf(value: unknown): Schema {
+	if (Array.isArray(value)) return { type: 'array', items: schemaOf(value[0]) };
+	if (typeof value === 'object' && value !== null) {
+		const properties = Object.entries(value).map(([key, each]): [string, Schema] => [
+			key,
+			schemaOf(each),
+		]);
+		return { type: 'object', properties: Object.fromEntries(properties) };
+	}
+	return { type: Number.isInteger(value) ? 'integer' : typeof value };
+}
+
+/** What an operation really puts out. */
+async function output({ file, node, parameters }: Case, more: INodeParameters = {}) {
+	const { id } = scene.emulator.jobs.add({ durationMs: 0, outcome: { images: ['png', 'gif'] } });
+	const data: IBinaryData = {
+		data: tinyPicture('data', 'png').toString('base64'),
+		mimeType: 'image/png',
+	};
+	const { items, error } = await scene.run({
+		node,
+		parameters: { ...parameters, ...REQUIRED[file], ...more },
+		items: [{ json: { job_id: id }, binary: { data } }],
+	});
+	expect(error).toBeUndefined();
+	return items.map(({ json }) => json);
+}
+
+it('there is a schema where n8n looks for one, and no other', () => {
+	const files = sourcesIn('nodes', '.json').filter((file) => file.includes('/__schema__/'));
+	expect(files).toEqual(CASES.map(({ file }) => `nodes/${file}`).sort());
+	expect(Object.keys(REQUIRED)).toEqual(CASES.map(({ file }) => file).sort());
+});
+
+describe.each(CASES)('$file', (operation) => {
+	const { type, properties = {} } = written(operation.file);
+
+	it('has the fields of each item that the node puts out by default, in their order, with their types', async () => {
+		const items = await output(operation);
+		expect(items).toHaveLength(2);
+		for (const json of items) {
+			expect(schemaOf(json)).toEqual({ type, properties });
+			expect(Object.keys(json)).toEqual(Object.keys(properties));
+		}
+	});
+
+	it('has all but the list of URLs where each job gives one item', async () => {
+		const [job, ...others] = await output(operation, { options: { outputItems: 'perJob' } });
+		const { image_url: url, image_number, image_count, ...shared } = properties;
+		expect([image_number, image_count]).toEqual([{ type: 'integer' }, { type: 'integer' }]);
+		expect(others).toEqual([]);
+		expect(schemaOf(job)).toEqual({
+			type,
+			properties: { ...shared, image_urls: { type: 'array', items: url } },
+		});
+	});
+});
+
+it.each<[string, INodeParameters, missing: IDataObject, extra: string[]]>([
+	[
+		'EffectGenerate/__schema__/v1.0.0.json',
+		{ apiVersion: 'v1' },
+		{ resolution: '1K' },
+		['quality', 'frame'],
+	],
+	['Sprite/__schema__/v1.0.0/make.json', { apiVersion: 'v2' }, {}, []],
+	[
+		'Sprite/__schema__/v1.0.0/reskin.json',
+		{ apiVersion: 'v2' },
+		{ quality: 'standard' },
+		['resolution'],
+	],
+	[
+		'Sprite/__schema__/v1.0.0/characterOverlay.json',
+		{ apiVersion: 'v2' },
+		{ quality: 'standard' },
+		['resolution'],
+	],
+])(
+	'%s is of the default version, and another one differs in no more than what it is asked for',
+	async (file, version, missing, extra) => {
+		const operation = CASES.find((each) => each.file === file);
+		if (!operation) throw new Error(`no operation has the schema ${file}`);
+		const [item = {}] = await output(operation, version);
+		const listed = Object.keys(written(file).properties ?? {});
+		expect(item).toMatchObject(missing);
+		expect(Object.keys(item).filter((key) => !listed.includes(key))).toEqual(Object.keys(missing));
+		expect(listed.filter((key) => !(key in item))).toEqual(extra);
+	},
+);
