@@ -52,6 +52,11 @@ export function detailOf(text: string): string {
 		.slice(0, LONGEST_QUOTE);
 }
 
+/** The API's job IDs are UUIDs; anything else gets a 422 (docs/api.md). */
+export function isJobId(text: string): boolean {
+	return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text);
+}
+
 /** The ID in the answer to a submit. It becomes part of a URL, so not every text will do. */
 export function jobIdFrom(body: unknown): string | undefined {
 	const jobId = isRecord(body) ? body.job_id : undefined;

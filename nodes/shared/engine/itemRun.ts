@@ -9,6 +9,7 @@ import type { Clock } from '../clock';
 import { Semaphore } from '../concurrency';
 import { asFailure, toErrorItem, toNodeError, type Failure } from '../failure';
 import { hints, logLines, runFailures } from '../messages';
+import { noteInCustomData } from './customData';
 import { numberOf, type JobSlot } from './plan';
 import { isFinished } from './poll';
 import { isTool } from './settings';
@@ -83,6 +84,7 @@ export class ItemRun {
 	noteJob({ itemIndex, jobNumber }: JobSlot, jobId: string): void {
 		const ofItem = this.#jobIds.get(itemIndex) ?? new Map<number, string>();
 		this.#jobIds.set(itemIndex, ofItem.set(jobNumber, jobId));
+		noteInCustomData(this.#context, jobId);
 	}
 
 	/** Takes back a job that has failed and is to be replaced. */

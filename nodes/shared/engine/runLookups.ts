@@ -1,5 +1,6 @@
 import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
+import { isJobId } from '../api/answer';
 import { Api } from '../api/api';
 import { systemClock, type Clock } from '../clock';
 import { asFailure } from '../failure';
@@ -11,9 +12,6 @@ import { asText, ParameterReader } from './parameters';
 import type { JobSlot } from './plan';
 import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './poll';
 import { isTool, readLookupSettings, type OutputSettings } from './settings';
-
-/** The API's job IDs are UUIDs; anything else gets a 422 (docs/api.md). */
-const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 /** Another endpoint started the job, and another try is all that can be advised. */
 const ADVICE_IF_FAILED = 'Change the request and start a new job.';
@@ -40,7 +38,7 @@ export async function runLookups(
 	const lookups = await run.checkItems<Lookup>((itemIndex) => {
 		const settings = readLookupSettings(reader, itemIndex, asTool);
 		const jobId = asText(reader.read('jobId', itemIndex, ''), 'Job ID').trim();
-		if (!UUID.test(jobId)) throw inputFailures.malformedJobId(jobId);
+		if (!isJobId(jobId)) throw inputFailures.malformedJobId(jobId);
 		return Promise.resolve([{ slot: { itemIndex, jobNumber: 1, jobCount: 1 }, jobId, settings }]);
 	});
 	if (lookups.length === 0) return [run.items()];
