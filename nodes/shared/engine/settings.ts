@@ -146,7 +146,8 @@ function readOutputSettings(
 		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
 		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
 		includeInputFields: options.boolean('includeInputFields'),
-		fileName: safeFileName(options.text('fileName')),
+		// A title such as "AC/DC" is no path.
+		fileName: safeFileName(options.text('fileName').replace(/[/\\]/g, '-')),
 	};
 }
 
