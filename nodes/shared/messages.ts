@@ -43,7 +43,12 @@ function shown(value: unknown): string {
 function listOf(jobIds: readonly string[]): string {
 	const more = jobIds.length - JOB_IDS_IN_TEXT;
 	const named = jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ');
-	return more > 0 ? `${named}, and ${more} more (see the data of this message)` : named;
+	return more > 0 ? `${named}, and ${more} more` : named;
+}
+
+function listWithData(jobIds: readonly string[]): string {
+	const isWhole = jobIds.length <= JOB_IDS_IN_TEXT;
+	return `${listOf(jobIds)}${isWhole ? '' : ' (see the data of this message)'}`;
 }
 
 const GET_JOB_HINT =
@@ -205,6 +210,12 @@ export const inputFailures = {
 		new Failure({
 			message: `"${url}" in "${label}" is not a URL that can be fetched`,
 			description: 'Enter URLs that start with http:// or https://.',
+		}),
+
+	unusableEntry: (label: string, position: number, type: string): Failure =>
+		new Failure({
+			message: `Entry ${position} of "${label}" must be a URL, but is ${type}`,
+			description: `Change "${label}" so that each entry of the list is a URL as text.`,
 		}),
 
 	unfetchable: (url: string, reason: string): Failure =>
@@ -511,7 +522,7 @@ export const runFailures = {
 		if (unnamed.length === 0) return failure;
 		const [these, have] = unnamed.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
 		return failure.with({
-			description: `${failure.facts.description} The ${these} ${listOf(unnamed)} ${have} already been started and charged. ${RETRY_HINT}`,
+			description: `${failure.facts.description} The ${these} ${listWithData(unnamed)} ${have} already been started and charged. ${RETRY_HINT}`,
 		});
 	},
 
@@ -530,7 +541,7 @@ export const runFailures = {
 		const started =
 			jobIds.length === 0
 				? ''
-				: ` Other jobs of this run have already been started and charged: ${listOf(jobIds)}. ${RETRY_HINT}`;
+				: ` Other jobs of this run have already been started and charged: ${listWithData(jobIds)}. ${RETRY_HINT}`;
 		const unknown =
 			unknownItems.length === 0
 				? ''
@@ -564,7 +575,7 @@ export const hints = {
 		return `${plural(started, 'job')} started${resumedPart}.${pin}`;
 	},
 	stillRunning: (jobIds: readonly string[], total: number): string =>
-		`${jobIds.length} of ${plural(total, 'job')} still running: ${jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ')}${jobIds.length > JOB_IDS_IN_TEXT ? ', …' : ''}. Check on ${jobIds.length === 1 ? 'it' : 'them'} later with the AetherForge Get Job node.`,
+		`${jobIds.length} of ${plural(total, 'job')} still running: ${listOf(jobIds)}. Check on ${jobIds.length === 1 ? 'it' : 'them'} later with the AetherForge Get Job node.`,
 	dryRun: (
 		counts: readonly (readonly [name: string, count: number])[],
 		resumed: number,
@@ -581,7 +592,7 @@ export const hints = {
 		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${unknown} Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.`;
 	},
 	unwanted: (jobIds: readonly string[]): string =>
-		`"Number of Variations" is lower than in the earlier try, so ${jobIds.length === 1 ? 'this paid job was' : 'these paid jobs were'} not collected: ${jobIds.join(', ')}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,
+		`"Number of Variations" is lower than in the earlier try, so ${jobIds.length === 1 ? 'this paid job was' : 'these paid jobs were'} not collected: ${listOf(jobIds)}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,
 };
 
 const CONNECTION_WORDS: Readonly<Record<string, string>> = {

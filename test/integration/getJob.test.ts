@@ -357,7 +357,9 @@ describe('many items of Get Job', () => {
 		);
 		expect(items.every((item) => errorOf(item).status === 'Pending')).toBe(true);
 		expect(hints).toHaveLength(1);
-		expect(hints[0]?.message).toMatch(/^12 of 12 jobs still running: .*, …\. Check on them later/);
+		expect(hints[0]?.message).toMatch(
+			/^12 of 12 jobs still running: .*, and 2 more\. Check on them later/,
+		);
 		for (const [index, jobId] of jobIds.entries()) {
 			expect(hints[0]?.message.includes(jobId)).toBe(index < 10);
 		}

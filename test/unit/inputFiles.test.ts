@@ -426,7 +426,14 @@ describe('the URLs of files', () => {
 	it.each<[string, unknown, string]>([
 		['another scheme', 'file:///etc/passwd', '"file:///etc/passwd" in "Image URLs" is not a URL'],
 		['no scheme', `${A} b.example/2.png`, '"b.example/2.png" in "Image URLs" is not a URL'],
-		['a number in a list', [A, 7], 'The "Image URLs" parameter must be text'],
+		['a number in a list', [A, 7], 'Entry 2 of "Image URLs" must be a URL, but is a number'],
+		['a gap in a list', [null, A], 'Entry 1 of "Image URLs" must be a URL, but is empty'],
+		[
+			'an object in JSON',
+			`["${A}", {}]`,
+			'Entry 2 of "Image URLs" must be a URL, but is an object',
+		],
+		['a number', 7, 'The "Image URLs" parameter must be text, but is a number'],
 		['an object', { url: A }, 'The "Image URLs" parameter must be text, but is an object'],
 		['broken JSON', `["${A}"`, 'The "Image URLs" parameter is not valid JSON'],
 		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but the item has 11'],

@@ -94,6 +94,7 @@ const SAMPLES: Samples = {
 		foreignFile: [[NAMES]],
 		fileWithoutContent: [[NAMES]],
 		unusableUrl: [['Prompt', 'ftp://cdn.example/1.png']],
+		unusableEntry: [['Prompt', 2, 'a number']],
 		unfetchable: [[URL, DETAIL]],
 		tooManyFiles: [
 			['Grok Imagine', filesField(), 5, 6],
@@ -420,10 +421,12 @@ it('names at most ten jobs in a text', () => {
 		sentences.runFailures.withOtherJobs(failure, manyJobs, []).facts.description,
 		sentences.runFailures.withOwnJobs(failure, manyJobs).facts.description,
 		sentences.hints.stillRunning(manyJobs, 20),
+		sentences.hints.unwanted(manyJobs),
 	];
-	for (const text of texts) expect(text.match(new RegExp(JOB, 'g'))).toHaveLength(10);
-	expect(texts[0]).toContain('and 2 more');
-	expect(texts[1]).toContain('and 2 more');
+	for (const text of texts) {
+		expect(text.match(new RegExp(JOB, 'g'))).toHaveLength(10);
+		expect(text).toContain(', and 2 more');
+	}
 	expect(texts[2]).toContain('12 of 20 jobs still running');
 });
 

@@ -5,7 +5,7 @@ import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '
 import { inputFailures } from '../messages';
 import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName } from './fileType';
 import type { KnownFiles } from './knownFiles';
-import { asChoice, type ParameterReader } from './parameters';
+import { asChoice, typeName, type ParameterReader } from './parameters';
 
 /** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
 export const COMBINED_BINARY_KEY = '_files';
@@ -122,8 +122,10 @@ function givenFiles(
 /** One URL; where several are possible, a list by white space or commas, a list, or one as JSON. */
 function urlsIn(given: unknown, { displayName }: INodeProperties, isList: boolean): URL[] {
 	const urls = Array.isArray(given) ? given : textsIn(given, displayName, isList);
-	return urls.map((url: unknown) => {
-		if (typeof url !== 'string') throw inputFailures.valueOfWrongType(displayName, 'a list');
+	return urls.map((url: unknown, index) => {
+		if (typeof url !== 'string') {
+			throw inputFailures.unusableEntry(displayName, index + 1, typeName(url));
+		}
 		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(displayName, shortened(url));
 		return new URL(url);
 	});
@@ -131,7 +133,7 @@ function urlsIn(given: unknown, { displayName }: INodeProperties, isList: boolea
 
 function textsIn(given: unknown, label: string, isList: boolean): unknown[] {
 	if (given === null || given === undefined) return [];
-	if (typeof given !== 'string') throw inputFailures.valueOfWrongType(label, 'an object');
+	if (typeof given !== 'string') throw inputFailures.valueOfWrongType(label, typeName(given));
 	if (!isList) return given.trim() === '' ? [] : [given.trim()];
 	if (given.trim().startsWith('[')) {
 		try {
@@ -164,9 +166,8 @@ function filesIn(
 	}
 	if (given === null || given === undefined) return [];
 	if (isBinaryObject(given)) return [given];
-	if (typeof given === 'object') throw inputFailures.valueOfWrongType(displayName, 'an object');
 	if (typeof given !== 'string' && typeof given !== 'number') {
-		throw inputFailures.valueOfWrongType(displayName, 'true or false');
+		throw inputFailures.valueOfWrongType(displayName, typeName(given));
 	}
 	const text = String(given);
 	if (text.includes(OBJECT_AS_TEXT)) throw inputFailures.textAndFile(displayName);
@@ -193,6 +194,8 @@ function resolve(
 	const binary = available[given];
 	if (binary) return { binary, name: given };
 	const item = context.getInputData()[itemIndex];
+	// In combined mode files are part of the JSON, like any other value: nothing tells the item's own
+	// from one that somebody has written there, and n8n's own nodes open what lies at a path.
 	const atPath = isCombined(context) ? valueAt(item?.json, given) : undefined;
 	if (isBinaryObject(atPath) && isWhole(atPath)) return { binary: atPath, name: given };
 	const known = Object.keys(available).sort(naturalOrder.compare);

@@ -55,7 +55,11 @@ export function asText(value: unknown, label: string): string {
 	return value;
 }
 
-function typeName(value: unknown): string {
+/** What a value is that is not what it should be, as part of a sentence. */
+export function typeName(value: unknown): string {
+	if (value === null || value === undefined) return 'empty';
+	if (typeof value === 'boolean') return 'true or false';
+	if (Number.isFinite(value)) return 'a number';
 	if (typeof value === 'number') return 'not a number (NaN or Infinity)';
 	return Array.isArray(value) ? 'a list' : 'an object';
 }
