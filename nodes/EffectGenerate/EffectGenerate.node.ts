@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
 import { generateEffectV1 } from './generateEffectV1.endpoint';
 import { generateEffectV2 } from './generateEffectV2.endpoint';
 
@@ -29,6 +29,11 @@ export class EffectGenerate implements INodeType {
 		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
 		documentationUrl:
 			'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-effect-generate',
+		builderHint: {
+			searchHint:
+				'Makes a sheet of frames of a visual effect; use Image Generate for other pictures. Each input item is a paid job.',
+			relatedNodes: [checksOnJobs],
+		},
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

@@ -23,6 +23,10 @@ export class GetJob implements INodeType {
 		outputs: [NodeConnectionTypes.Main],
 		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
 		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-get-job',
+		builderHint: {
+			searchHint:
+				'Checks on a job that another AetherForge node has started, free of charge. Needed only after waitForCompletion false or onTimeout returnPending: by default those nodes wait for their images.',
+		},
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		properties: [

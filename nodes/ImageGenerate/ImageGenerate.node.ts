@@ -8,7 +8,7 @@ import {
 
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from './generateImage.endpoint';
-import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -26,6 +26,18 @@ export class ImageGenerate implements INodeType {
 		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
 		documentationUrl:
 			'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-image-generate',
+		builderHint: {
+			searchHint:
+				'Makes a new image from a prompt; use Image Tune to change an existing one. Each input item is a paid job. Returns one item per image, with the file in the binary field "data" and the image_url.',
+			relatedNodes: [
+				{
+					nodeType: 'n8n-nodes-aetherforge.imageTune',
+					relationHint: 'Upscale or change the image',
+				},
+				{ nodeType: 'n8n-nodes-aetherforge.sprite', relationHint: 'Animate a character image' },
+				checksOnJobs,
+			],
+		},
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
 import { upscale } from './upscale.endpoint';
 import { inpaint } from './inpaint.endpoint';
 import { splitLayers } from './splitLayers.endpoint';
@@ -29,6 +29,14 @@ export class ImageTune implements INodeType {
 		outputs: [NodeConnectionTypes.Main],
 		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
 		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-image-tune',
+		builderHint: {
+			searchHint:
+				'Upscales, inpaints or splits an existing image; use Image Generate for a new one. No operation removes a background. Each input item is a paid job.',
+			relatedNodes: [
+				{ nodeType: 'n8n-nodes-aetherforge.imageGenerate', relationHint: 'Makes the image' },
+				checksOnJobs,
+			],
+		},
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

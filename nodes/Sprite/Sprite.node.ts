@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
 import { makeSpriteV1 } from './makeSpriteV1.endpoint';
 import { makeSpriteV2 } from './makeSpriteV2.endpoint';
 import { reskinV1 } from './reskinV1.endpoint';
@@ -33,6 +33,17 @@ export class Sprite implements INodeType {
 		outputs: [NodeConnectionTypes.Main],
 		// n8n appends its tracking behind the fragment of a link from the codex, which then leads nowhere.
 		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-sprite',
+		builderHint: {
+			searchHint:
+				'Animates an image of one character, or redraws a sprite sheet. Each input item is a paid job. Make Sprite returns two items, a sheet and a GIF: before Reskin or Character Overlay, set its options.outputItems to perJob, or the GIF is charged too.',
+			relatedNodes: [
+				{
+					nodeType: 'n8n-nodes-aetherforge.imageGenerate',
+					relationHint: 'Makes the character image',
+				},
+				checksOnJobs,
+			],
+		},
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,

@@ -71,6 +71,7 @@ export function imageInput({
 			placeholder: 'e.g. https://example.com/image.png',
 			displayOptions: { show: { [sourceName]: ['url'] } },
 			description: `The URL of the ${noun.one}. It is fetched without your API key, before the job is charged.`,
+			builderHint: { propertyHint: 'May be the image_url of an earlier AetherForge node' },
 		},
 		limit: { min: isOptional ? 0 : 1, max: 1 },
 	};

@@ -1,4 +1,4 @@
-import type { INodeProperties, NodeHint } from 'n8n-workflow';
+import type { INodeProperties, IRelatedNode, NodeHint } from 'n8n-workflow';
 
 // The parameters, options and hints that nodes share.
 
@@ -24,6 +24,10 @@ const outputItems: INodeProperties = {
 	default: 'perImage',
 	displayOptions: { show: { '/waitForCompletion': [true] } },
 	description: 'How to return a job that has several images',
+	builderHint: {
+		propertyHint:
+			'Use perJob if another AetherForge node follows and should run once per job: it charges for each item',
+	},
 };
 
 const timeout: INodeProperties = {
@@ -110,6 +114,7 @@ const jobsPerItem: INodeProperties = {
 	default: 1,
 	description:
 		'How many times to send the same request, from 1 to 20. Each variation is a separate paid job.',
+	builderHint: { propertyHint: 'Leave at 1 unless the user asks for several results' },
 };
 
 const includeInputFields: INodeProperties = {
@@ -159,6 +164,7 @@ const dryRun: INodeProperties = {
 	default: false,
 	description:
 		'Whether to check everything and return what would be sent, without sending it. Free of charge.',
+	builderHint: { propertyHint: 'Set to true for test runs: otherwise they are charged too' },
 };
 
 const resubmitIfUnknown: INodeProperties = {
@@ -203,6 +209,12 @@ export function toolDescription(
 		description: "Tells the agent's model what this tool does and when to use it",
 	};
 }
+
+/** For nodes that start paid jobs: what n8n's AI builder should know of Get Job. */
+export const checksOnJobs: IRelatedNode = {
+	nodeType: 'n8n-nodes-aetherforge.getJob',
+	relationHint: 'Collects a job by its job_id, free of charge, if the node did not wait for it',
+};
 
 /** For nodes that start paid jobs: what a run of the node costs. */
 export const jobHints: NodeHint[] = [

@@ -1,6 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Icon, ICredentialType, INodeType } from 'n8n-workflow';
+import type {
+	Icon,
+	ICredentialType,
+	INodeProperties,
+	INodePropertyOptions,
+	INodeType,
+	INodeTypeDescription,
+} from 'n8n-workflow';
 import { builtPath, manifestIn, root, sourcesIn } from './sources';
 
 interface Codex {
@@ -29,6 +36,19 @@ function classNameOf(file: string): string {
 
 function lowerFirst(name: string): string {
 	return name.charAt(0).toLowerCase() + name.slice(1);
+}
+
+/** The names and the choices of all parameters, those inside a collection as well. */
+function namesIn(descriptions: readonly INodeTypeDescription[]): string[] {
+	const found: string[] = [];
+	const add = (parameters: readonly object[]): void => {
+		for (const parameter of parameters as Partial<INodeProperties & INodePropertyOptions>[]) {
+			found.push(String(parameter.name), String(parameter.value));
+			add(parameter.options ?? []);
+		}
+	};
+	for (const { properties } of descriptions) add(properties);
+	return found;
 }
 
 function iconContents(icon: unknown, file: string): string[] {
@@ -126,6 +146,30 @@ describe.each(nodeFiles)('%s', (file) => {
 
 	it('can be an AI agent’s tool', () => {
 		expect(description.usableAsTool).toBe(true);
+	});
+
+	it('tells n8n’s AI builder what it costs', () => {
+		const { searchHint } = description.builderHint ?? {};
+		expect(searchHint).toMatch(file.includes('GetJob') ? /free of charge/ : /is a paid job/);
+		expect(searchHint?.length).toBeLessThan(300);
+	});
+
+	it('points n8n’s AI builder only at other nodes of this package', () => {
+		const others = nodeFiles
+			.filter((other) => other !== file)
+			.map((other) => `${manifest.name}.${lowerFirst(classNameOf(other))}`);
+		const related = (description.builderHint?.relatedNodes ?? []).map(({ nodeType }) => nodeType);
+		expect(others).toEqual(expect.arrayContaining(related));
+		expect(new Set(related).size).toBe(related.length);
+	});
+
+	it('speaks to n8n’s AI builder of parameters, values and fields that there are', () => {
+		const known = namesIn(nodeFiles.map((each) => (instantiate(each) as INodeType).description));
+		const fields = ['image_url', 'job_id'];
+		const { searchHint = '', relatedNodes = [] } = description.builderHint ?? {};
+		const texts = [searchHint, ...relatedNodes.map(({ relationHint }) => relationHint)];
+		const used = texts.join(' ').match(/\b[a-z]+([A-Z]|_[a-z])\w*/g) ?? [];
+		expect([...known, ...fields]).toEqual(expect.arrayContaining(used));
 	});
 
 	it('uses only credentials of this package', () => {

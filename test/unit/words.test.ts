@@ -509,7 +509,7 @@ it('shows any value that a parameter can have', () => {
 });
 
 describe.each(SHOWN)('$place', ({ property }) => {
-	const { displayName, description, hint, placeholder, type } = property;
+	const { displayName, description, hint, placeholder, type, builderHint } = property;
 	const choices = choicesOf(property);
 
 	it('has names in title case and texts in clean words', () => {
@@ -518,7 +518,8 @@ describe.each(SHOWN)('$place', ({ property }) => {
 		}
 		// The description of a tool is a parameter's default.
 		const preset = type === 'string' ? (property.default as string) : '';
-		const texts = [displayName, description, hint, placeholder, preset].concat(
+		const forBuilders = builderHint?.propertyHint;
+		const texts = [displayName, description, hint, placeholder, preset, forBuilders].concat(
 			choices.flatMap((choice) => [choice.name, choice.description]),
 		);
 		for (const text of texts) {
@@ -543,6 +544,8 @@ it.each(NODES)('%s is named and described in clean words', (_, { description }) 
 	expect(description.defaults.name).toBe(description.displayName);
 	const texts = [description.displayName, description.description, description.subtitle].concat(
 		(description.hints ?? []).map(({ message }) => message),
+		description.builderHint?.searchHint,
+		(description.builderHint?.relatedNodes ?? []).map(({ relationHint }) => relationHint),
 	);
 	for (const text of texts) {
 		expect(text).not.toMatch(UNKIND_WORDS);
