@@ -1,6 +1,10 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { INodeTypeDescription } from 'n8n-workflow';
+import { root, sourcesIn } from '../package/sources';
 import { credentialType, openLab, type Lab } from './lab';
-import { nodeTypes } from './workflow';
+import { jobIds } from './scenarios';
+import { chain, imageGenerate, manualTrigger, nodeTypes, workflow } from './workflow';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -25,6 +29,15 @@ describe('the installed package', () => {
 		);
 	});
 
+	it('tells n8n’s AI builder which node is for what', () => {
+		for (const { name, builderHint, properties } of ours) {
+			expect([name, builderHint?.searchHint]).toEqual([name, expect.any(String)]);
+			const options = properties.find((property) => property.name === 'options')?.options ?? [];
+			const hinted = options.filter((option) => 'builderHint' in option).map((each) => each.name);
+			expect(hinted).toContain('outputItems');
+		}
+	});
+
 	it('serves an icon for each theme', async () => {
 		const addresses = new Set(
 			ours.flatMap(({ iconUrl }) => (typeof iconUrl === 'object' ? Object.values(iconUrl) : [])),
@@ -37,6 +50,22 @@ describe('the installed package', () => {
 				expect.stringContaining('svg'),
 			]);
 		}
+	});
+});
+
+describe('the output fields of a node that has not run', () => {
+	const files = sourcesIn('nodes', '.json').filter((file) => file.includes('/__schema__/'));
+
+	it.each(files)('are those of %s', async (file) => {
+		const [, className = '', , , operation] = file.replace('.json', '').split('/');
+		const name =
+			`${className.charAt(0).toLowerCase()}${className.slice(1)}` as keyof typeof nodeTypes;
+		const schema: unknown = JSON.parse(readFileSync(path.join(root, file), 'utf8'));
+		expect(await lab.n8n.outputSchema(nodeTypes[name], operation)).toEqual(schema);
+	});
+
+	it('are not known of an operation that does not exist', async () => {
+		expect(await lab.n8n.outputSchema(nodeTypes.sprite, 'fly')).toBeUndefined();
 	});
 });
 
@@ -91,5 +120,21 @@ describe('the credential test', () => {
 		const { status, message } = await test(lab.apiKey, 'http://example.invalid');
 		expect(status).toBe('Error');
 		expect(message).toMatch(/https/);
+	});
+});
+
+describe('custom data of an execution', () => {
+	it('list its jobs where a node can set them, which is in n8n 2.16 and later', async () => {
+		const parameters = { prompt: 'A lighthouse', options: { jobsPerItem: 2 } };
+		const execution = await lab.run(
+			workflow('Two jobs', chain(manualTrigger(), imageGenerate(parameters))),
+		);
+		expect(execution.status).toBe('success');
+		const ids = jobIds(execution);
+		expect(ids).toHaveLength(2);
+		const { aetherforge_jobs: listed, ...others } = execution.customData;
+		expect(others).toEqual({});
+		const isKept = process.env.E2E_N8N_RELEASE === 'n8n-2.40';
+		expect(listed?.split(',').sort()).toEqual(isKept ? ids.sort() : undefined);
 	});
 });

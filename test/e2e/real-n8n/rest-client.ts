@@ -62,6 +62,8 @@ export class Execution {
 		/** The saved data as it is in the database, every string of it. */
 		readonly savedText: string,
 		private readonly data: IRunExecutionData,
+		/** What the Executions list can be searched for, as it is in the database. */
+		readonly customData: Readonly<Record<string, string>>,
 	) {}
 
 	/** What every run of every node came to, as the editor keeps it. */
@@ -216,10 +218,9 @@ export class N8nClient {
 		const deadline = Date.now() + timeoutSeconds * 1000;
 		let endedAt: number | undefined;
 		for (;;) {
-			const { status, mode, data } = await this.request<ExecutionSummary & { data: string }>(
-				'GET',
-				`/rest/executions/${id}`,
-			);
+			const { status, mode, data, customData } = await this.request<
+				ExecutionSummary & { data: string; customData: Record<string, string> }
+			>('GET', `/rest/executions/${id}`);
 			if (finalStatuses.includes(status)) {
 				// n8n 1 saves the status a moment before the data, which are those of the start until then. An
 				// execution that was stopped may never name its last node.
@@ -228,7 +229,9 @@ export class N8nClient {
 				const isWhole =
 					saved?.resultData.lastNodeExecuted !== undefined ||
 					Date.now() - endedAt > DATA_SAVED_WITHIN_MS;
-				if (saved !== undefined && isWhole) return new Execution(id, status, mode, data, saved);
+				if (saved !== undefined && isWhole) {
+					return new Execution(id, status, mode, data, saved, customData);
+				}
 			}
 			if (Date.now() > deadline) {
 				throw new Error(`Execution ${id} is still "${status}" after ${timeoutSeconds} s.`);
@@ -324,6 +327,17 @@ export class N8nClient {
 	async nodeTypes(): Promise<INodeTypeDescription[]> {
 		const response = await this.send('GET', '/types/nodes.json');
 		return (await response.json()) as INodeTypeDescription[];
+	}
+
+	/**
+	 * What the editor lists as the output fields of a node that has not run. It asks without a session.
+	 *
+	 * @returns undefined where n8n has no such schema
+	 */
+	async outputSchema(nodeType: string, operation?: string): Promise<unknown> {
+		const place = operation === undefined ? '' : `/${operation}`;
+		const response = await fetch(`${this.url}/schemas/${nodeType}/1.0.0${place}.json`);
+		return response.ok ? await response.json() : undefined;
 	}
 
 	private async save(workflow: SavedWorkflow): Promise<SavedWorkflow> {
