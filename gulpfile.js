@@ -33,56 +33,63 @@ function compile() {
 
 const bundling = { bundle: true, platform: 'node', external: ['n8n-workflow'] };
 
-/** The compiled files that those given need, themselves included; paths relative to `compiled`. */
-async function filesNeededBy(entryPoints) {
-	const { metafile } = await esbuild.build({
-		...bundling,
-		entryPoints,
-		absWorkingDir: compiled,
-		outdir: next,
-		metafile: true,
-		write: false,
-	});
-	return Object.keys(metafile.inputs);
+/** What an import names, as a path from this folder without extension. */
+const imported = ({ path: name, resolveDir }) =>
+	path.relative(__dirname, path.join(resolveDir, name));
+
+/** The files that nodes import when they run, with all that those need; paths without extension. */
+async function loadedWhenRun(startup) {
+	const found = new Set();
+	const noteDynamicImports = {
+		name: 'note-dynamic-imports',
+		setup: ({ onResolve }) =>
+			onResolve({ filter: /^\./ }, (each) => {
+				if (each.kind === 'dynamic-import') found.add(imported(each));
+			}),
+	};
+	const looking = { ...bundling, absWorkingDir: __dirname, outdir: next, write: false };
+	await esbuild.build({ ...looking, stdin: startup, plugins: [noteDynamicImports] });
+	const entryPoints = [...found].map((file) => path.join(compiled, `${file}.js`));
+	const needed = { ...looking, absWorkingDir: compiled, entryPoints, metafile: true };
+	const { metafile } = await esbuild.build(needed);
+	return new Set(Object.keys(metafile.inputs).map((file) => file.replace(/\.js$/, '')));
 }
 
 // n8n loads every node when it starts, and Node.js spends most of that time on finding and opening files.
-// So what a node imports at its top goes into one file; what it imports when it runs stays as compiled.
+// So what only that needs goes into one file; what a node imports when it runs stays as compiled.
 async function bundle() {
 	await rm(next, { recursive: true, force: true });
 	const listed = [...n8n.nodes, ...n8n.credentials].map((file) => path.relative('dist', file));
-	const importedLater = new Set();
-	const leaveForLater = {
-		name: 'leave-for-later',
+	const exported = listed.map((file) => `export * from './${file.replace(/\.js$/, '')}';`);
+	const startup = { contents: exported.join('\n'), resolveDir: __dirname };
+	const kept = await loadedWhenRun(startup);
+	const leaveOut = {
+		name: 'leave-out',
 		setup: ({ onResolve }) =>
-			onResolve({ filter: /^\./ }, ({ kind, path: name, resolveDir }) => {
-				if (kind !== 'dynamic-import') return undefined;
-				const file = path.relative(__dirname, path.join(resolveDir, `${name}.js`));
-				importedLater.add(file);
-				return { path: `./${file}`, external: true };
+			onResolve({ filter: /^\./ }, (each) => {
+				const file = imported(each);
+				return kept.has(file) ? { path: `./${file}.js`, external: true } : undefined;
 			}),
 	};
 	await esbuild.build({
-		stdin: {
-			contents: listed.map((file) => `export * from './${file.replace(/\.js$/, '')}';`).join('\n'),
-			resolveDir: __dirname,
-		},
 		...bundling,
+		stdin: startup,
 		outfile: path.join(next, 'startup.js'),
-		plugins: [leaveForLater],
+		plugins: [leaveOut],
 		// As a call of require, which n8n can forget when it reloads the package.
 		supported: { 'dynamic-import': false },
 	});
 
-	for (const file of await filesNeededBy([...importedLater])) {
-		await mkdir(path.dirname(path.join(next, file)), { recursive: true });
-		await copyFile(path.join(compiled, file), path.join(next, file));
+	for (const file of kept) {
+		const target = path.join(next, `${file}.js`);
+		await mkdir(path.dirname(target), { recursive: true });
+		await copyFile(path.join(compiled, `${file}.js`), target);
 	}
 	for (const file of listed) {
 		const target = path.join(next, file);
 		await mkdir(path.dirname(target), { recursive: true });
-		const startup = path.relative(path.dirname(target), path.join(next, 'startup'));
-		await writeFile(target, `module.exports = require('${startup}');\n`);
+		const startupFile = path.relative(path.dirname(target), path.join(next, 'startup'));
+		await writeFile(target, `module.exports = require('${startupFile}');\n`);
 	}
 }
 
