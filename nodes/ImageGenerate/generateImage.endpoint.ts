@@ -108,6 +108,7 @@ export const generateImage: Endpoint = {
 				displayName: 'Input Data Field Name(s)',
 				name: 'binaryPropertyName',
 				type: 'string',
+				requiresDataPath: 'multiple',
 				default: 'data',
 				required: true,
 				placeholder: 'e.g. data, styleReference',

@@ -112,6 +112,7 @@ export const characterImages: FilesField = {
 		displayName: 'Character Field Name(s)',
 		name: 'characterImagesFields',
 		type: 'string',
+		requiresDataPath: 'multiple',
 		// Any default would pay for the sheet as its own character.
 		default: '',
 		required: true,

@@ -54,6 +54,8 @@ export function imageInput({
 			displayName: `${label} Field Name`,
 			name: `${name}Field`,
 			type: 'string',
+			// What is dragged in replaces the name instead of following it.
+			requiresDataPath: 'single',
 			default: 'data',
 			required: true,
 			placeholder: 'e.g. data',

@@ -375,15 +375,22 @@ describe('a file that an expression gives', () => {
 		}
 	});
 
-	it.each(['_files.photo', 'shots[0]', 'deep.shots[1].file'])(
-		'can be named by its path %s where the workflow keeps files in the JSON',
-		async (names) => {
-			const json = { shots: [STORED], deep: { shots: [{}, { file: STORED }] } } as object;
-			const given: Given = { names, json: json as IDataObject, combined: { photo: STORED } };
-			expect(await namesOf({ ...given, binaryMode: 'combined' })).toEqual([names]);
-			await expect(namesOf(given)).rejects.toThrow(`The item has no binary field "${names}"`);
-		},
-	);
+	it.each([
+		'_files.photo',
+		'shots[0]',
+		'deep.shots[1].file',
+		'$json.shots[0]',
+		"$item._files['my photo.png']",
+	])('can be named by its path %s where the workflow keeps files in the JSON', async (names) => {
+		const json = { shots: [STORED], deep: { shots: [{}, { file: STORED }] } } as object;
+		const given: Given = {
+			names,
+			json: json as IDataObject,
+			combined: { photo: STORED, 'my photo.png': STORED },
+		};
+		expect(await namesOf({ ...given, binaryMode: 'combined' })).toEqual([names]);
+		await expect(namesOf(given)).rejects.toThrow(`The item has no binary field "${names}"`);
+	});
 
 	it.each(['shots[1]', 'shots', 'text.length', '__proto__', 'constructor.name'])(
 		'is not found at the path %s, where there is none',

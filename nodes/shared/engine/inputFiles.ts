@@ -227,10 +227,15 @@ function isWhole(file: BinaryObject): file is IBinaryData {
 	return typeof file.id === 'string' || typeof file.data === 'string';
 }
 
-/** What lies at a path as n8n drags it in: names and positions, "_files.photo" or "shots[0]". */
+/**
+ * What lies at a path: names and positions, "_files.photo" or "shots[0]". n8n 2.40 drags it in as
+ * "$item._files['my photo']", a name for the item's JSON that its own expressions do not know.
+ */
 function valueAt(json: IDataObject | undefined, path: string): unknown {
 	let at: unknown = json;
-	for (const key of path.split(/[.[\]]+/).filter((part) => part !== '')) {
+	const keys = path.replace(/^\$(json|item)\b/, '').matchAll(/\['(.*?)'\]|[^.[\]]+/g);
+	for (const [plain, quoted] of keys) {
+		const key = quoted ?? plain;
 		if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
 		at = Reflect.get(at, key);
 	}

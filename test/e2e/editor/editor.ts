@@ -134,13 +134,6 @@ export class Editor {
 		await this.page.mouse.up();
 	}
 
-	/** Empties a text parameter. */
-	async clear(parameterName: string): Promise<void> {
-		await this.parameter(parameterName).getByRole('textbox').click();
-		await this.page.keyboard.press('Control+A');
-		await this.page.keyboard.press('Delete');
-	}
-
 	/** Runs the open node alone, by the button of its panel. */
 	async executeStep(): Promise<void> {
 		await this.page.getByTestId('node-execute-button').click();

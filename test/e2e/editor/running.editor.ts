@@ -56,7 +56,7 @@ it('shows an image of the output', async () => {
 	});
 });
 
-it('sends a file that is dragged from the input panel into an empty field', async () => {
+it('sends a file that is dragged from the input panel', async () => {
 	const picture = tinyPicture('dragged', 'png');
 	const file = workflow(
 		'Dragged',
@@ -75,14 +75,7 @@ it('sends a file that is dragged from the input panel into an empty field', asyn
 	await editor.openNode('Tune');
 	await editor.drag('photo', 'imageField');
 	await editor.executeStep();
-	await editor.outputPanel.getByText('"Image Field Name" contains both text and a file').waitFor();
-	await editor.clear('imageField');
-	await editor.drag('photo', 'imageField');
-	await editor.executeStep();
-	await editor.viewFile();
-	await eventually(async () => {
-		expect(await editor.loadedImageWidths()).toHaveLength(1);
-	});
+	await editor.outputPanel.getByText('1 job started').waitFor();
 	const upscaled = lab.emulator.submits.flatMap(({ files }) => files.map((file) => file.sha256));
 	expect(upscaled).toEqual([sha256(picture)]);
 });
