@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { costsOfBadDays } from '../test/bench/badDay';
 import { toSvg } from '../test/bench/chart';
 import { checkItems } from '../test/bench/checking';
 import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
@@ -295,6 +296,10 @@ async function lightness({ report, kit, tarball, runs }: Bench): Promise<void> {
 	);
 }
 
+async function badDay({ kit, started }: Bench): Promise<void> {
+	await costsOfBadDays(kit, started.add, say);
+}
+
 const scenarios: Record<string, Scenario> = {
 	uploads,
 	downloads,
@@ -303,6 +308,7 @@ const scenarios: Record<string, Scenario> = {
 	checking,
 	polling,
 	lightness,
+	badDay,
 };
 
 async function main({ only, runs }: { only?: string; runs: number }): Promise<void> {

@@ -101,10 +101,16 @@ interface Part {
  * n8n's HTTP Request node as it submits a job. Parameters with the same name become parts with the
  * same name, so that it can send several files; their number is fixed when the workflow is built.
  */
-export function httpSubmit(apiUrl: string, prompt: string, files: number): INode {
+export function httpSubmit(
+	apiUrl: string,
+	prompt: string,
+	files: number,
+	model = 'GPT Image 1.5',
+	options: INodeParameters = {},
+): INode {
 	const parts: Part[] = [
 		{ name: 'prompt', value: prompt },
-		{ name: 'ai_model', value: 'GPT Image 1.5' },
+		{ name: 'ai_model', value: model },
 		...Array.from({ length: files }, (_, file) => ({
 			parameterType: 'formBinaryData',
 			name: 'ref_images',
@@ -119,7 +125,7 @@ export function httpSubmit(apiUrl: string, prompt: string, files: number): INode
 		sendBody: true,
 		contentType: 'multipart-form-data',
 		bodyParameters: { parameters: parts },
-		options: {},
+		options,
 	});
 }
 
@@ -141,13 +147,24 @@ export function httpDownload(url: string): INode {
 	});
 }
 
+/** A webhook that answers at once, so that nobody waits for the run. */
+export function startByWebhook(path: string): INode {
+	const parameters = { httpMethod: 'POST', path, responseMode: 'onReceived', options: {} };
+	return { ...node('Start', 'n8n-nodes-base.webhook', 2, parameters), webhookId: path };
+}
+
 export function waitSeconds(amount: number): INode {
 	return node('Wait', 'n8n-nodes-base.wait', 1.1, { amount, unit: 'seconds' });
 }
 
 /** Its first output: finished jobs; the second one: the others. */
 export function ifFinished(): INode {
-	return node('Finished?', 'n8n-nodes-base.if', 2.2, {
+	return ifStatus('Finished?', 'Succeed');
+}
+
+/** Its first output: jobs with this status; the second one: the others. */
+export function ifStatus(name: string, status: string): INode {
+	return node(name, 'n8n-nodes-base.if', 2.2, {
 		conditions: {
 			options: { caseSensitive: true, leftValue: '', typeValidation: 'strict', version: 2 },
 			combinator: 'and',
@@ -155,7 +172,7 @@ export function ifFinished(): INode {
 				{
 					id: randomUUID(),
 					leftValue: '={{ $json.status }}',
-					rightValue: 'Succeed',
+					rightValue: status,
 					operator: { type: 'string', operation: 'equals' },
 				},
 			],

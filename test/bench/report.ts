@@ -16,6 +16,24 @@ export interface Comparison {
 	rows: readonly { label: string; values: readonly number[] }[];
 }
 
+/** What a bad day costs in one of the ways to have images made. */
+export interface BadDayRow {
+	/** What went wrong. */
+	title: string;
+	way: string;
+	paid: number;
+	images: number;
+	/** Paid jobs whose IDs are neither in an execution that n8n saved nor in its log. */
+	lost: number;
+	/** Paid jobs whose IDs are in n8n's log alone. */
+	onlyInLog: number;
+	seconds: number;
+	/** How often Retry was pressed in the executions list. */
+	retries: number;
+	/** How n8n has marked the last execution. */
+	ending: string;
+}
+
 export interface Report {
 	/** What it ran on. */
 	setting: string;
@@ -77,7 +95,10 @@ export function comparisonLines(comparison: Comparison): string[] {
 	];
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function markdownTable(
+	head: readonly string[],
+	rows: readonly (readonly string[])[],
+): string {
 	const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
 	return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
@@ -96,14 +117,14 @@ export function toMarkdown({ setting, goals, comparisons, missing }: Report): st
 			withSpread(values),
 			row === 0 ? '1' : withSpread(ratios(comparison, row)),
 		]);
-		return `### ${comparison.title}\n\n${table(['', comparison.unit, 'times the node'], rows)}`;
+		return `### ${comparison.title}\n\n${markdownTable(['', comparison.unit, 'times the node'], rows)}`;
 	});
 	return [
 		'# Benchmarks',
 		`Written by \`npm run bench\`. ${setting}`,
 		'A value is the middle of the runs, with the least and the most in brackets.',
 		'## Goals',
-		table(['goal', 'at most', 'measured', ''], goalRows),
+		markdownTable(['goal', 'at most', 'measured', ''], goalRows),
 		...missing.map((line) => `Not measured: ${line}`),
 		'## Compared with the alternatives',
 		'![The comparisons below as bars](benchmarks.svg)',

@@ -47,10 +47,8 @@ export function launchGroup(
 }
 
 /** Ends a program and all it has started; what is left after the patience is killed. */
-export async function endGroup(
-	{ child, ended }: ProcessGroup,
-	patienceSeconds: number,
-): Promise<void> {
+export async function endGroup(group: ProcessGroup, patienceSeconds: number): Promise<void> {
+	const { child, ended } = group;
 	if (child.pid === undefined) return;
 	child.kill('SIGTERM');
 	const patience = new AbortController();
@@ -58,6 +56,12 @@ export async function endGroup(
 	await Promise.race([ended, limit]);
 	patience.abort();
 	limit.catch(() => undefined);
+	await killGroup(group);
+}
+
+/** Ends a program and all it has started at once. */
+export async function killGroup({ child, ended }: ProcessGroup): Promise<void> {
+	if (child.pid === undefined) return;
 	try {
 		process.kill(-child.pid, 'SIGKILL');
 	} catch {

@@ -35,10 +35,12 @@ export interface SavedCredential {
 	type: string;
 }
 
-interface ExecutionSummary {
+export interface ExecutionSummary {
 	id: string;
 	status: string;
 	mode: string;
+	startedAt: string;
+	stoppedAt?: string;
 }
 
 /** Login of the owner account that {@link N8nClient.signIn} creates. The instance is local and short-lived. */
@@ -51,6 +53,8 @@ export const owner = {
 
 /** From an execution's last status until its data are saved. */
 const DATA_SAVED_WITHIN_MS = 2000;
+/** The most that n8n lists at once. */
+const PAGE_SIZE = 100;
 const finalStatuses = ['success', 'error', 'crashed', 'canceled'];
 
 /** A finished execution as n8n saved it. */
@@ -250,6 +254,31 @@ export class N8nClient {
 		return results;
 	}
 
+	/** All executions of a workflow that have ended, newest first. */
+	async endedExecutions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
+		const filter = encodeURIComponent(JSON.stringify({ workflowId: id, status: finalStatuses }));
+		const ended: ExecutionSummary[] = [];
+		for (;;) {
+			const last = ended.at(-1);
+			const before = last === undefined ? '' : `&lastId=${last.id}`;
+			const { results } = await this.request<{ results: ExecutionSummary[] }>(
+				'GET',
+				`/rest/executions?limit=${PAGE_SIZE}${before}&filter=${filter}`,
+			);
+			ended.push(...results);
+			if (results.length < PAGE_SIZE) return ended;
+		}
+	}
+
+	/** What n8n has saved of an execution, as text; empty where it has saved nothing. */
+	async savedText(executionId: string): Promise<string> {
+		const { data } = await this.request<{ data?: string }>(
+			'GET',
+			`/rest/executions/${executionId}`,
+		);
+		return data ?? '';
+	}
+
 	/** Waits for the next execution that n8n itself starts of an active workflow, and for its end. */
 	async nextExecution(workflow: SavedWorkflow, timeoutSeconds = 60): Promise<Execution> {
 		const deadline = Date.now() + timeoutSeconds * 1000;
@@ -276,13 +305,16 @@ export class N8nClient {
 	}
 
 	/** "Retry" of the executions list: with the workflow as it was, or with the current one. */
-	async retry(executionId: string, { loadWorkflow = false } = {}): Promise<Execution> {
+	async retry(
+		executionId: string,
+		{ loadWorkflow = false, timeoutSeconds = 60 } = {},
+	): Promise<Execution> {
 		const { id } = await this.request<{ id: string }>(
 			'POST',
 			`/rest/executions/${executionId}/retry`,
 			{ loadWorkflow },
 		);
-		return await this.waitForExecution(id);
+		return await this.waitForExecution(id, timeoutSeconds);
 	}
 
 	async stop(executionId: string): Promise<void> {

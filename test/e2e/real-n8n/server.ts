@@ -7,6 +7,7 @@ import {
 	answersJson,
 	endGroup,
 	freePort,
+	killGroup,
 	launchGroup,
 	untilReady,
 	type ProcessGroup,
@@ -22,16 +23,28 @@ export interface N8nProcess {
 	stop: () => Promise<void>;
 }
 
+/** A process that runs executions from the queue. */
+export interface N8nWorker extends N8nProcess {
+	/** Ends it as a crash does: at once, and without letting it finish anything. */
+	kill: () => Promise<void>;
+}
+
 /** A running n8n, on the loopback interface only. Its `stop` deletes its user folder. */
 export interface N8nServer extends N8nProcess {
 	/** Origin of the editor, without a trailing slash. */
 	url: string;
+	/** The process of n8n itself. */
+	pid: number;
 	/** Settles when n8n has ended, whoever ended it. */
 	ended: Promise<void>;
 	/** Ends n8n with all its processes and starts it again on the same data, port and settings. */
 	restart: () => Promise<void>;
-	/** Starts a worker on the same data, once this n8n is ready. Whoever calls this must `stop` it, ready or not. */
-	startWorker: () => Promise<N8nProcess>;
+	/**
+	 * Starts a worker on the same data, once this n8n is ready. Whoever calls this must `stop` it, ready or not.
+	 *
+	 * @param name of its log
+	 */
+	startWorker: (name?: string, concurrency?: number) => Promise<N8nWorker>;
 }
 
 interface StartOptions {
@@ -135,6 +148,9 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		get ready() {
 			return main.ready;
 		},
+		get pid() {
+			return main.child.pid ?? 0;
+		},
 		get ended() {
 			return main.ended;
 		},
@@ -143,11 +159,11 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 			main = launchMain();
 			await main.ready;
 		},
-		startWorker: async () => {
+		startWorker: async (name = 'worker', concurrency = workerConcurrency) => {
 			const healthPort = await freePort();
-			const workerLogFile = join(userFolder, 'worker.log');
+			const workerLogFile = join(userFolder, `${name}.log`);
 			const worker = launch(
-				['worker', `--concurrency=${workerConcurrency}`],
+				['worker', `--concurrency=${concurrency}`],
 				workerLogFile,
 				{
 					...env,
@@ -163,6 +179,9 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 				ready: worker.ready,
 				stop: async () => {
 					await endGroup(worker, patienceSeconds);
+				},
+				kill: async () => {
+					await killGroup(worker);
 				},
 			};
 		},

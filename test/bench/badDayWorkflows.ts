@@ -1,0 +1,112 @@
+import type { INode, INodeParameters } from 'n8n-workflow';
+import type { WorkflowFile } from '../e2e/real-n8n/rest-client';
+import { chain, imageGenerate, loopOverItems, noOp, workflow } from '../e2e/workflow';
+import type { Link, NodeSettings } from '../e2e/workflow';
+import {
+	benchNode,
+	httpDownload,
+	httpStatusCheck,
+	httpSubmit,
+	ifFinished,
+	ifStatus,
+	startByWebhook,
+	waitSeconds,
+} from './n8n';
+
+const WAIT_SECONDS = 2;
+/** One batch a second, as many as this node has under way by default. */
+const BATCH = { batch: { batchSize: 20, batchInterval: 1000 } };
+const RETRY_ON_FAIL: NodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1000 };
+/** The most that n8n's panel allows. */
+const PATIENT_RETRY: NodeSettings = { retryOnFail: true, maxTries: 5, waitBetweenTries: 5000 };
+
+/** How images can be had in n8n. */
+export type Way = keyof typeof WAYS;
+
+export const WAYS = {
+	node: 'this node',
+	retried: 'HTTP Request + Wait + IF',
+	errorOutput: 'the same, submit without retry',
+	looped: 'Loop Over Items',
+} as const;
+
+export const ALL_WAYS = Object.keys(WAYS) as Way[];
+
+/** The node of each way that puts out images. */
+export const imageNodes: Readonly<Record<Way, string>> = {
+	node: 'Generate',
+	retried: 'Download',
+	errorOutput: 'Download',
+	looped: 'Download',
+};
+
+/** What a workflow shall make. */
+export interface Order {
+	items: number;
+	/** Reference images of each item. */
+	files: number;
+	/** The model's name, or an expression for it. */
+	model: string;
+}
+
+/** A workflow for an order, in one of the ways, started by a webhook. */
+export function workflowFor(way: Way, order: Order, apiUrl: string, path: string): WorkflowFile {
+	const stage = benchNode('Stage', 'stage', {
+		items: order.items,
+		files: order.files,
+		bytes: 1000,
+	});
+	const start = chain(startByWebhook(path), stage);
+	const file = workflow(way, [...start, ...linksOf(way, stage, order, apiUrl)]);
+	// What has been paid for is kept as soon as n8n can keep it.
+	return { ...file, settings: { ...file.settings, saveExecutionProgress: true } };
+}
+
+function linksOf(way: Way, stage: INode, order: Order, apiUrl: string): Link[] {
+	if (way === 'node') return [[stage, generate(order)]];
+	const prompt = `=A lighthouse, number {{ $('Stage').item.json.row }}`;
+	const submitWith = (settings: NodeSettings, options: INodeParameters): INode => ({
+		...httpSubmit(apiUrl, prompt, order.files, order.model, options),
+		...settings,
+	});
+	const wait = waitSeconds(WAIT_SECONDS);
+	const check = { ...httpStatusCheck(apiUrl), ...PATIENT_RETRY };
+	const download = { ...httpDownload('={{ $json.image_urls[0] }}'), ...PATIENT_RETRY };
+	if (way === 'looped') {
+		const loop = loopOverItems();
+		const submit = submitWith(RETRY_ON_FAIL, {});
+		const pending = ifStatus('Pending?', 'Pending');
+		return [
+			[stage, loop],
+			[loop, submit, 1],
+			...chain(submit, wait, check, pending, wait),
+			[pending, download, 1],
+			[download, loop],
+		];
+	}
+	const submit =
+		way === 'retried'
+			? submitWith(RETRY_ON_FAIL, { batching: BATCH })
+			: submitWith({ onError: 'continueErrorOutput' }, { batching: BATCH });
+	const finished = ifFinished();
+	const failed = ifStatus('Failed?', 'Failed');
+	return [
+		[stage, submit],
+		...(way === 'errorOutput' ? [[submit, noOp('Not submitted'), 1] as const] : []),
+		...chain(submit, wait, check, finished, download),
+		[finished, failed, 1],
+		[failed, submit],
+		[failed, wait, 1],
+	];
+}
+
+function generate({ files, model }: Order): INode {
+	return imageGenerate(
+		{
+			prompt: '=A lighthouse, number {{ $json.row }}',
+			aiModel: model,
+			referenceImages: files > 0 ? 'all' : 'none',
+		},
+		RETRY_ON_FAIL,
+	);
+}
