@@ -32,7 +32,8 @@ const FAULT_EVERY_MS = 1500;
 const FAILED_SHARE = 0.05;
 const LATE_SHARE = 0.02;
 const ITEMS = 3;
-const WARM_UP_MS = 30_000;
+/** Until then what n8n needed to start is still in memory. */
+const WARM_UP_MS = 60_000;
 /** After the last execution n8n has this long to settle. */
 const SETTLE_MS = 30_000;
 const LEFT_OVER_LIMIT_MS = 240_000;
@@ -220,12 +221,14 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 		});
 		const untilMs = Date.now() + minutes * 60_000;
 		let sampledAtMs = Date.now();
+		const samples: string[] = [];
 		while (Date.now() < untilMs) {
 			await call();
 			await sleep(EXECUTION_EVERY_MS);
 			if (Date.now() < sampledAtMs + 60_000) continue;
 			sampledAtMs = Date.now();
 			const { now } = await residentMemory(server.pid);
+			samples.push(now.toFixed(0));
 			say(`${executions} executions, ${emulator.submits.length} jobs, ${now.toFixed(0)} MB`);
 		}
 		clearInterval(mischief);
@@ -256,6 +259,7 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 			['Response never delivered, reported as unknown', String(account.toldUnknown)],
 			['IDs lost', String(account.lostJobIds.length)],
 			['Memory of n8n at the start', `${atStart.now.toFixed(0)} MB`],
+			['After each minute', `${samples.join(', ')} MB`],
 			['Memory of n8n at the end', `${atEnd.now.toFixed(0)} MB`],
 			['Most in between', `${atEnd.peak.toFixed(0)} MB`],
 		];

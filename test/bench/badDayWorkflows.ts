@@ -1,6 +1,6 @@
 import type { INode, INodeParameters } from 'n8n-workflow';
 import type { WorkflowFile } from '../e2e/real-n8n/rest-client';
-import { chain, imageGenerate, loopOverItems, noOp, workflow } from '../e2e/workflow';
+import { chain, getJob, imageGenerate, loopOverItems, noOp, workflow } from '../e2e/workflow';
 import type { Link, NodeSettings } from '../e2e/workflow';
 import {
 	benchNode,
@@ -25,16 +25,16 @@ export type Way = keyof typeof WAYS;
 
 export const WAYS = {
 	node: 'this node',
-	retried: 'HTTP Request + Wait + IF',
-	errorOutput: 'the same, submit without retry',
+	collected: 'this node, then Get Job',
+	retried: 'HTTP Request, Wait, IF',
+	errorOutput: 'the same, submits never repeated',
 	looped: 'Loop Over Items',
 } as const;
-
-export const ALL_WAYS = Object.keys(WAYS) as Way[];
 
 /** The node of each way that puts out images. */
 export const imageNodes: Readonly<Record<Way, string>> = {
 	node: 'Generate',
+	collected: 'Get Job',
 	retried: 'Download',
 	errorOutput: 'Download',
 	looped: 'Download',
@@ -64,6 +64,11 @@ export function workflowFor(way: Way, order: Order, apiUrl: string, path: string
 
 function linksOf(way: Way, stage: INode, order: Order, apiUrl: string): Link[] {
 	if (way === 'node') return [[stage, generate(order)]];
+	if (way === 'collected') {
+		const parameters = { jobId: '={{ $json.job_id }}', waitForCompletion: true };
+		const collect = getJob(parameters, RETRY_ON_FAIL);
+		return chain(stage, generate(order, { waitForCompletion: false }), collect);
+	}
 	const prompt = `=A lighthouse, number {{ $('Stage').item.json.row }}`;
 	const submitWith = (settings: NodeSettings, options: INodeParameters): INode => ({
 		...httpSubmit(apiUrl, prompt, order.files, order.model, options),
@@ -100,12 +105,13 @@ function linksOf(way: Way, stage: INode, order: Order, apiUrl: string): Link[] {
 	];
 }
 
-function generate({ files, model }: Order): INode {
+function generate({ files, model }: Order, parameters: INodeParameters = {}): INode {
 	return imageGenerate(
 		{
 			prompt: '=A lighthouse, number {{ $json.row }}',
 			aiModel: model,
 			referenceImages: files > 0 ? 'all' : 'none',
+			...parameters,
 		},
 		RETRY_ON_FAIL,
 	);

@@ -39,6 +39,7 @@ export interface Report {
 	setting: string;
 	goals: Goal[];
 	comparisons: Comparison[];
+	badDays: BadDayRow[];
 	/** What could not be measured, and why. */
 	missing: string[];
 }
@@ -104,7 +105,7 @@ export function markdownTable(
 }
 
 /** The whole report as `docs/benchmarks.md`. */
-export function toMarkdown({ setting, goals, comparisons, missing }: Report): string {
+export function toMarkdown({ setting, goals, comparisons, badDays, missing }: Report): string {
 	const goalRows = goals.map((goal) => [
 		goal.name,
 		`${rounded(goal.limit)} ${goal.unit}`,
@@ -129,10 +130,63 @@ export function toMarkdown({ setting, goals, comparisons, missing }: Report): st
 		'## Compared with the alternatives',
 		'![The comparisons below as bars](benchmarks.svg)',
 		...sections,
-		'## How it is measured',
+		...(badDays.length > 0 ? [badDaySection(badDays)] : []),
+		METHOD_HEADING,
 		METHOD,
 	].join('\n\n');
 }
+
+/** What bad days cost, as a section of `docs/benchmarks.md`. */
+export function badDaySection(rows: readonly BadDayRow[]): string {
+	const head = [
+		'what happened',
+		'built with',
+		'jobs paid',
+		'images received',
+		'job IDs lost',
+		'seconds',
+		'ended as',
+	];
+	const cells = rows.map((row, index) => [
+		row.title === rows[index - 1]?.title ? '' : row.title,
+		row.way,
+		String(row.paid),
+		String(row.images),
+		row.onlyInLog > 0 ? `${row.lost} (${row.onlyInLog} in the log only)` : String(row.lost),
+		row.seconds.toFixed(0),
+		row.retries === 0 ? row.ending : `${row.ending} after ${row.retries} × Retry`,
+	]);
+	return [BAD_DAY_HEADING, markdownTable(head, cells), BAD_DAY_METHOD].join('\n\n');
+}
+
+/** A page with one of its sections replaced, or put before how it is measured. */
+export function withSection(page: string, section: string): string {
+	const [heading = ''] = section.split('\n', 1);
+	const next = page.indexOf(`\n${METHOD_HEADING}\n`);
+	if (next === -1) throw new Error(`The page has no "${METHOD_HEADING}".`);
+	const own = page.indexOf(`\n${heading}\n`);
+	return `${page.slice(0, own === -1 ? next : own)}\n${section}\n${page.slice(next)}`;
+}
+
+const METHOD_HEADING = '## How it is measured';
+const BAD_DAY_HEADING = '## What a bad day costs';
+
+const BAD_DAY_METHOD = `The emulator counts the jobs that were paid for. All run in n8n 2.40 with _Save Execution Progress_ on, started by a webhook, once each: the counts are the
+point, and the seconds only show the order of magnitude. Jobs take 2 s (5 s for Stop, 8 s for the restart), and n8n is given 2 s to shut down.
+Real jobs take up to two minutes, and n8n gives them 30 s.
+
+- **This node**: its defaults, with _Retry On Fail_. **This node, then Get Job**: _Wait for Completion_ off, and Get Job behind it with _Wait for Completion_ on.
+- **HTTP Request, Wait, IF**: 20 submits a second (_Batching_), Wait 2 s, a status check, an IF that sends finished jobs to the download, one that submits
+  failed jobs again, and back to Wait. _Retry On Fail_ is on everywhere. **Submits never repeated**: the same, but the submit has an error output in place of
+  _Retry On Fail_. Its failed rows are not made up for by anything: whoever wants them has to run them again.
+- **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, with _Retry On Fail_. A failed job ends it.
+- **Retry** is pressed in the executions list, with the workflow as it is now, when an execution has ended in an error or crashed, up to three times. Before that,
+  the person renews the key, or turns on _Resubmit If Outcome Unknown_ (for the 502 and this node). Nobody presses it after Stop, nor for too many reference images.
+- **Images received** are files in an execution's output. **Job IDs lost** are in no execution that n8n has saved, and not in its log. The response that the 502
+  replaces holds a job ID that nobody can know.
+- **5,000 rows**: this node refuses them before it starts a job (_Max Jobs per Execution_ is 100). The person presses Stop after 60 s. HTTP Request goes on
+  sending all the same until all batches are sent.
+- **The CDN** answers 404 until 20 s after the job has finished.`;
 
 const METHOD = `- The service is the [emulator](../test/emulator), in a process of its own on the same machine.
 - **Memory**: a fresh n8n for each case, files on disk. A gate node holds the workflow right before and right after the node that is
