@@ -35,6 +35,7 @@ interface Day {
 	emulator: Emulator;
 	/** Waits until so many jobs have been paid for. */
 	untilPaid: (jobs: number) => Promise<void>;
+	isOver: () => Promise<boolean>;
 	stop: () => Promise<void>;
 	restart: () => Promise<void>;
 }
@@ -93,7 +94,7 @@ const badDays: readonly BadDay[] = [
 		},
 	},
 	{
-		title: 'n8n restarted while 20 jobs are running',
+		title: 'n8n restarted while 20 items are under way',
 		ways: ['node', 'collected', 'retried', 'errorOutput', 'looped'],
 		jobMs: LONG_JOB_MS,
 		during: async ({ untilPaid, restart }) => {
@@ -128,8 +129,12 @@ const badDays: readonly BadDay[] = [
 	{
 		title: '5,000 rows by accident, stopped after 60 s',
 		order: { items: ACCIDENT_ROWS },
-		during: async ({ stop }) => {
-			await sleep(NOTICED_AFTER_MS);
+		during: async ({ isOver, stop }) => {
+			const noticedAtMs = Date.now() + NOTICED_AFTER_MS;
+			while (Date.now() < noticedAtMs) {
+				if (await isOver()) return;
+				await sleep(300);
+			}
 			await stop();
 		},
 	},
@@ -206,6 +211,7 @@ async function costOf(badDay: BadDay, way: Way, { server, client }: Place): Prom
 			untilPaid: async (jobs) => {
 				while (emulator.submits.length < jobs) await sleep(5);
 			},
+			isOver: async () => (await finalStatus(client, saved)) !== undefined,
 			stop: async () => {
 				await client.stop(await idOf()).catch(ignoreRefusal);
 			},
@@ -261,11 +267,17 @@ const UNSETTLED = ['new', 'running', 'waiting'];
 async function settled(client: N8nClient, saved: SavedWorkflow): Promise<string> {
 	const deadline = Date.now() + RUN_LIMIT_SECONDS * 1000;
 	for (;;) {
-		const [newest] = await client.executions(saved);
-		if (newest !== undefined && !UNSETTLED.includes(newest.status)) return newest.status;
-		if (Date.now() > deadline) throw new Error(`It is still ${newest?.status ?? 'not there'}.`);
+		const status = await finalStatus(client, saved);
+		if (status !== undefined) return status;
+		if (Date.now() > deadline) throw new Error(`It has not ended in ${RUN_LIMIT_SECONDS} s.`);
 		await sleep(300);
 	}
+}
+
+/** The status of the newest execution, once it has ended. */
+async function finalStatus(client: N8nClient, saved: SavedWorkflow): Promise<string | undefined> {
+	const [newest] = await client.executions(saved);
+	return newest !== undefined && !UNSETTLED.includes(newest.status) ? newest.status : undefined;
 }
 
 async function quiet({ submits }: Emulator): Promise<void> {
