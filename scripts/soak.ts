@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { INode } from 'n8n-workflow';
 import { benchNode, prepareN8n, startByWebhook, withKey } from '../test/bench/n8n';
-import { residentMemory } from '../test/bench/processMemory';
+import { clearPeak, residentMemory } from '../test/bench/processMemory';
 import { markdownTable } from '../test/bench/report';
 import { BENCH_KEY } from '../test/bench/service';
 import { startEmulator, type Emulator, type Fault, type Submit } from '../test/emulator/emulator';
@@ -207,6 +207,7 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 			await call();
 			await sleep(EXECUTION_EVERY_MS);
 		}
+		await clearPeak(server.pid);
 		const atStart = await residentMemory(server.pid);
 		say(`n8n takes ${atStart.now.toFixed(0)} MB; from now on there are faults`);
 

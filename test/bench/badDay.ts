@@ -62,6 +62,13 @@ interface BadDay {
 
 const USUAL_WAYS: readonly Way[] = ['node', 'retried', 'errorOutput', 'looped'];
 
+/** Once a job has been paid for, and a second later. */
+async function restartOnceUnderWay({ untilPaid, restart }: Day): Promise<void> {
+	await untilPaid(1);
+	await sleep(1000);
+	await restart();
+}
+
 const badDays: readonly BadDay[] = [
 	{
 		title: 'A 502 after the 5th of 20 jobs was accepted',
@@ -97,11 +104,15 @@ const badDays: readonly BadDay[] = [
 		title: 'n8n restarted while 20 items are under way',
 		ways: ['node', 'collected', 'retried', 'errorOutput', 'looped'],
 		jobMs: LONG_JOB_MS,
-		during: async ({ untilPaid, restart }) => {
-			await untilPaid(1);
-			await sleep(1000);
-			await restart();
-		},
+		during: restartOnceUnderWay,
+		putRight: () => undefined,
+	},
+	{
+		title: 'The same without Save Execution Progress',
+		ways: ['node', 'collected', 'retried'],
+		order: { savesProgress: false },
+		jobMs: LONG_JOB_MS,
+		during: restartOnceUnderWay,
 		putRight: () => undefined,
 	},
 	{
@@ -185,7 +196,13 @@ interface Place {
 }
 
 async function costOf(badDay: BadDay, way: Way, { server, client }: Place): Promise<BadDayRow> {
-	const order: Order = { items: ITEMS, files: 0, model: 'GPT Image 1.5', ...badDay.order };
+	const order: Order = {
+		items: ITEMS,
+		files: 0,
+		model: 'GPT Image 1.5',
+		savesProgress: true,
+		...badDay.order,
+	};
 	const emulator: Emulator = await startEmulator({
 		apiKeys: [BENCH_KEY],
 		jobDurationMs: badDay.jobMs ?? JOB_MS,

@@ -47,6 +47,8 @@ export interface Order {
 	files: number;
 	/** The model's name, or an expression for it. */
 	model: string;
+	/** n8n's "Save Execution Progress": what nodes have put out is saved as they end. */
+	savesProgress: boolean;
 }
 
 /** A workflow for an order, in one of the ways, started by a webhook. */
@@ -58,8 +60,10 @@ export function workflowFor(way: Way, order: Order, apiUrl: string, path: string
 	});
 	const start = chain(startByWebhook(path), stage);
 	const file = workflow(way, [...start, ...linksOf(way, stage, order, apiUrl)]);
-	// What has been paid for is kept as soon as n8n can keep it.
-	return { ...file, settings: { ...file.settings, saveExecutionProgress: true } };
+	return {
+		...file,
+		settings: { ...file.settings, saveExecutionProgress: order.savesProgress },
+	};
 }
 
 function linksOf(way: Way, stage: INode, order: Order, apiUrl: string): Link[] {

@@ -171,22 +171,24 @@ export function withSection(page: string, section: string): string {
 const METHOD_HEADING = '## How it is measured';
 const BAD_DAY_HEADING = '## What a bad day costs';
 
-const BAD_DAY_METHOD = `The emulator counts the jobs that were paid for. All run in n8n 2.40 with _Save Execution Progress_ on, started by a webhook, once each: the counts are the
-point, and the seconds only show the order of magnitude. Jobs take 2 s (5 s for Stop, 8 s for the restart), and n8n is given 2 s to shut down.
-Real jobs take up to two minutes, and n8n gives them 30 s.
+const BAD_DAY_METHOD = `The emulator counts the paid jobs. Every row is one run in n8n 2.40, started by a webhook. The counts are what matters; the seconds show
+only the order of magnitude. A job takes 2 s (5 s for Stop, 8 s for the restart), and n8n gets 2 s to shut down. Real jobs take up to two minutes,
+and n8n gives them 30 s by default.
 
-- **This node**: its defaults, with _Retry On Fail_. **This node, then Get Job**: _Wait for Completion_ off, and Get Job behind it with _Wait for Completion_ on.
-- **HTTP Request, Wait, IF**: 20 submits a second (_Batching_), Wait 2 s, a status check, an IF that sends finished jobs to the download, one that submits
-  failed jobs again, and back to Wait. _Retry On Fail_ is on everywhere. **Submits never repeated**: the same, but the submit has an error output in place of
-  _Retry On Fail_. Its failed rows are not made up for by anything: whoever wants them has to run them again.
-- **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, with _Retry On Fail_. A failed job ends it.
-- **Retry** is pressed in the executions list, with the workflow as it is now, when an execution has ended in an error or crashed, up to three times. Before that,
-  the person renews the key, or turns on _Resubmit If Outcome Unknown_ (for the 502 and this node). Nobody presses it after Stop, nor for too many reference images.
-- **Images received** are files in an execution's output. **Job IDs lost** are in no execution that n8n has saved, and not in its log. The response that the 502
-  replaces holds a job ID that nobody can know.
-- **5,000 rows**: this node refuses them before it starts a job (_Max Jobs per Execution_ is 100). The person presses Stop after 60 s. HTTP Request goes on
-  sending all the same until all batches are sent.
-- **The CDN** answers 404 until 20 s after the job has finished.`;
+- _Save Execution Progress_ is on in the workflow settings, unless a row says otherwise. n8n's default is off.
+- **This node** has its defaults, and _Retry On Fail_. **This node, then Get Job**: _Wait for Completion_ is off, and Get Job waits for the jobs.
+- **HTTP Request, Wait, IF**: 20 submits a second (_Batching_), a Wait of 2 s, a status check, and an IF. Finished jobs go to the download, failed jobs are
+  submitted again, and the others go back to Wait. All requests have _Retry On Fail_. **Submits never repeated**: the submit has an error output instead
+  of _Retry On Fail_. Nothing makes up for its failed rows: run them again yourself.
+- **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, all with _Retry On Fail_. A failed job ends the run.
+- **Retry**: where an execution ended in an error or crashed, Retry is used in the executions list, with the current workflow, up to three times. The
+  expired key is renewed first. After the 502, _Resubmit If Outcome Unknown_ is turned on in this node. There is no Retry after Stop, and none for
+  too many reference images.
+- **Images received** are files in the output of an execution. **Job IDs lost** are neither in a saved execution nor in n8n's log. After the 502, one job ID
+  was only in the response that never arrived, and nobody can know it.
+- **5,000 rows**: this node refuses to start any of the jobs (_Max Jobs per Execution_ is 100). _Retry On Fail_ has it check the rows three times, which
+  takes most of the seconds. HTTP Request keeps sending after Stop, until it has sent everything.
+- **The CDN** answers 404 until 20 s after a job has finished.`;
 
 const METHOD = `- The service is the [emulator](../test/emulator), in a process of its own on the same machine.
 - **Memory**: a fresh n8n for each case, files on disk. A gate node holds the workflow right before and right after the node that is
