@@ -17,6 +17,8 @@ const nodesPerRow = 5;
 
 export type OutputView = 'schema' | 'table' | 'json' | 'binary';
 
+const dropNotedMs = 1000;
+
 /** n8n's editor in a browser, by what a person does in it and sees of it. */
 export class Editor {
 	constructor(readonly page: Page) {}
@@ -132,6 +134,8 @@ export class Editor {
 		await this.page.mouse.move(0, 0);
 		await this.parameter(parameterName).hover();
 		await this.page.mouse.up();
+		// The editor notes what was dropped a moment after it shows it.
+		await this.page.waitForTimeout(dropNotedMs);
 	}
 
 	/** Runs the open node alone, by the button of its panel. */
