@@ -62,6 +62,21 @@ export function jobIds(execution: Execution, nodeName = 'Generate'): unknown[] {
 	return execution.items(nodeName).map(({ json }) => json.job_id);
 }
 
+/** Saves a workflow and runs it in production, by what somebody sends to its webhook or form. */
+export async function runBySending(
+	lab: Lab,
+	file: WorkflowFile,
+	path: string,
+	body: FormData,
+): Promise<{ execution: Execution; saved: SavedWorkflow }> {
+	const saved = await save(lab, file);
+	await lab.n8n.activate(saved);
+	await lab.n8n.post(path, body);
+	const execution = await lab.n8n.nextExecution(saved);
+	await lab.n8n.deactivate(saved);
+	return { execution, saved };
+}
+
 /** Takes the picture of {@link lateJobOfWebhook}; its job is never done by itself. */
 const lateGenerate = imageGenerate({
 	prompt: '=Like this #never {{ $execution.id }}',
@@ -79,14 +94,15 @@ export async function lateJobOfWebhook(
 	node: INode = lateGenerate,
 ): Promise<{ execution: Execution; saved: SavedWorkflow }> {
 	const path = randomUUID();
-	const saved = await save(lab, workflow('Webhook', chain(webhook(path), node)));
-	await lab.n8n.activate(saved);
 	const form = new FormData();
 	const icon = await readFile(join(__dirname, '..', '..', 'docs', 'images', 'get-job-light.png'));
 	form.append('picture', new File([icon], 'picture.png', { type: 'image/png' }));
-	await lab.n8n.post(`webhook/${path}`, form);
-	const execution = await lab.n8n.nextExecution(saved);
-	await lab.n8n.deactivate(saved);
+	const { execution, saved } = await runBySending(
+		lab,
+		workflow('Webhook', chain(webhook(path), node)),
+		`webhook/${path}`,
+		form,
+	);
 	expect([execution.status, execution.errorMessage]).toEqual([
 		'error',
 		expect.stringContaining('is not finished after'),

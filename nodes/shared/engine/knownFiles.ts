@@ -43,11 +43,12 @@ export class KnownFiles {
 		};
 		add(this.#context.getInputData());
 		const proxy = this.#context.getWorkflowDataProxy(0);
-		const itemsOf = proxy.$ as (nodeName: string) => NodeItems;
+		// Without `isWhole` they would be the JSON alone where a workflow keeps its files there.
+		const itemsOf = proxy.$ as (nodeName: string, isWhole: true) => NodeItems;
 		for (const name of this.#nodesBefore()) {
 			for (let run = 0; ; run++) {
 				try {
-					add(itemsOf(name).all(undefined, run));
+					add(itemsOf(name, true).all(undefined, run));
 				} catch {
 					// n8n throws for a run too many, and for a node that has not run.
 					break;

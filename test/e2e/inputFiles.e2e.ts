@@ -1,0 +1,307 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { INode, INodeParameters } from 'n8n-workflow';
+import { tinyPicture } from '../emulator/pictures';
+import { serve, type TestServer } from '../support/server';
+import { openLab, sha256, type Lab } from './lab';
+import type { Execution } from './real-n8n/rest-client';
+import { finishJobs, jobIds, lateJobOfWebhook, runBySending } from './scenarios';
+import {
+	chain,
+	imageGenerate,
+	imageTune,
+	manualTrigger,
+	oneItem,
+	splitOut,
+	webhook,
+	workflow,
+	type Link,
+} from './workflow';
+
+// Input files that are no names of binary fields: those of expressions and those of URLs.
+
+/** n8n 1 ignores the setting by which a workflow keeps its files in the JSON. */
+const knowsCombinedMode = process.env.E2E_N8N_RELEASE !== 'n8n-1.123';
+
+/** What is given, its expression, and what has to arrive. */
+type Way = [given: string, expression: string, expected: string[][]];
+
+let lab: Lab;
+
+/** The name and the bytes of each file that the service received for a prompt. */
+function receivedFor(prompt: string): string[][] {
+	const submits = lab.emulator.submits.filter(({ fields }) => fields.prompt === prompt);
+	return submits.flatMap(({ files }) => files.map((file) => [file.fileName, file.sha256]));
+}
+
+const picture = (name: string): string[] => [name, sha256(tinyPicture(name, 'png'))];
+
+function formOf(pictures: Record<string, string[]>): FormData {
+	const form = new FormData();
+	for (const [field, names] of Object.entries(pictures)) {
+		for (const name of names) {
+			form.append(field, new File([tinyPicture(name, 'png')], name, { type: 'image/png' }));
+		}
+	}
+	return form;
+}
+
+/** Image Generate with these files and, to be found again, this prompt. */
+function generateFrom(files: string, prompt: string): INode {
+	return {
+		...imageGenerate({
+			prompt,
+			referenceImages: 'selected',
+			binaryPropertyName: files,
+			downloadImages: false,
+		}),
+		name: prompt,
+		// One that fails must not keep the others from running.
+		onError: 'continueRegularOutput',
+	};
+}
+
+function expectSuccess(execution: Execution): void {
+	expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+}
+
+describe('the files of a webhook, given by', () => {
+	const [photo, two] = [picture('photo.png'), picture('two.png')];
+	const ofItem: Way[] = [
+		['an expression', '={{ $binary.photo }}', [photo]],
+		['a list of names and files', "={{ ['two', $binary.photo] }}", [two, photo]],
+	];
+	const ofEarlierNode: Way[] = [
+		['an earlier node’s paired item', "={{ $('Start').item.binary.photo }}", [photo]],
+		['an earlier node’s first item', "={{ $('Start').first().binary.two }}", [two]],
+		[
+			'a list over an earlier node’s items',
+			"={{ $('Start').all().map((item) => item.binary.photo) }}",
+			[photo],
+		],
+	];
+
+	beforeAll(async () => {
+		lab = await openLab();
+		const path = randomUUID();
+		const start = webhook(path);
+		const drop = oneItem('Drop', { nothing: 'but JSON' });
+		const { execution } = await runBySending(
+			lab,
+			workflow('By expression', [
+				...ofItem.map(([prompt, files]): Link => [start, generateFrom(files, prompt)]),
+				[start, drop],
+				...ofEarlierNode.map(([prompt, files]): Link => [drop, generateFrom(files, prompt)]),
+				[
+					drop,
+					imageTune({
+						operation: 'inpaint',
+						prompt: 'tune',
+						imageField: "={{ $('Start').item.binary.two }}",
+					}),
+				],
+			]),
+			`webhook/${path}`,
+			formOf({ photo: ['photo.png'], two: ['two.png'] }),
+		);
+		expectSuccess(execution);
+		expect(execution.items('Drop').map(({ binary }) => binary)).toEqual([undefined]);
+	});
+	afterAll(async () => {
+		await lab.close();
+	});
+
+	it.each([...ofItem, ...ofEarlierNode])('%s, are sent in that order', (prompt, _, expected) => {
+		expect(receivedFor(prompt)).toEqual(expected);
+	});
+
+	it('an earlier node’s paired item, are sent by Image Tune too', () => {
+		expect(receivedFor('tune')).toEqual([two]);
+	});
+});
+
+if (knowsCombinedMode) {
+	describe('in a workflow that keeps its files in the JSON, the files of a webhook are found by', () => {
+		const [photo] = [picture('photo.png')];
+		const ofItem: Way[] = [
+			['name', 'photo', [photo]],
+			['path', '_files.photo', [photo]],
+			['an expression', '={{ $json._files.photo }}', [photo]],
+		];
+		const ofMoved: Way[] = [
+			['path in a list', 'shots[0]', [photo]],
+			['an expression for a list', '={{ $json.shots }}', [photo]],
+			// n8n gives the JSON itself in place of the item there.
+			['an earlier node’s item', "={{ $('Start').item._files.photo }}", [photo]],
+		];
+
+		beforeAll(async () => {
+			lab = await openLab();
+			const path = randomUUID();
+			const start = webhook(path);
+			const move = oneItem('Move', {});
+			move.parameters.jsonOutput = '={{ { shots: [$json._files.photo] } }}';
+			const file = workflow('Combined', [
+				...ofItem.map(([prompt, files]): Link => [start, generateFrom(files, prompt)]),
+				[start, move],
+				...ofMoved.map(([prompt, files]): Link => [move, generateFrom(files, prompt)]),
+			]);
+			const settings = { ...file.settings, binaryMode: 'combined' as const };
+			const { execution } = await runBySending(
+				lab,
+				{ ...file, settings },
+				`webhook/${path}`,
+				formOf({ photo: ['photo.png'] }),
+			);
+			expectSuccess(execution);
+			for (const name of ['Start', 'Move']) {
+				expect(execution.items(name).map(({ binary }) => binary)).toEqual([undefined]);
+			}
+			expect(execution.items('Move')[0]?.json).not.toHaveProperty('_files');
+		});
+		afterAll(async () => {
+			await lab.close();
+		});
+
+		it.each([...ofItem, ...ofMoved])('%s', (prompt, _, expected) => {
+			expect(receivedFor(prompt)).toEqual(expected);
+		});
+	});
+}
+
+describe('a file of another workflow, whose ID is in an item’s JSON,', () => {
+	it('is refused before anything is paid for, although n8n would open it', async () => {
+		lab = await openLab();
+		const path = randomUUID();
+		const { execution: somebodyElses } = await runBySending(
+			lab,
+			workflow('Somebody else’s', chain(webhook(path), generateFrom('data', 'own'))),
+			`webhook/${path}`,
+			formOf({ data: ['secret.png'] }),
+		);
+		expectSuccess(somebodyElses);
+		expect(receivedFor('own')).toEqual([picture('secret.png')]);
+		// After the execution its file has another ID than while it ran.
+		const file = somebodyElses.items('Start')[0]?.binary?.data;
+		expect(file?.id).toMatch(/^filesystem-v2:/);
+		if (file === undefined) throw new Error('The webhook has no file.');
+		expect(sha256(await lab.n8n.download(file))).toBe(picture('secret.png')[1]);
+
+		const before = lab.emulator.requests.length;
+		const given = [oneItem('Given', { file }), generateFrom('={{ $json.file }}', 'foreign')];
+		const execution = await lab.run(workflow('Hostile', chain(manualTrigger(), ...given)));
+		expect(execution.items('foreign').map(({ json }) => json)).toEqual([
+			{
+				error: expect.objectContaining({
+					message: 'The file in "Input Data Field Name(s)" does not belong to this execution',
+				}) as object,
+			},
+		]);
+		expect(lab.emulator.requests).toHaveLength(before);
+		await lab.close();
+	});
+});
+
+describe('a file by URL', () => {
+	let web: TestServer;
+	/** What came in, in order. */
+	let visits: IncomingMessage[];
+
+	const sends =
+		(name: string): RequestListener =>
+		(_, response) => {
+			response.writeHead(200, { 'content-type': 'text/plain' }).end(tinyPicture(name, 'png'));
+		};
+	const pages: Record<string, RequestListener> = {
+		'/one.png': sends('one.png'),
+		'/two.png': sends('two.png'),
+		'/moved': (_, response) => {
+			response.writeHead(302, { location: '/one.png' }).end();
+		},
+		'/page.png': (_, response) => {
+			response.writeHead(200, { 'content-type': 'image/png' });
+			response.end('<!doctype html><title>Confidential</title>');
+		},
+	};
+
+	beforeEach(async () => {
+		lab = await openLab();
+		visits = [];
+		web = await serve((request, response) => {
+			visits.push(request);
+			const page = pages[request.url?.split('?')[0] ?? ''];
+			if (page) page(request, response);
+			else response.writeHead(404).end('Confidential');
+		});
+	});
+	afterEach(async () => {
+		web.close();
+		await lab.close();
+	});
+
+	const visited = (): unknown[] => visits.map(({ url }) => url);
+
+	function byUrl(urls: string): INodeParameters {
+		return { referenceImages: 'urls', referenceImageUrls: urls };
+	}
+
+	it('is fetched once for all items, without the API key, and sent in the order of the URLs', async () => {
+		const urls = `${web.url}/two.png?signature=a,b, ${web.url}/one.png`;
+		const start = [
+			manualTrigger(),
+			oneItem('Prompts', { prompt: ['a', 'b', 'c'] }),
+			splitOut('prompt'),
+		];
+		const generate = imageGenerate({ prompt: '={{ $json.prompt }}', ...byUrl(urls) });
+		expectSuccess(await lab.run(workflow('By URL', chain(...start, generate))));
+		for (const prompt of ['a', 'b', 'c']) {
+			expect(receivedFor(prompt)).toEqual([picture('two.png'), picture('one.png')]);
+		}
+		expect(visited().sort()).toEqual(['/one.png', '/two.png?signature=a,b']);
+		for (const { headers } of visits) expect(headers).not.toHaveProperty('authorization');
+	});
+
+	it('is the one that a redirect leads to, for Image Tune too', async () => {
+		const tune = { operation: 'inpaint', prompt: 'tune', imageSource: 'url' };
+		const node = imageTune({ ...tune, imageUrl: `${web.url}/moved` });
+		expectSuccess(await lab.run(workflow('Redirect', chain(manualTrigger(), node))));
+		expect(receivedFor('tune')).toEqual([['moved.png', picture('one.png')[1]]]);
+		expect(visited()).toEqual(['/moved', '/one.png']);
+	});
+
+	it.each([
+		['/page.png', 'the file is not a supported image'],
+		['/gone.png', 'HTTP 404'],
+	])('that cannot be had costs nothing for any item: %s', async (path, reason) => {
+		const url = [`${web.url}/one.png`, `${web.url}${path}?signature=private`];
+		const generate = imageGenerate({ prompt: 'a', ...byUrl('={{ $json.url }}') });
+		const start = [manualTrigger(), oneItem('URLs', { url }), splitOut('url')];
+		const execution = await lab.run(workflow('Refused', chain(...start, generate)));
+		expect([execution.status, execution.errorMessage]).toEqual([
+			'error',
+			`The image at ${web.url}${path} could not be fetched`,
+		]);
+		const [run] = execution.runData.Generate ?? [];
+		const { description } = run?.error ?? {};
+		expect(description).toContain(`What happened: ${reason}`);
+		expect(description).toContain('No job was started.');
+		expect(description).not.toMatch(/private|Confidential/);
+		expect(lab.emulator.requests).toEqual([]);
+	});
+
+	it('is not fetched again for a job that Retry in the executions list resumes', async () => {
+		const generate = imageGenerate({
+			prompt: 'Late #never',
+			...byUrl(`${web.url}/one.png`),
+			options: { timeout: 1 },
+		});
+		const { execution } = await lateJobOfWebhook(lab, generate);
+		expect(visited()).toEqual(['/one.png']);
+		finishJobs(lab);
+		const retried = await lab.n8n.retry(execution.id);
+		expectSuccess(retried);
+		expect(jobIds(retried)).toEqual([lab.emulator.submits[0]?.jobId]);
+		expect(lab.emulator.submits).toHaveLength(1);
+		expect(visited()).toEqual(['/one.png']);
+	});
+});
