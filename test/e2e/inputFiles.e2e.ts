@@ -170,8 +170,14 @@ if (knowsCombinedMode) {
 }
 
 describe('a file of another workflow, whose ID is in an item’s JSON,', () => {
-	it('is refused before anything is paid for, although n8n would open it', async () => {
+	beforeEach(async () => {
 		lab = await openLab();
+	});
+	afterEach(async () => {
+		await lab.close();
+	});
+
+	it('is refused before anything is paid for, although n8n would open it', async () => {
 		const path = randomUUID();
 		const { execution: somebodyElses } = await runBySending(
 			lab,
@@ -198,7 +204,6 @@ describe('a file of another workflow, whose ID is in an item’s JSON,', () => {
 			},
 		]);
 		expect(lab.emulator.requests).toHaveLength(before);
-		await lab.close();
 	});
 });
 
