@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { INode } from 'n8n-workflow';
-import { openLab, servedSha256, type Lab } from './lab';
+import { tinyPicture } from '../emulator/pictures';
+import { openLab, servedSha256, sha256, type Lab } from './lab';
 import type { Execution, WorkflowFile } from './real-n8n/rest-client';
 import {
 	startScriptedModel,
@@ -9,7 +11,8 @@ import {
 	type ShownTool,
 	type Turn,
 } from './scripted-model';
-import { isOurs, withCredential } from './workflow';
+import { runBySending } from './scenarios';
+import { asTool, imageTune, isOurs, withCredential } from './workflow';
 
 const generateTool = 'Generate_image';
 const checkTool = 'Check_image_job';
@@ -29,25 +32,47 @@ afterEach(async () => {
 	await lab.close();
 });
 
-/** Says something in the chat to the agent, whose model follows a script. */
-async function ask(
-	script: readonly ((lastMessage: string) => Turn)[],
-	change: (node: INode) => void = () => undefined,
-): Promise<{ execution: Execution; model: ScriptedModel }> {
+interface Arrangement {
+	script: readonly ((lastMessage: string) => Turn)[];
+	/** Changes the example's nodes. */
+	change?: ((node: INode) => void) | undefined;
+	/** Further tools of the agent. */
+	tools?: INode[];
+}
+
+/** The example with a model that follows a script. */
+async function arrange({
+	script,
+	change = () => undefined,
+	tools = [],
+}: Arrangement): Promise<{ arranged: WorkflowFile; model: ScriptedModel }> {
 	model = await startScriptedModel(script);
 	const { id, name } = await lab.n8n.createCredential('Scripted model', 'openAiApi', {
 		apiKey: 'not-needed',
 		url: model.url,
 	});
-	const { nodes, ...rest } = structuredClone(withCredential(file, lab.credential));
+	const { nodes, connections, ...rest } = structuredClone(withCredential(file, lab.credential));
 	for (const node of nodes) {
 		if (node.name === 'Chat model') node.credentials = { openAiApi: { id, name } };
 		change(node);
 	}
+	for (const tool of tools) {
+		nodes.push(tool);
+		connections[tool.name] = { ai_tool: [[{ node: 'AI agent', type: 'ai_tool', index: 0 }]] };
+	}
+	return { arranged: withCredential({ ...rest, nodes, connections }, lab.credential), model };
+}
+
+/** Says something in the chat to the agent, whose model follows a script. */
+async function ask(
+	script: Arrangement['script'],
+	change?: Arrangement['change'],
+	tools: INode[] = [],
+): Promise<{ execution: Execution; model: ScriptedModel }> {
+	const { arranged, model } = await arrange({ script, change, tools });
 	const chatInput = 'Draw me a fox, please';
 	const saved = await lab.n8n.createWorkflow({
-		...rest,
-		nodes,
+		...arranged,
 		pinData: { Chat: [{ json: { sessionId: 'one', action: 'sendMessage', chatInput } }] },
 	});
 	return { execution: await lab.n8n.runManually(saved, 'Chat'), model };
@@ -69,11 +94,21 @@ function answerOf(execution: Execution): unknown {
 	return execution.items('AI agent')[0]?.json.output;
 }
 
+function shownTo({ requests }: ScriptedModel): ShownTool[] {
+	return (requests[0]?.tools ?? []).map((tool) => tool.function);
+}
+
 /** What the model is shown of its tools, sorted by their names. */
 async function toolsShown(change?: (node: INode) => void): Promise<ShownTool[]> {
 	const { model } = await ask([() => ({ text: 'Hello' })], change);
-	const tools = model.requests[0]?.tools ?? [];
-	return tools.map((tool) => tool.function).sort((a, b) => a.name.localeCompare(b.name));
+	return shownTo(model).sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** Lets the model give the addresses of images to start from. */
+function takesReferences({ name, parameters }: INode): void {
+	if (name !== 'Generate image') return;
+	parameters.referenceImageUrls =
+		"={{ $fromAI('reference_image_urls', 'The image_url of each image to start from', 'string', '') }}";
 }
 
 const generate = (prompt: string) => (): Turn => ({ tool: generateTool, arguments: { prompt } });
@@ -106,6 +141,127 @@ it('generates an image with the prompt of the model, and the agent answers with 
 	expect(await servedSha256(imageUrl)).toMatch(/^[\da-f]{64}$/);
 	expect(execution.toolResults('Generate image').map(({ binary }) => binary)).toEqual([undefined]);
 	expect(execution.savedText).not.toContain(lab.apiKey);
+});
+
+it('chains images by their addresses: generates one, makes it night, and upscales it', async () => {
+	const upscaleTool = asTool(
+		imageTune({ imageUrl: "={{ $fromAI('image_url', 'The image_url to upscale', 'string') }}" }),
+		'Upscale image',
+	);
+	const answers: ToldJob[] = [];
+	const imageUrlOf = (lastMessage: string): string => {
+		answers.push(...toolAnswer(lastMessage));
+		return answers.at(-1)?.image_url ?? '';
+	};
+	const { execution, model } = await ask(
+		[
+			() => ({
+				tool: generateTool,
+				arguments: { prompt: 'A red fox in the snow', reference_image_urls: '' },
+			}),
+			(told) => ({
+				tool: generateTool,
+				arguments: { prompt: 'Make it night', reference_image_urls: imageUrlOf(told) },
+			}),
+			(told) => ({ tool: 'Upscale_image', arguments: { image_url: imageUrlOf(told) } }),
+			(told) => ({ text: `Here is your fox at night: ${imageUrlOf(told)}` }),
+		],
+		takesReferences,
+		[upscaleTool],
+	);
+	const [fox, night, large] = answers;
+	expect(answerOf(execution)).toBe(`Here is your fox at night: ${String(large?.image_url)}`);
+	expect(
+		lab.emulator.submits.map(({ jobId, endpoint, fields, files }) => ({
+			jobId,
+			endpoint,
+			fields,
+			files: files.map(({ field, sha256 }) => [field, sha256]),
+		})),
+	).toEqual([
+		{
+			jobId: fox?.job_id,
+			endpoint: '/public/v1/generate/image',
+			fields: { prompt: 'A red fox in the snow', ai_model: 'GPT Image 1.5' },
+			files: [],
+		},
+		{
+			jobId: night?.job_id,
+			endpoint: '/public/v1/generate/image',
+			fields: { prompt: 'Make it night', ai_model: 'GPT Image 1.5' },
+			files: [['ref_images', await servedSha256(fox?.image_url)]],
+		},
+		{
+			jobId: large?.job_id,
+			endpoint: '/public/v1/image-tune/upscale',
+			fields: { scale: '2K' },
+			files: [['image', await servedSha256(night?.image_url)]],
+		},
+	]);
+	const shown = shownTo(model).map(({ name, parameters }) => [name, parameters.required]);
+	expect(Object.fromEntries(shown)).toMatchObject({ Upscale_image: ['image_url'] });
+});
+
+it('sends a picture of the chat, which an expression in the tool names', async () => {
+	const generateByPicture = (node: INode): void => {
+		if (node.name === 'Chat') {
+			Object.assign(node.parameters, { public: true, options: { allowFileUploads: true } });
+		}
+		if (node.name !== 'Generate image') return;
+		node.parameters.referenceImages = 'selected';
+		node.parameters.binaryPropertyName = "={{ $('Chat').item.binary.data0 }}";
+	};
+	const { arranged } = await arrange({
+		script: [generate('Make it night'), () => ({ text: 'Done' })],
+		change: generateByPicture,
+	});
+	const form = new FormData();
+	const said = { action: 'sendMessage', sessionId: randomUUID(), chatInput: 'Make it night' };
+	for (const [name, value] of Object.entries(said)) form.append(name, value);
+	const bytes = tinyPicture('mine', 'png');
+	form.append('files', new File([bytes], 'mine.png', { type: 'image/png' }));
+	const chat = arranged.nodes.find(({ name }) => name === 'Chat');
+	const path = `webhook/${String(chat?.webhookId)}/chat`;
+	const { execution } = await runBySending(lab, arranged, path, form);
+	expect(answerOf(execution)).toBe('Done');
+	expect(execution.items('Chat')[0]?.binary?.data0?.id).toMatch(/^filesystem-v2:/);
+	const [submit, ...more] = lab.emulator.submits;
+	expect(more).toEqual([]);
+	expect(submit?.files.map(({ fileName, sha256: hash }) => [fileName, hash])).toEqual([
+		['mine.png', sha256(bytes)],
+	]);
+});
+
+it('is offered files by URL, and not those of an item that it does not have', async () => {
+	const types = await lab.n8n.nodeTypes();
+	const sources = types
+		.filter(({ name }) => /aetherforge.*Tool$/.test(name))
+		.flatMap(({ properties }) => properties)
+		.filter(({ name }) => name === 'referenceImages' || name.endsWith('Source'))
+		.filter(({ displayOptions }) => displayOptions?.hide?.['@tool'] === undefined);
+	expect(sources).toHaveLength(15);
+	expect(new Set(sources.map((source) => source.default))).toEqual(new Set(['url', 'urls']));
+	for (const { options } of sources) {
+		expect(options?.map((option) => 'value' in option && option.value)).not.toContain('all');
+	}
+});
+
+it('tells the model once that a tool has no input item to send files of', async () => {
+	let told = '';
+	await ask(
+		[
+			generate('A red fox'),
+			(lastMessage) => {
+				told = lastMessage;
+				return { text: 'Sorry' };
+			},
+		],
+		({ name, parameters }) => {
+			if (name === 'Generate image') parameters.referenceImages = 'all';
+		},
+	);
+	expect(told.split('"Reference Images\\" must be')).toHaveLength(2);
+	expect(lab.emulator.requests).toEqual([]);
 });
 
 it('checks on a job that was still running, and pays nothing for it', async () => {
@@ -216,6 +372,31 @@ it('starts no more jobs than the limit allows, however often the model calls the
 	expect(answerOf(execution)).toBe('That has to do');
 	expect(lab.emulator.submits.map(({ fields }) => fields.prompt)).toEqual(['one', 'two']);
 	expect(told[0]).toContain('would start 3 jobs, more than the 2 that');
+});
+
+it('starts no more jobs than the limit allows when the model calls the tool twice at once', async () => {
+	const { execution, model } = await ask(
+		[
+			() => ({
+				calls: ['one', 'two'].map((prompt) => ({ tool: generateTool, arguments: { prompt } })),
+			}),
+			() => ({ text: 'That has to do' }),
+		],
+		(node) => {
+			if (node.name === 'Generate image') node.parameters.options = { maxJobsPerExecution: 1 };
+		},
+	);
+	expect(answerOf(execution)).toBe('That has to do');
+	const [submit, ...more] = lab.emulator.submits;
+	expect(more).toEqual([]);
+	const told = (model.requests[1]?.messages ?? [])
+		.filter(({ role }) => role === 'tool')
+		.map(({ content }) => content ?? '');
+	expect(told).toHaveLength(2);
+	expect(told.filter((each) => each.includes(String(submit?.jobId)))).toHaveLength(1);
+	expect(told.filter((each) => each.includes('would start 2 jobs, more than the 1'))).toHaveLength(
+		1,
+	);
 });
 
 it('tells the model why a job failed, and the run continues', async () => {

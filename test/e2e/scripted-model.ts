@@ -24,8 +24,13 @@ export interface ChatRequest {
 	stream?: boolean;
 }
 
-/** A model's turn: it calls a tool, or says its last word. */
-export type Turn = { tool: string; arguments: IDataObject } | { text: string };
+export interface ToolCall {
+	tool: string;
+	arguments: IDataObject;
+}
+
+/** A model's turn: it calls a tool, or several side by side, or says its last word. */
+export type Turn = ToolCall | { calls: ToolCall[] } | { text: string };
 
 /** A chat model on loopback that does as it is told, behind the API that n8n's OpenAI node speaks. */
 export interface ScriptedModel {
@@ -84,13 +89,11 @@ function completion(number: number, turn: Turn): IDataObject {
 			: {
 					role: 'assistant',
 					content: null,
-					tool_calls: [
-						{
-							id: `call_${number}`,
-							type: 'function',
-							function: { name: turn.tool, arguments: JSON.stringify(turn.arguments) },
-						},
-					],
+					tool_calls: ('calls' in turn ? turn.calls : [turn]).map((call, index) => ({
+						id: `call_${number}_${index}`,
+						type: 'function',
+						function: { name: call.tool, arguments: JSON.stringify(call.arguments) },
+					})),
 				};
 	return {
 		id: `chatcmpl-${number}`,

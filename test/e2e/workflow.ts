@@ -120,6 +120,11 @@ export function getJob(parameters: INodeParameters, settings: NodeSettings = {})
 	return node('Get Job', nodeTypes.getJob, 1, parameters, settings);
 }
 
+/** A node of this package as an AI agent's tool, which goes on where it fails. */
+export function asTool(node: INode, name: string): INode {
+	return { ...node, name, type: `${node.type}Tool`, onError: 'continueRegularOutput' };
+}
+
 /** A connection from one of a node's outputs, the first unless given. */
 export type Link = readonly [from: INode, to: INode, output?: number];
 
