@@ -5,6 +5,7 @@ import type { INode, INodeTypeDescription } from 'n8n-workflow';
 import { tinyPicture } from '../emulator/pictures';
 import { openLab, servedSha256, sha256, until, type Lab } from './lab';
 import type { Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
+import { startScriptedModel, type ScriptedModel } from './scripted-model';
 import { isOurs, nodeTypes, withCredential } from './workflow';
 
 const folder = resolve(__dirname, '..', '..', 'examples');
@@ -12,6 +13,9 @@ const folder = resolve(__dirname, '..', '..', 'examples');
 function example(name: string): WorkflowFile {
 	return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as WorkflowFile;
 }
+
+/** n8n reviews calls of an agent's tools from 2.6 on. */
+const hasHumanReview = process.env.E2E_N8N_RELEASE !== 'n8n-1.123';
 
 let lab: Lab;
 beforeEach(async () => {
@@ -49,9 +53,10 @@ async function expectImages(execution: Execution, nodeName: string, count: numbe
 describe('every example', () => {
 	const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-	it('is one of the ten', () => {
+	it('is one of the eleven', () => {
 		expect(names.sort()).toEqual([
 			'ai-agent',
+			'ai-agent-with-review',
 			'character-to-sprite-sheet',
 			'compare-models',
 			'job-id-first-then-get-job',
@@ -70,7 +75,9 @@ describe('every example', () => {
 		expect(nodes.filter(({ credentials }) => credentials !== undefined)).toEqual([]);
 	});
 
-	it.each(names)('%s uses only nodes and parameters that this n8n knows', async (name) => {
+	const usable = names.filter((name) => hasHumanReview || name !== 'ai-agent-with-review');
+
+	it.each(usable)('%s uses only nodes and parameters that this n8n knows', async (name) => {
 		const types = await lab.n8n.nodeTypes();
 		for (const node of example(name).nodes) {
 			const known = types.filter(
@@ -360,6 +367,71 @@ describe('Split into layers, one file per layer', () => {
 		]);
 	});
 });
+
+if (hasHumanReview) {
+	describe('AI agent that asks before it pays', () => {
+		let model: ScriptedModel | undefined;
+		afterEach(async () => {
+			await model?.close();
+		});
+
+		const prompt = 'A red fox in the snow';
+
+		/** Lets the agent ask, and presses one of the two buttons. */
+		async function answered(isApproved: boolean): Promise<Execution> {
+			const started = await startScriptedModel([
+				() => ({
+					tool: 'Generate_image',
+					arguments: { toolParameters: { prompt }, hitlParameters: {} },
+				}),
+				(lastMessage) => ({ text: `I was told: ${lastMessage}` }),
+			]);
+			model = started;
+			const { id, name } = await lab.n8n.createCredential('Scripted model', 'openAiApi', {
+				apiKey: 'not-needed',
+				url: started.url,
+			});
+			const file = withCredential(example('ai-agent-with-review'), lab.credential);
+			for (const node of file.nodes) {
+				if (node.name === 'Chat model') node.credentials = { openAiApi: { id, name } };
+			}
+			const said = { sessionId: 'one', action: 'sendMessage', chatInput: 'A fox, please' };
+			const saved = await lab.n8n.createWorkflow({ ...file, pinData: { Chat: [{ json: said }] } });
+			const waiting = await lab.n8n.followExecution(
+				await lab.n8n.startManually(saved, 'Chat'),
+				({ status }) => status === 'waiting',
+			);
+			const question = JSON.stringify(`Generate this image? It is one paid job.\n\n${prompt}`);
+			expect(waiting.savedText).toContain(question);
+			expect(started.requests).toHaveLength(1);
+			expect(lab.emulator.requests).toEqual([]);
+			const buttons = waiting.savedText.match(/http[^"]*webhook-waiting[^"]*/g) ?? [];
+			expect(buttons).toHaveLength(2);
+			const button = buttons.find((link) => link.includes(`approved=${isApproved}`)) ?? '';
+			// Links that are opened by a program count as previews of a chat app.
+			const headers = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' };
+			expect((await fetch(button, { headers })).status).toBe(200);
+			return await lab.n8n.followExecution(
+				waiting.id,
+				(execution) => execution.runCount('Answer') > 0,
+			);
+		}
+
+		it('pays nothing before the prompt is approved, and for one job after that', async () => {
+			const execution = await answered(true);
+			const [submit, ...more] = lab.emulator.submits;
+			expect(more).toEqual([]);
+			expect(submit?.fields.prompt).toBe(prompt);
+			expect(execution.items('AI agent')[0]?.json.output).toContain(submit?.jobId);
+		});
+
+		it('pays nothing when the prompt is declined, and the agent is told so', async () => {
+			const execution = await answered(false);
+			expect(execution.items('AI agent')[0]?.json.output).toMatch(/rejected/i);
+			expect(lab.emulator.requests).toEqual([]);
+		});
+	});
+}
 
 describe('Job ID first, then Get Job', () => {
 	/** The example with a wait that a test can sit through. */

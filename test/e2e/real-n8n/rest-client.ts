@@ -80,6 +80,11 @@ export class Execution {
 		return this.data.resultData.error?.message;
 	}
 
+	/** The node that ran last, once n8n has saved which. */
+	get lastNode(): string | undefined {
+		return this.data.resultData.lastNodeExecuted;
+	}
+
 	/** The items a node put out, of its last run, or none where it did not run. */
 	items(nodeName: string, output = 0): INodeExecutionData[] {
 		const runs = this.runData[nodeName] ?? [];
@@ -222,23 +227,34 @@ export class N8nClient {
 		const deadline = Date.now() + timeoutSeconds * 1000;
 		let endedAt: number | undefined;
 		for (;;) {
-			const { status, mode, data, customData } = await this.request<
-				ExecutionSummary & { data: string; customData: Record<string, string> }
-			>('GET', `/rest/executions/${id}`);
+			const { status, execution } = await this.savedExecution(id);
 			if (finalStatuses.includes(status)) {
 				// n8n 1 saves the status a moment before the data, which are those of the start until then. An
 				// execution that was stopped may never name its last node.
 				endedAt ??= Date.now();
-				const saved = parse(data) as IRunExecutionData | undefined;
 				const isWhole =
-					saved?.resultData.lastNodeExecuted !== undefined ||
-					Date.now() - endedAt > DATA_SAVED_WITHIN_MS;
-				if (saved !== undefined && isWhole) {
-					return new Execution(id, status, mode, data, saved, customData);
-				}
+					execution?.lastNode !== undefined || Date.now() - endedAt > DATA_SAVED_WITHIN_MS;
+				if (execution !== undefined && isWhole) return execution;
 			}
 			if (Date.now() > deadline) {
 				throw new Error(`Execution ${id} is still "${status}" after ${timeoutSeconds} s.`);
+			}
+			await sleep(150);
+		}
+	}
+
+	/** Waits until an execution has come so far, be it that it waits for something. */
+	async followExecution(
+		id: string,
+		isSoFar: (execution: Execution) => boolean,
+		timeoutSeconds = 60,
+	): Promise<Execution> {
+		const deadline = Date.now() + timeoutSeconds * 1000;
+		for (;;) {
+			const { status, execution } = await this.savedExecution(id);
+			if (execution !== undefined && isSoFar(execution)) return execution;
+			if (Date.now() > deadline) {
+				throw new Error(`Execution ${id}, now "${status}", is not so far in ${timeoutSeconds} s.`);
 			}
 			await sleep(150);
 		}
@@ -370,6 +386,18 @@ export class N8nClient {
 		const place = operation === undefined ? '' : `/${operation}`;
 		const response = await fetch(`${this.url}/schemas/${nodeType}/1.0.0${place}.json`);
 		return response.ok ? await response.json() : undefined;
+	}
+
+	/** An execution as it is saved now; n8n may not have saved anything of it yet. */
+	private async savedExecution(
+		id: string,
+	): Promise<{ status: string; execution: Execution | undefined }> {
+		const { status, mode, data, customData } = await this.request<
+			ExecutionSummary & { data: string; customData: Record<string, string> }
+		>('GET', `/rest/executions/${id}`);
+		const saved = parse(data) as IRunExecutionData | undefined;
+		const execution = saved && new Execution(id, status, mode, data, saved, customData);
+		return { status, execution };
 	}
 
 	private async save(workflow: SavedWorkflow): Promise<SavedWorkflow> {
