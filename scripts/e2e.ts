@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { Command } from 'commander';
 import { findBrowser } from '../test/e2e/editor/browser';
 import { installN8n, isRelease, releases, type Release } from '../test/e2e/real-n8n/install';
@@ -29,10 +30,16 @@ async function stage<T>(name: string, work: () => Promise<T>): Promise<T> {
 	}
 }
 
-/** Lets tests restart n8n: they run in another process, and this one holds it. Gives the address to post to. */
+/**
+ * Lets tests restart n8n, with further settings if they like: they run in another process, and this
+ * one holds it. Gives the address to post the settings to.
+ */
 async function offerRestart(n8n: N8nServer, started: Started): Promise<string> {
-	const server = createServer((_request, response) => {
-		n8n.restart().then(
+	const restart = async (request: IncomingMessage): Promise<void> => {
+		await n8n.restart((await json(request)) as NodeJS.ProcessEnv);
+	};
+	const server = createServer((request, response) => {
+		restart(request).then(
 			() => response.writeHead(204).end(),
 			(error: unknown) => response.writeHead(500).end(String(error)),
 		);

@@ -221,7 +221,7 @@ export const inputFailures = {
 	unfetchable: (url: string, reason: string): Failure =>
 		new Failure({
 			message: `The image at ${url} could not be fetched`,
-			description: `What happened: ${reason}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
+			description: `What happened: ${reason.replace(/\.+$/, '')}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
 		}),
 
 	tooManyFiles: (subject: string, field: FilesField, limit: number, count: number): Failure =>

@@ -3,8 +3,8 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import type { INode, INodeParameters } from 'n8n-workflow';
 import { tinyPicture } from '../emulator/pictures';
 import { serve, type TestServer } from '../support/server';
-import { openLab, sha256, type Lab } from './lab';
-import type { Execution } from './real-n8n/rest-client';
+import { credentialType, openLab, sha256, type Lab } from './lab';
+import type { Execution, SavedCredential } from './real-n8n/rest-client';
 import { finishJobs, jobIds, lateJobOfWebhook, runBySending } from './scenarios';
 import {
 	chain,
@@ -14,6 +14,7 @@ import {
 	oneItem,
 	splitOut,
 	webhook,
+	withCredential,
 	workflow,
 	type Link,
 } from './workflow';
@@ -310,3 +311,90 @@ describe('a file by URL', () => {
 		expect(visited()).toEqual(['/one.png']);
 	});
 });
+
+// Older n8n have no protection: they fetch from wherever they can.
+if (process.env.E2E_N8N_RELEASE === 'n8n-2.40') {
+	describe('a file by URL, with n8n’s SSRF protection switched on,', () => {
+		let web: TestServer;
+		let visited: unknown[];
+		/** The API by the only name of this machine that n8n may connect to. */
+		let credential: SavedCredential;
+
+		beforeAll(async () => {
+			web = await serve((request, response) => {
+				visited.push(request.url);
+				if (request.url === '/to-blocked') {
+					response.writeHead(302, { location: `${web.url}/one.png` }).end();
+				} else {
+					response.writeHead(200).end(tinyPicture('one.png', 'png'));
+				}
+			});
+		});
+		beforeEach(async () => {
+			visited = [];
+			lab = await openLab();
+			credential = await lab.n8n.createCredential('Allowed', credentialType, {
+				apiKey: lab.apiKey,
+				baseUrl: allowed(lab.emulator.apiUrl),
+			});
+		});
+		afterEach(async () => {
+			await lab.close();
+		});
+		afterAll(async () => {
+			web.close();
+			await lab.restartN8n();
+		}, 200_000);
+
+		const allowed = (url: string): string => url.replace('127.0.0.1', 'localhost');
+
+		async function protect(exceptions: Record<string, string>): Promise<void> {
+			await lab.restartN8n({ N8N_SSRF_PROTECTION_ENABLED: 'true', ...exceptions });
+			await lab.n8n.signIn();
+		}
+
+		async function generateBy(url: string): Promise<Execution> {
+			const node = imageGenerate({
+				prompt: 'a fox',
+				referenceImages: 'urls',
+				referenceImageUrls: url,
+				downloadImages: false,
+			});
+			const file = withCredential(workflow('By URL', chain(manualTrigger(), node)), credential);
+			return await lab.n8n.runManually(await lab.n8n.createWorkflow(file), 'Start');
+		}
+
+		it('is refused in n8n’s words where its host is not allowed, and nothing is paid', async () => {
+			await protect({ N8N_SSRF_ALLOWED_HOSTNAMES: 'localhost' });
+			const direct = await generateBy(`${web.url}/one.png`);
+			expect(direct.errorMessage).toBe(`The image at ${web.url}/one.png could not be fetched`);
+			expect(visited).toEqual([]);
+			const redirecting = allowed(`${web.url}/to-blocked`);
+			const redirected = await generateBy(redirecting);
+			expect(redirected.errorMessage).toBe(`The image at ${redirecting} could not be fetched`);
+			// Once: what is blocked is not tried again.
+			expect(visited).toEqual(['/to-blocked']);
+			const said = [direct, redirected].map(
+				({ runData }) => runData.Generate?.[0]?.error?.description,
+			);
+			for (const each of said) {
+				expect(each).toMatch(
+					/SSRF protection: The target 127\.0\.0\.1 is not allowed\. .*[^.]\. Check/,
+				);
+			}
+			expect(lab.emulator.requests).toEqual([]);
+
+			const good = await generateBy(allowed(`${web.url}/one.png`));
+			expectSuccess(good);
+			expect(receivedFor('a fox')).toEqual([picture('one.png')]);
+			expect(visited).toEqual(['/to-blocked', '/one.png']);
+		}, 200_000);
+
+		it('is sent where its IP range is allowed', async () => {
+			await protect({ N8N_SSRF_ALLOWED_IP_RANGES: '127.0.0.0/8' });
+			expectSuccess(await generateBy(`${web.url}/one.png`));
+			expect(receivedFor('a fox')).toEqual([picture('one.png')]);
+			expect(visited).toEqual(['/one.png']);
+		}, 200_000);
+	});
+}

@@ -21,8 +21,8 @@ export interface Lab {
 	credential: SavedCredential;
 	/** Saves a workflow with the credential in its nodes and runs it by hand. */
 	run(file: WorkflowFile, triggerName?: string): Promise<Execution>;
-	/** Ends the n8n and starts it again on the same data. */
-	restartN8n(): Promise<void>;
+	/** Ends the n8n and starts it again on the same data, until the next time with further settings. */
+	restartN8n(settings?: Readonly<Record<string, string>>): Promise<void>;
 	/** Everything n8n has logged so far, since it started; in queue mode, its main process. */
 	n8nLog(): Promise<string>;
 	/** The same of its worker, in queue mode. */
@@ -69,8 +69,9 @@ export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
 				await n8n.createWorkflow(withCredential(file, credential)),
 				triggerName,
 			),
-		restartN8n: async () => {
-			const { ok } = await fetch(setting('E2E_RESTART_URL'), { method: 'POST' });
+		restartN8n: async (settings = {}) => {
+			const body = JSON.stringify(settings);
+			const { ok } = await fetch(setting('E2E_RESTART_URL'), { method: 'POST', body });
 			if (!ok) throw new Error('n8n could not be restarted.');
 		},
 		n8nLog: async () => await readFile(setting('E2E_N8N_LOG'), 'utf8'),

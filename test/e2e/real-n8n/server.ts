@@ -37,8 +37,12 @@ export interface N8nServer extends N8nProcess {
 	pid: number;
 	/** Settles when n8n has ended, whoever ended it. */
 	ended: Promise<void>;
-	/** Ends n8n with all its processes and starts it again on the same data, port and settings. */
-	restart: () => Promise<void>;
+	/**
+	 * Ends n8n with all its processes and starts it again on the same data, port and settings.
+	 *
+	 * @param further settings that hold until it is started again
+	 */
+	restart: (further?: NodeJS.ProcessEnv) => Promise<void>;
 	/**
 	 * Starts a worker on the same data, once this n8n is ready. Whoever calls this must `stop` it, ready or not.
 	 *
@@ -138,8 +142,8 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		ready.catch(() => undefined);
 		return { ...group, ready };
 	};
-	const launchMain = (): Launched =>
-		launch(['start'], logFile, env, [`${url}/healthz`, `${url}/rest/settings`]);
+	const launchMain = (further: NodeJS.ProcessEnv = {}): Launched =>
+		launch(['start'], logFile, { ...env, ...further }, [`${url}/healthz`, `${url}/rest/settings`]);
 
 	let main = launchMain();
 	return {
@@ -154,9 +158,9 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		get ended() {
 			return main.ended;
 		},
-		restart: async () => {
+		restart: async (further) => {
 			await endGroup(main, patienceSeconds);
-			main = launchMain();
+			main = launchMain(further);
 			await main.ready;
 		},
 		startWorker: async (name = 'worker', concurrency = workerConcurrency) => {
