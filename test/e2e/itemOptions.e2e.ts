@@ -146,7 +146,12 @@ describe('the file name', () => {
 		const execution = await lab.run(workflow('File names', chain(...start, generate)));
 		expectSuccess(execution);
 		const files = execution.items('Generate').map(({ binary }) => binary?.data?.fileName);
-		expect(files).toEqual(['Blue whale.png', 'Blue whale-2.png', 'Fox.png', 'Fox-2.png']);
+		expect(files).toEqual([
+			'Blue whale.png',
+			'Blue whale-2.png',
+			'..-..-Fox.png',
+			'..-..-Fox-2.png',
+		]);
 	});
 });
 
