@@ -324,7 +324,7 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 	const [processor] = cpus();
 	const report: Report = {
 		setting:
-			`n8n 2.40, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ` +
+			`n8n 2.41, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ` +
 			`${runs} ${runs === 1 ? 'run' : 'runs'} of everything that is measured.`,
 		goals: [],
 		comparisons: [],

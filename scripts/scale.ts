@@ -61,7 +61,7 @@ interface Outcome {
 }
 
 async function startStack(directory: string, started: Started): Promise<Stack> {
-	const install = await installN8n('n8n-2.40', say);
+	const install = await installN8n('n8n-2.41', say);
 	const tarball = await packRepository(directory);
 	const redis = await startRedis();
 	started.add(redis.stop);

@@ -44,7 +44,7 @@ export async function openWorkbench({
 	env = {},
 	onStarted,
 }: WorkbenchOptions): Promise<Workbench> {
-	const install = await installN8n('n8n-2.40', say);
+	const install = await installN8n('n8n-2.41', say);
 	const { isPaid, credentialData } = await chooseService(onStarted);
 	say('Starting n8n …');
 	const server = await startN8n(install, { preferredPort: editorPort, installNodes, env });

@@ -33,7 +33,7 @@ export async function prepareN8n(
 	say: (line: string) => void,
 	onStarted: Started['add'],
 ): Promise<N8nKit> {
-	const install = await installN8n('n8n-2.40', say);
+	const install = await installN8n('n8n-2.41', say);
 	const nodesDirectory = await mkdtemp(join(tmpdir(), 'aetherforge-bench-nodes-'));
 	onStarted(async () => {
 		await rm(nodesDirectory, { recursive: true, force: true });

@@ -467,9 +467,9 @@ describe('Job ID first, then Get Job', () => {
 		expect(execution.runCount('Check the job')).toBe(2);
 	});
 
-	// When n8n 2.40 starts again, it may mark a waiting execution as crashed: it depends on which of its
+	// When n8n 2.41 starts again, it may mark a waiting execution as crashed: it depends on which of its
 	// services comes first whether the execution continues.
-	if (process.env.E2E_N8N_RELEASE !== 'n8n-2.40') {
+	if (process.env.E2E_N8N_RELEASE !== 'n8n-2.41') {
 		it('continues after a restart of n8n, and pays for one job', async () => {
 			const saved = await imported('job-id-first-then-get-job');
 			await lab.n8n.activate(saved);

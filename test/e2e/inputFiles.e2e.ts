@@ -313,7 +313,7 @@ describe('a file by URL', () => {
 });
 
 // Older n8n have no protection: they fetch from wherever they can.
-if (process.env.E2E_N8N_RELEASE === 'n8n-2.40') {
+if (process.env.E2E_N8N_RELEASE === 'n8n-2.41') {
 	describe('a file by URL, with n8n’s SSRF protection switched on,', () => {
 		let web: TestServer;
 		let visited: unknown[];

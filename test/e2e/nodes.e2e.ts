@@ -134,7 +134,7 @@ describe('custom data of an execution', () => {
 		expect(ids).toHaveLength(2);
 		const { aetherforge_jobs: listed, ...others } = execution.customData;
 		expect(others).toEqual({});
-		const isKept = process.env.E2E_N8N_RELEASE === 'n8n-2.40';
+		const isKept = process.env.E2E_N8N_RELEASE === 'n8n-2.41';
 		expect(listed?.split(',').sort()).toEqual(isKept ? ids.sort() : undefined);
 	});
 });

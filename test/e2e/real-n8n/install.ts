@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { runCommand, type Report } from './command';
 
 /** The n8n versions that are tested: folders of `test/e2e` with a package.json and a lockfile. */
-export const releases = ['n8n-2.40', 'n8n-2.8', 'n8n-1.123'] as const;
+export const releases = ['n8n-2.41', 'n8n-2.8', 'n8n-1.123'] as const;
 export type Release = (typeof releases)[number];
 
 /** An n8n that is ready to be started. */
@@ -28,7 +28,7 @@ interface Peculiarities {
 
 const peculiarities: Record<Release, Peculiarities> = {
 	// This module fetches a list from n8n's servers at every start. Older n8n refuse its name.
-	'n8n-2.40': { node: { from: 24, to: 24 }, env: { N8N_DISABLED_MODULES: 'mcp-registry' } },
+	'n8n-2.41': { node: { from: 24, to: 24 }, env: { N8N_DISABLED_MODULES: 'mcp-registry' } },
 	'n8n-2.8': { node: { from: 20, to: 24 }, env: {} },
 	'n8n-1.123': { node: { from: 20, to: 24 }, env: {} },
 };
