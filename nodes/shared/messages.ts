@@ -137,7 +137,7 @@ export const inputFailures = {
 	declaredFormField: (field: string): Failure =>
 		new Failure({
 			message: `"${field}" cannot be an additional form field`,
-			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "Additional Form Fields (JSON)".`,
+			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "Additional Fields (JSON)".`,
 		}),
 
 	noList: (label: string): Failure =>

@@ -132,13 +132,16 @@ const fileName: INodeProperties = {
 	type: 'string',
 	default: '',
 	placeholder: 'e.g. {{ $json.title }}',
-	displayOptions: { hide: asTool },
+	displayOptions: {
+		show: { '/waitForCompletion': [true], '/downloadImages': [true] },
+		hide: asTool,
+	},
 	description:
 		'The name of the output files, without extension. If a job has several files, the others end in -2, -3, and so on. Empty: the job ID and a number.',
 };
 
 const additionalFields: INodeProperties = {
-	displayName: 'Additional Form Fields (JSON)',
+	displayName: 'Additional Fields (JSON)',
 	name: 'additionalFields',
 	type: 'json',
 	default: '{}',
@@ -268,7 +271,7 @@ export const lookupProperties: INodeProperties[] = [
 	},
 	...imageProperties({}),
 	collection([
-		fileName,
+		{ ...fileName, displayOptions: { show: { '/downloadImages': [true] }, hide: asTool } },
 		includeInputFields,
 		{ ...onFailed, default: 'returnFailed', displayOptions: {} },
 		onTimeout,

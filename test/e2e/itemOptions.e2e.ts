@@ -20,7 +20,7 @@ import {
 	workflow,
 } from './workflow';
 
-// The options "Number of Variations", "Include Input Fields", "Additional Form Fields (JSON)",
+// The options "Number of Variations", "Include Input Fields", "Additional Fields (JSON)",
 // "File Name", and what "Dry Run" says of them.
 
 let lab: Lab;

@@ -6,7 +6,7 @@ import { startBinaryStorage, type EngineOptions, type EngineResult } from '../su
 import { openScene, type Scene } from '../support/scene';
 import { serve, type TestServer } from '../support/server';
 
-// The options "Include Input Fields", "Additional Form Fields (JSON)", and "File Name".
+// The options "Include Input Fields", "Additional Fields (JSON)", and "File Name".
 
 let scene: Scene;
 /** What becomes of every paid job. */
@@ -261,7 +261,7 @@ describe('the fields of the input item', () => {
 
 describe('additional form fields', () => {
 	const sentFields = () => scene.emulator.submits.at(-1)?.fields ?? {};
-	const LABEL = 'Additional Form Fields (JSON)';
+	const LABEL = 'Additional Fields (JSON)';
 
 	it.each<[string, string]>([
 		['as JSON', '{"seed": 42, "note": "ünï", "is_hd": false}'],
@@ -517,7 +517,7 @@ describe('the name of output files', () => {
 	it.each<[string, string]>([
 		['AC/DC', 'AC-DC.png'],
 		['../../etc/passwd', '..-..-etc-passwd.png'],
-		['C:\\temp\\cat', 'C:-temp-cat.png'],
+		['C:\\temp\\cat', 'C-temp-cat.png'],
 		['  a\r\nb\u0007\u0000 ', 'ab.png'],
 		['x\ud800y', 'xy.png'],
 		['v1.2', 'v1.2.png'],
@@ -528,7 +528,8 @@ describe('the name of output files', () => {
 	});
 
 	it.each(['={{ [1] }}', '={{ {} }}'])('cannot be %s, and nothing is sent', async (fileName) => {
-		const { error } = await generate({ fileName });
+		const parameters = { downloadImages: true };
+		const { error } = await generate({ fileName }, {}, { parameters });
 		expect(error?.message).toContain('The "File Name" parameter must be text');
 		expect(scene.emulator.requests).toEqual([]);
 	});

@@ -146,8 +146,8 @@ function readOutputSettings(
 		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
 		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
 		includeInputFields: options.boolean('includeInputFields'),
-		// A title such as "AC/DC" is no path.
-		fileName: safeFileName(options.text('fileName').replace(/[/\\]/g, '-')),
+		// A title such as "AC/DC" is no path, and Windows takes none of these in a name.
+		fileName: safeFileName(options.text('fileName').replace(/[/\\:*?"<>|]+/g, '-')),
 	};
 }
 

@@ -107,7 +107,7 @@ describe('Image Generate', () => {
 		await editor.toggle('waitForCompletion');
 		await expectLabels(without(labels, 'Download Images', 'Put Output File in Field'));
 		expect(await editor.optionsOffered()).toEqual([
-			'Additional Form Fields (JSON)',
+			'Additional Fields (JSON)',
 			'Dry Run',
 			'Include Input Fields',
 			'Max Concurrent Jobs',
@@ -152,11 +152,12 @@ describe('Image Generate', () => {
 	});
 
 	const tool = exhibit('Generate tool', asTool(imageGenerate({})));
-	it('asks as a tool for a description, which is there already, and for nothing about output files', async () => {
+	it('asks as a tool for URLs and a description, which is there already, and for nothing about output files', async () => {
 		await editor.openNode(tool);
+		const own = labels.toSpliced(3, 0, 'Reference Image URL(s)');
 		await expectLabels([
 			'Description',
-			...without(labels, 'Download Images', 'Put Output File in Field'),
+			...without(own, 'Download Images', 'Put Output File in Field'),
 		]);
 		const description = editor.parameter('toolDescription').getByRole('textbox');
 		expect(await description.inputValue()).toMatch(/^Generates one image .* costs credits\./);
