@@ -27,6 +27,23 @@ const NEVER: JobWish = { durationMs: Infinity };
 const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
 const CONTINUES: Partial<INode> = { onError: 'continueRegularOutput' };
 
+/** Every name that an output item can have. */
+const OWN_NAMES = [
+	'job_id',
+	'status',
+	'image_url',
+	'image_urls',
+	'image_number',
+	'image_count',
+	'job_number',
+	'job_count',
+	'error_message',
+	'timed_out',
+	'waited_seconds',
+	'dry_run',
+	'files',
+];
+
 async function generate(
 	options: INodeParameters,
 	json: INodeExecutionData['json'] = {},
@@ -48,21 +65,6 @@ function onlyItem({ items, error }: EngineResult): INodeExecutionData['json'] {
 
 describe('the fields of the input item', () => {
 	const INCLUDES: INodeParameters = { includeInputFields: true };
-	const OWN_NAMES = [
-		'job_id',
-		'status',
-		'image_url',
-		'image_urls',
-		'image_number',
-		'image_count',
-		'job_number',
-		'job_count',
-		'error_message',
-		'timed_out',
-		'waited_seconds',
-		'dry_run',
-		'files',
-	];
 	/** With a value of its own for every name that an output item can have. */
 	const hostile = {
 		...Object.fromEntries([...OWN_NAMES, 'error'].map((name) => [name, 'from the input'])),
@@ -306,22 +308,7 @@ describe('additional form fields', () => {
 	});
 
 	it('that are called like fields of the output are sent, but not echoed', async () => {
-		const names = [
-			'error',
-			'job_id',
-			'status',
-			'image_url',
-			'image_urls',
-			'image_number',
-			'image_count',
-			'job_number',
-			'job_count',
-			'error_message',
-			'timed_out',
-			'waited_seconds',
-			'dry_run',
-			'files',
-		];
+		const names = ['error', ...OWN_NAMES];
 		const additionalFields = JSON.stringify(Object.fromEntries(names.map((name) => [name, 'x'])));
 		const result = await generate({ additionalFields }, {}, { nodeSettings: RETRIES });
 		expect(Object.keys(sentFields())).toEqual(['prompt', 'ai_model', ...names]);
