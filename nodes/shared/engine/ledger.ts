@@ -27,6 +27,9 @@ const HASH_LENGTH = 32;
 /** A limit of its own: where the call stack ends differs from one try to the next. */
 const DEEPEST = 1000;
 
+/** What earlier tries have done, by item index and job number. */
+export type Remembered = ReadonlyMap<number, ReadonlyMap<number, Entry>>;
+
 /**
  * The jobs that this execution has already paid for, so that a retry resumes them.
  *
@@ -65,7 +68,7 @@ export class Ledger {
 	}
 
 	/** What earlier tries have done, if it was the same work: by item index and job number, in order. */
-	recall(): Map<number, Map<number, Entry>> {
+	recall(): Remembered {
 		const prefix = `${this.#runIndex}:`;
 		const stored = Object.entries(this.#entries)
 			.filter(([place]) => place.startsWith(prefix))

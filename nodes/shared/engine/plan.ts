@@ -31,6 +31,9 @@ export type Plan<Request = JobRequest> = {
 	echo: Values;
 } & ({ submit: Request } | { resume: ResumedJob });
 
+/** A plan that starts a job. */
+export type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: Request }>;
+
 /** A plan whose files have not been fetched yet. */
 export type DraftPlan = Plan<JobDraft>;
 

@@ -1,21 +1,22 @@
-import type { IDataObject, IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
+import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
 import { Api, type SubmitOutcome } from '../api/api';
 import type { JobState } from '../api/answer';
 import { systemClock, type Clock } from '../clock';
-import type { Endpoint, FileToFetch, JobRequest, RequestFile, Values } from '../endpoint';
+import type { Endpoint, Values } from '../endpoint';
 import { asFailure, toNodeError } from '../failure';
 import { apiFailures, hints, inputFailures, logLines } from '../messages';
 import { JobBudget } from './budget';
-import { Downloader, INPUTS, RESULTS, type Download } from './download';
-import { fileNameIn } from './fileType';
-import { fetchedFile, shortened, type InputFileReader } from './inputFiles';
+import { Downloader, RESULTS } from './download';
+import { dryRunHint, dryRunItem, isDryRun } from './dryRun';
+import { InputFetcher } from './fetchInputs';
+import type { InputFileReader } from './inputFiles';
 import { isResult, ItemRun, type OutputItem } from './itemRun';
 import { KnownFiles } from './knownFiles';
-import { hashOfValues, Ledger, type Entry } from './ledger';
-import { echoOf, itemJson, jobItems, numbered, submittedItem, withInputFields } from './output';
+import { hashOfValues, Ledger, type Entry, type Remembered } from './ledger';
+import { echoOf, jobItems, submittedItem, withInputFields } from './output';
 import { ParameterReader } from './parameters';
-import type { DraftPlan, JobSlot, Plan, ResumedJob } from './plan';
+import type { DraftPlan, JobSlot, Plan, ResumedJob, SubmitPlan } from './plan';
 import { isFinished, PollScheduler, waitForJob, type WaitResult } from './poll';
 import { readRequest, readValues } from './request';
 import { isTool, readJobSettings, type JobSettings } from './settings';
@@ -254,33 +255,17 @@ class JobRun {
 
 	/** The plans with the files that are named by URL, each fetched once, before anything is paid for. */
 	async #fetched(plans: readonly DraftPlan[]): Promise<readonly Plan[]> {
-		const fetcher = new Downloader(this.#context, this.#clock, INPUTS);
-		const downloads = new Map<string, Promise<Download>>();
-		const fetchOnce = async (url: string): Promise<Download> => {
-			const download =
-				downloads.get(url) ?? fetcher.download(url, fileNameIn(url), this.#run.signal);
-			downloads.set(url, download);
-			return await download;
-		};
-		const fetchFile = async (file: FileToFetch): Promise<RequestFile> => {
-			const download = await fetchOnce(file.urlToFetch);
-			if ('file' in download) return await fetchedFile(this.#context, file, download.file);
-			throw inputFailures.unfetchable(shortened(file.urlToFetch), download.reason);
-		};
-		const fetchAll = async (plan: DraftPlan): Promise<Plan[]> => {
+		const fetcher = new InputFetcher(this.#context, this.#clock, this.#run.signal);
+		const complete = async (plan: DraftPlan): Promise<Plan[]> => {
 			if ('resume' in plan) return [plan];
-			const { submit } = plan;
 			try {
-				const files = await Promise.all(
-					submit.files.map(async (file) => ('urlToFetch' in file ? await fetchFile(file) : file)),
-				);
-				return [{ ...plan, submit: { ...submit, files } }];
+				return [{ ...plan, submit: await fetcher.complete(plan.submit) }];
 			} catch (error) {
 				this.#run.fail(plan.slot, error);
 				return [];
 			}
 		};
-		const fetched = await Promise.all(plans.map(fetchAll));
+		const fetched = await Promise.all(plans.map(complete));
 		this.#run.throwIfOver();
 		return fetched.flat();
 	}
@@ -378,35 +363,12 @@ class JobRun {
 		});
 	}
 
-	/** How many jobs would be started, by what decides their price, and what would become of the rest. */
-	#dryRunHint(dryRuns: readonly SubmitPlan[]): string {
-		const remembered = this.#ledger.recall();
-		const counts = new Map<string, number>();
-		let resumed = 0;
-		let withheld = 0;
-		for (const { slot, settings, submit } of dryRuns) {
-			const entry = remembered.get(slot.itemIndex)?.get(slot.jobNumber);
-			if (entry && 'jobId' in entry) {
-				resumed++;
-				continue;
-			}
-			if (entry && !settings.resubmitIfUnknown) {
-				withheld++;
-				continue;
-			}
-			const { name, pricedBy } = this.#endpoint;
-			const price = pricedBy === undefined ? undefined : submit.values[pricedBy];
-			const by = typeof price === 'string' ? price : name;
-			counts.set(by, (counts.get(by) ?? 0) + 1);
-		}
-		return hints.dryRun([...counts], resumed, withheld);
-	}
-
 	#finish(plans: readonly Plan[]): INodeExecutionData[] {
 		const output = this.#run.items();
 		const dryRuns = plans.filter(isDryRun);
 		const resumed = plans.filter((plan) => 'resume' in plan).length;
-		if (dryRuns.length > 0) this.#run.hint(this.#dryRunHint(dryRuns));
+		if (dryRuns.length > 0)
+			this.#run.hint(dryRunHint(this.#endpoint, this.#ledger.recall(), dryRuns));
 		else if (output.every(isResult)) this.#ledger.clear();
 		if (this.#startedCount + resumed > 0) {
 			const isManual = this.#context.getMode() === 'manual' && !this.#isTool;
@@ -418,10 +380,6 @@ class JobRun {
 	}
 }
 
-function isDryRun<R>(plan: Plan<R>): plan is SubmitPlan<R> {
-	return 'submit' in plan && plan.settings.dryRun;
-}
-
 /** What goes to the network for all jobs of a run. */
 interface Session {
 	api: Api;
@@ -429,23 +387,8 @@ interface Session {
 	downloader: Downloader;
 }
 
-/** What earlier tries have done, by item index and job number. */
-type Remembered = ReadonlyMap<number, ReadonlyMap<number, Entry>>;
-
-type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: Request }>;
-
 function isSubmit<R>(plan: Plan<R>): plan is SubmitPlan<R> {
 	return 'submit' in plan && !isDryRun(plan);
-}
-
-/** What would be sent: the files by their API names, with the binary fields they come from. */
-function dryRunItem(slot: JobSlot, { values, files }: JobRequest): OutputItem {
-	const byField: Record<string, IDataObject[]> = {};
-	for (const { apiName, from, fileName, mimeType, bytes } of files) {
-		const described = { ...from, file_name: fileName, mime_type: mimeType, bytes };
-		(byField[apiName] ??= []).push(described);
-	}
-	return { json: itemJson({ dry_run: true, ...numbered(slot), files: byField }, echoOf(values)) };
 }
 
 function isCertainlyNotStarted(outcome: SubmitOutcome): boolean {

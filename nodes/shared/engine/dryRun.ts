@@ -1,0 +1,49 @@
+import type { IDataObject } from 'n8n-workflow';
+
+import type { Endpoint, JobRequest } from '../endpoint';
+import { hints } from '../messages';
+import type { OutputItem } from './itemRun';
+import type { Remembered } from './ledger';
+import { echoOf, itemJson, numbered } from './output';
+import type { JobSlot, Plan, SubmitPlan } from './plan';
+
+/** Whether a plan is only to be shown, not to be sent. */
+export function isDryRun<R>(plan: Plan<R>): plan is SubmitPlan<R> {
+	return 'submit' in plan && plan.settings.dryRun;
+}
+
+/** What would be sent: the files by their API names, with the binary fields or URLs they come from. */
+export function dryRunItem(slot: JobSlot, { values, files }: JobRequest): OutputItem {
+	const byField: Record<string, IDataObject[]> = {};
+	for (const { apiName, from, fileName, mimeType, bytes } of files) {
+		const described = { ...from, file_name: fileName, mime_type: mimeType, bytes };
+		(byField[apiName] ??= []).push(described);
+	}
+	return { json: itemJson({ dry_run: true, ...numbered(slot), files: byField }, echoOf(values)) };
+}
+
+/** How many jobs would be started, by what decides their price, and what would become of the rest. */
+export function dryRunHint(
+	{ name, pricedBy }: Endpoint,
+	remembered: Remembered,
+	dryRuns: readonly SubmitPlan[],
+): string {
+	const counts = new Map<string, number>();
+	let resumed = 0;
+	let withheld = 0;
+	for (const { slot, settings, submit } of dryRuns) {
+		const entry = remembered.get(slot.itemIndex)?.get(slot.jobNumber);
+		if (entry && 'jobId' in entry) {
+			resumed++;
+			continue;
+		}
+		if (entry && !settings.resubmitIfUnknown) {
+			withheld++;
+			continue;
+		}
+		const price = pricedBy === undefined ? undefined : submit.values[pricedBy];
+		const by = typeof price === 'string' ? price : name;
+		counts.set(by, (counts.get(by) ?? 0) + 1);
+	}
+	return hints.dryRun([...counts], resumed, withheld);
+}
