@@ -150,7 +150,11 @@ const stageAll = gulp.series(compile, bundle, copyAssets);
 /** Rebuilds dist on every change; a type error is printed and the last good build stays in place. */
 function watch() {
 	const update = gulp.series(forgetRemovedSources, stageAll, publish);
-	const rebuild = (done) => update(() => done());
+	const rebuild = (done) =>
+		update((error) => {
+			if (error) console.error('The last good build stays in place. Fix this, and save.');
+			done();
+		});
 	const watched = [...sources, ...assets, 'tsconfig.json'];
 	const watcher = gulp.watch(watched, { cwd: __dirname, ignoreInitial: false }, rebuild);
 	watcher.on('unlink', () => {
