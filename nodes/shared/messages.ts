@@ -180,7 +180,7 @@ export const inputFailures = {
 			} Change "${label}", or the node before this one, so that the names match.`,
 		}),
 
-	/** n8n's editor puts a file that is dragged into a field behind the text that is there. */
+	/** An expression with text around it makes a text of the file. */
 	textAndFile: (label: string): Failure =>
 		new Failure({
 			message: `"${label}" contains both text and a file`,

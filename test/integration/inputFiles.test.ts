@@ -131,6 +131,17 @@ describe('a file by expression', () => {
 		},
 	);
 
+	it('of an earlier node is sent where the output of a node between is pinned', async () => {
+		const { around } = afterForm(await twoFiles());
+		if (!around) throw new Error('there is no workflow around the node');
+		const { error } = await generate(selected("={{ $('Form').first().binary.photo }}"), {
+			mode: 'manual',
+			around: { ...around, pinData: { Drop: [{ json: { isPinned: true } }] } },
+		});
+		expect(error).toBeUndefined();
+		expect(names()).toEqual(['photo.png']);
+	});
+
 	it.each(['separate', 'combined'] as const)(
 		'that an item’s JSON made up from an ID in n8n’s storage is refused: binary mode %s',
 		async (binaryMode) => {

@@ -36,6 +36,7 @@ import {
 	type INodeExecutionData,
 	type INodeParameters,
 	type INodeType,
+	type IPinData,
 	type IRunExecutionData,
 	type IWorkflowBase,
 	type IWorkflowExecuteAdditionalData,
@@ -87,6 +88,8 @@ export interface EngineOptions {
 		nodeTypes: Record<string, INodeType>;
 		connections: IConnections;
 		startAt: string;
+		/** Items that nodes put out in place of running, as the editor's pin does. */
+		pinData?: IPinData;
 	};
 	/** Cancels the execution, as Stop does, when it resolves. */
 	cancelWhen?: Promise<unknown>;
@@ -346,6 +349,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				getKnownTypes: () => ({}),
 			},
 			settings,
+			...(around?.pinData && { pinData: around.pinData }),
 		});
 		const mode = options.mode ?? 'manual';
 		const executionId = options.executionId ?? '1';
@@ -380,6 +384,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				nodeExecutionStack: [{ node: first, data, source: { main: [{ previousNode: 'Start' }] } }],
 			},
 			resultData: {
+				...(around?.pinData && { pinData: around.pinData }),
 				runData: {
 					Start: [
 						{

@@ -117,7 +117,11 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 			return [{ json: {}, binary: files }];
 		},
 	});
-	const proxy: Partial<IWorkflowDataProxyData> = { $: itemsOf };
+	const lastRun = (given.formRuns?.length ?? 0) - 1;
+	const proxy: Partial<IWorkflowDataProxyData> = {
+		$: itemsOf,
+		$node: { Form: { runIndex: lastRun }, Agent: { runIndex: -1 } },
+	};
 	const context: Partial<IExecuteFunctions> = {
 		getNode: () => node,
 		getNodeParameter: (name: string) => parameters[name] as never,

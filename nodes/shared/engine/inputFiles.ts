@@ -4,11 +4,8 @@ import { isHttpUrl } from '../api/fetchFile';
 import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
 import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName } from './fileType';
-import type { KnownFiles } from './knownFiles';
-import { asChoice, typeName, type ParameterReader } from './parameters';
-
-/** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
-export const COMBINED_BINARY_KEY = '_files';
+import { COMBINED_BINARY_KEY, isCombined, type KnownFiles } from './knownFiles';
+import { asChoice, asJson, typeName, type ParameterReader } from './parameters';
 
 /** "image_2" comes before "image_10". */
 const naturalOrder = new Intl.Collator('en', { numeric: true });
@@ -78,10 +75,6 @@ function binaryOf(context: IExecuteFunctions, itemIndex: number): ItemFiles {
 	return Object.assign(Object.create(null) as ItemFiles, combined, item?.binary);
 }
 
-export function isCombined(context: IExecuteFunctions): boolean {
-	return context.getWorkflowSettings().binaryMode === 'combined';
-}
-
 /** Where the files come from: one of the parameter's choices. */
 function sourceOf(
 	{ reader, isTool }: InputFileReader,
@@ -107,26 +100,25 @@ function givenFiles(
 			throw inputFailures.noFieldAtAll(source.displayName, noun.many);
 		case 'url':
 		case 'urls': {
-			const given = urlsIn(reader.read(urls.name, itemIndex, ''), urls, limit.max > 1);
+			const given = urlsIn(reader.read(urls.name, itemIndex, ''), urls.displayName, limit.max > 1);
 			if (given.length === 0 && limit.min > 0) throw inputFailures.blankValue(urls.displayName);
 			return given;
 		}
 		default: {
-			const given = filesIn(reader.read(names.name, itemIndex, ''), names, limit.max > 1);
-			if (given.length === 0) throw inputFailures.noFieldNames(names.displayName);
+			const label = names.displayName;
+			const given = filesIn(reader.read(names.name, itemIndex, ''), label, limit.max > 1);
+			if (given.length === 0) throw inputFailures.noFieldNames(label);
 			return given;
 		}
 	}
 }
 
 /** One URL; where several are possible, a list by white space or commas, a list, or one as JSON. */
-function urlsIn(given: unknown, { displayName }: INodeProperties, isList: boolean): URL[] {
-	const urls = Array.isArray(given) ? given : textsIn(given, displayName, isList);
+function urlsIn(given: unknown, label: string, isList: boolean): URL[] {
+	const urls = Array.isArray(given) ? given : textsIn(given, label, isList);
 	return urls.map((url: unknown, index) => {
-		if (typeof url !== 'string') {
-			throw inputFailures.unusableEntry(displayName, index + 1, typeName(url));
-		}
-		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(displayName, shortened(url));
+		if (typeof url !== 'string') throw inputFailures.unusableEntry(label, index + 1, typeName(url));
+		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(label, shortened(url));
 		return new URL(url);
 	});
 }
@@ -136,12 +128,8 @@ function textsIn(given: unknown, label: string, isList: boolean): unknown[] {
 	if (typeof given !== 'string') throw inputFailures.valueOfWrongType(label, typeName(given));
 	if (!isList) return given.trim() === '' ? [] : [given.trim()];
 	if (given.trim().startsWith('[')) {
-		try {
-			const parsed: unknown = JSON.parse(given);
-			if (Array.isArray(parsed)) return parsed;
-		} catch (error) {
-			throw inputFailures.invalidJson(label, error instanceof Error ? error.message : '');
-		}
+		const parsed = asJson(given, label, 'a JSON list of URLs');
+		if (Array.isArray(parsed)) return parsed;
 	}
 	// A comma can be part of a URL.
 	return given.split(/\s+|,(?=\s*https?:\/\/)/i).filter((url) => url !== '');
@@ -154,23 +142,17 @@ export function shortened(url: string): string {
 }
 
 /** Names of binary fields, and files that an expression gives. */
-function filesIn(
-	given: unknown,
-	{ displayName }: INodeProperties,
-	isList: boolean,
-): (string | BinaryObject)[] {
+function filesIn(given: unknown, label: string, isList: boolean): (string | BinaryObject)[] {
 	if (Array.isArray(given)) {
-		return given.flatMap((each: unknown) =>
-			filesIn(each, { displayName } as INodeProperties, false),
-		);
+		return given.flatMap((each: unknown) => filesIn(each, label, false));
 	}
 	if (given === null || given === undefined) return [];
 	if (isBinaryObject(given)) return [given];
 	if (typeof given !== 'string' && typeof given !== 'number') {
-		throw inputFailures.valueOfWrongType(displayName, typeName(given));
+		throw inputFailures.valueOfWrongType(label, typeName(given));
 	}
 	const text = String(given);
-	if (text.includes(OBJECT_AS_TEXT)) throw inputFailures.textAndFile(displayName);
+	if (text.includes(OBJECT_AS_TEXT)) throw inputFailures.textAndFile(label);
 	return (isList ? text.split(',') : [text])
 		.map((name) => name.trim())
 		.filter((name) => name !== '');

@@ -1,7 +1,14 @@
 import type { IBinaryKeyData, IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
-import { COMBINED_BINARY_KEY, isCombined } from './inputFiles';
 import { isTool } from './settings';
+
+/** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
+export const COMBINED_BINARY_KEY = '_files';
+
+/** Whether n8n keeps the files of items in their JSON. */
+export function isCombined(context: IExecuteFunctions): boolean {
+	return context.getWorkflowSettings().binaryMode === 'combined';
+}
 
 /** What an expression can ask of another node: the items of one of its runs. */
 interface NodeItems {
@@ -45,13 +52,15 @@ export class KnownFiles {
 		const proxy = this.#context.getWorkflowDataProxy(0);
 		// Without `isWhole` they would be the JSON alone where a workflow keeps its files there.
 		const itemsOf = proxy.$ as (nodeName: string, isWhole: true) => NodeItems;
+		const nodes = proxy.$node as Readonly<Record<string, { runIndex: number }>>;
 		for (const name of this.#nodesBefore()) {
-			for (let run = 0; ; run++) {
+			// Not until n8n throws: of a node whose output is pinned, it gives any run there is not.
+			const lastRun = nodes[name]?.runIndex ?? -1;
+			for (let run = 0; run <= lastRun; run++) {
 				try {
 					add(itemsOf(name, true).all(undefined, run));
 				} catch {
-					// n8n throws for a run too many, and for a node that has not run.
-					break;
+					// n8n throws where a run put nothing out on the way to this node.
 				}
 			}
 		}

@@ -2,7 +2,7 @@ import { createHash } from 'crypto';
 import type { IDataObject, IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
 import { propertiesOf, type Endpoint, type Values } from '../endpoint';
-import { COMBINED_BINARY_KEY } from './inputFiles';
+import { COMBINED_BINARY_KEY } from './knownFiles';
 import type { JobSlot } from './plan';
 import { isTool } from './settings';
 

@@ -5,7 +5,7 @@ import type { Values } from '../endpoint';
 import { toErrorItem } from '../failure';
 import { jobFailures } from '../messages';
 import type { Download, Downloader } from './download';
-import { COMBINED_BINARY_KEY } from './inputFiles';
+import { COMBINED_BINARY_KEY } from './knownFiles';
 import { isResult, type OutputItem } from './itemRun';
 import { numberOf, type JobSlot } from './plan';
 import type { WaitResult } from './poll';
