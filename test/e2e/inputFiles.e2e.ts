@@ -13,6 +13,7 @@ import {
 	manualTrigger,
 	oneItem,
 	splitOut,
+	toFile,
 	webhook,
 	withCredential,
 	workflow,
@@ -118,6 +119,37 @@ describe('the files of a webhook, given by', () => {
 
 	it('an earlier node’s paired item, are sent by Image Tune too', () => {
 		expect(receivedFor('tune')).toEqual([two]);
+	});
+});
+
+describe('the file of an earlier node', () => {
+	beforeAll(async () => {
+		lab = await openLab();
+	});
+	afterAll(async () => {
+		await lab.close();
+	});
+
+	// n8n gives a pinned node's items for any run that it is asked for.
+	it('is sent in a manual run although the output of a node between is pinned', async () => {
+		const base64 = tinyPicture('photo.png', 'png').toString('base64');
+		const generate = generateFrom("={{ $('To file').first().binary.photo }}", 'pinned');
+		const file = workflow(
+			'Pinned',
+			chain(
+				manualTrigger(),
+				oneItem('Picture', { picture: base64 }),
+				toFile('picture', 'photo'),
+				oneItem('Between', {}),
+				generate,
+			),
+		);
+		file.pinData = { Between: [{ json: { isPinned: true } }] };
+		const saved = await lab.n8n.createWorkflow(withCredential(file, lab.credential));
+		const execution = await lab.n8n.runManually(saved, 'Start');
+		expectSuccess(execution);
+		expect(execution.items('Between').map(({ json }) => json)).toEqual([{ isPinned: true }]);
+		expect(receivedFor('pinned')).toEqual([picture('photo.png')]);
 	});
 });
 
