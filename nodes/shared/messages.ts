@@ -164,10 +164,10 @@ export const inputFailures = {
 			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
 		}),
 
-	noFieldNames: (label: string): Failure =>
+	noFieldNames: (label: string, isList: boolean): Failure =>
 		new Failure({
 			message: `The "${label}" parameter does not name a binary field`,
-			description: `Enter the name of the binary field that holds the image in "${label}". Separate several names with commas, or use an expression that returns a list of names.`,
+			description: `Enter the name of the binary field that holds the image in "${label}".${isList ? ' Separate several names with commas.' : ''} If it is an expression, check that it returns a name or a file for this item.`,
 		}),
 
 	unknownField: (name: string, available: readonly string[], label: string): Failure =>

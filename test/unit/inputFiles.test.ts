@@ -10,7 +10,8 @@ import type {
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
 import type { FilesField, FileToFetch, RequestFile } from '../../nodes/shared/endpoint';
-import { readInputFiles, shortened } from '../../nodes/shared/engine/inputFiles';
+import { shortened } from '../../nodes/shared/api/fetchFile';
+import { readInputFiles } from '../../nodes/shared/engine/inputFiles';
 import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/parameters';
 
@@ -450,6 +451,14 @@ describe('the URLs of files', () => {
 		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but the item has 11'],
 	])('are refused for %s', async (_, urls, message) => {
 		await expect(urlsOf(urls)).rejects.toThrow(message);
+	});
+
+	it('are asked for as a list of URLs where their JSON is broken', async () => {
+		await expect(urlsOf(`["${A}"`)).rejects.toMatchObject({
+			facts: {
+				description: expect.stringContaining('so that it is a JSON list of URLs') as string,
+			},
+		});
 	});
 
 	it('are all that an agent’s tool has beside single files: no item, and so not all of its fields', async () => {

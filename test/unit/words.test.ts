@@ -84,7 +84,10 @@ const SAMPLES: Samples = {
 			['Prompt', 2, 'title', 'text', 7],
 			['Prompt', 2, 'row', 'wholeNumber', '1.5'],
 		],
-		noFieldNames: [[NAMES]],
+		noFieldNames: [
+			[NAMES, true],
+			[NAMES, false],
+		],
 		textAndFile: [[NAMES]],
 		unknownField: [
 			['photo', ['data', 'data_1'], NAMES],

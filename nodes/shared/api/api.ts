@@ -132,7 +132,7 @@ export class Api {
 	}
 
 	/**
-	 * Sends a paid POST once. n8n's Stop does not reach it: a request that the server has is paid for,
+	 * Sends a paid POST once. n8n's Stop does not reach it: a request that the server has is charged,
 	 * and cutting it off would only lose the job ID.
 	 */
 	postJob(request: JobRequest): PendingSubmit {

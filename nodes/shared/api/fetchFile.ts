@@ -28,6 +28,12 @@ export function isHttpUrl(url: string): boolean {
 	return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
 }
 
+/** A URL as it may be shown: its query may be a signature. */
+export function shortened(url: string): string {
+	const [start = ''] = url.split(/[?#]/);
+	return start.replace(/^([a-z]+:\/\/)[^/]*@/i, '$1***@').slice(0, 200);
+}
+
 /**
  * Opens a file by its URL, without the API key and through n8n's own HTTP helper, whose SSRF
  * protection covers redirects too. The caller reads the stream, or destroys it.

@@ -23,7 +23,7 @@ interface ExecutionWithCustomData {
 
 /**
  * Makes an execution findable by the ID of a job. n8n 2.16 and later have a place for it. Whatever
- * is wrong with it, nothing may come between the user and a job that is paid for: this never throws.
+ * is wrong with it, nothing may come between the user and a job that has been charged: this never throws.
  */
 export function noteInCustomData(execution: ExecutionWithCustomData, jobId: string): void {
 	try {

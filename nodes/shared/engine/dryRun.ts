@@ -4,7 +4,7 @@ import type { Endpoint, JobRequest } from '../endpoint';
 import { hints } from '../messages';
 import type { OutputItem } from './itemRun';
 import type { Remembered } from './ledger';
-import { echoOf, itemJson, numbered } from './output';
+import { echoOf, itemJson } from './output';
 import type { JobSlot, Plan, SubmitPlan } from './plan';
 
 /** Whether a plan is only to be shown, not to be sent. */
@@ -19,7 +19,7 @@ export function dryRunItem(slot: JobSlot, { values, files }: JobRequest): Output
 		const described = { ...from, file_name: fileName, mime_type: mimeType, bytes };
 		(byField[apiName] ??= []).push(described);
 	}
-	return { json: itemJson({ dry_run: true, ...numbered(slot), files: byField }, echoOf(values)) };
+	return { json: itemJson(slot, { dry_run: true, files: byField }, echoOf(values)) };
 }
 
 /** How many jobs would be started, by what decides their price, and what would become of the rest. */

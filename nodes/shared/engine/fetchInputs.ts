@@ -1,11 +1,12 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
+import { shortened } from '../api/fetchFile';
 import type { Clock } from '../clock';
 import type { FileToFetch, JobDraft, JobRequest, RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
 import { Downloader, INPUTS, type Download } from './download';
 import { fileNameIn } from './fileType';
-import { fetchedFile, shortened } from './inputFiles';
+import { fetchedFile } from './requestFile';
 
 /** Fetches the files that the requests of a run name by URL, each URL once. */
 export class InputFetcher {

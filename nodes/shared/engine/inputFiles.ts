@@ -1,11 +1,11 @@
 import type { IBinaryData, IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { isHttpUrl } from '../api/fetchFile';
+import { isHttpUrl, shortened } from '../api/fetchFile';
 import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
-import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName } from './fileType';
 import { COMBINED_BINARY_KEY, isCombined, type KnownFiles } from './knownFiles';
 import { asChoice, asJson, typeName, type ParameterReader } from './parameters';
+import { storedFile } from './requestFile';
 
 /** "image_2" comes before "image_10". */
 const naturalOrder = new Intl.Collator('en', { numeric: true });
@@ -57,7 +57,7 @@ export async function readInputFiles(
 			continue;
 		}
 		const { binary, name } = resolve(input, field, itemIndex, available, each);
-		files.push(await openFile(input.context, field.apiName, name, binary));
+		files.push(await storedFile(input.context, field.apiName, name, binary));
 	}
 	return files;
 }
@@ -105,9 +105,9 @@ function givenFiles(
 			return given;
 		}
 		default: {
-			const label = names.displayName;
-			const given = filesIn(reader.read(names.name, itemIndex, ''), label, limit.max > 1);
-			if (given.length === 0) throw inputFailures.noFieldNames(label);
+			const [label, isList] = [names.displayName, limit.max > 1];
+			const given = filesIn(reader.read(names.name, itemIndex, ''), label, isList);
+			if (given.length === 0) throw inputFailures.noFieldNames(label, isList);
 			return given;
 		}
 	}
@@ -133,12 +133,6 @@ function textsIn(given: unknown, label: string, isList: boolean): unknown[] {
 	}
 	// A comma can be part of a URL.
 	return given.split(/\s+|,(?=\s*https?:\/\/)/i).filter((url) => url !== '');
-}
-
-/** A URL as it may be shown: its query may be a signature. */
-export function shortened(url: string): string {
-	const [start = ''] = url.split(/[?#]/);
-	return start.replace(/^([a-z]+:\/\/)[^/]*@/i, '$1***@').slice(0, 200);
 }
 
 /** Names of binary fields, and files that an expression gives. */
@@ -222,83 +216,4 @@ function valueAt(json: IDataObject | undefined, path: string): unknown {
 		at = Reflect.get(at, key);
 	}
 	return at;
-}
-
-async function openFile(
-	context: IExecuteFunctions,
-	apiName: string,
-	fieldName: string | undefined,
-	binary: IBinaryData,
-): Promise<RequestFile> {
-	const givenName = safeFileName(binary.fileName ?? '');
-	const label = givenName || (fieldName ?? 'file');
-	const content = contentOf(context, binary);
-	let bytes: number;
-	let head: Uint8Array;
-	try {
-		bytes = await content.size();
-		head = await firstBytes(await content.open());
-	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
-		throw inputFailures.unreadableFile(label, fieldName, reason);
-	}
-	if (bytes === 0) throw inputFailures.emptyFile(label, fieldName);
-	const type = imageTypeOf(head);
-	if (type === undefined) throw inputFailures.notAnImage(label, fieldName, binary.mimeType);
-	return {
-		apiName,
-		from: fieldName === undefined ? undefined : { field: fieldName },
-		fileName: givenName || `${fieldName ?? 'image'}.${type.extension}`,
-		mimeType: type.mimeType,
-		bytes,
-		open: content.open,
-	};
-}
-
-/** A file that was fetched into n8n's storage, to be sent on. */
-export async function fetchedFile(
-	context: IExecuteFunctions,
-	{ apiName, urlToFetch }: FileToFetch,
-	binary: IBinaryData,
-): Promise<RequestFile> {
-	const { size, open } = contentOf(context, binary);
-	return {
-		apiName,
-		from: { url: shortened(urlToFetch) },
-		fileName: binary.fileName ?? 'image',
-		mimeType: binary.mimeType,
-		bytes: await size(),
-		open,
-	};
-}
-
-/** Where the bytes of a file are: in n8n's storage, or with the item. */
-function contentOf(context: IExecuteFunctions, { id, data }: IBinaryData) {
-	if (id === undefined) {
-		return {
-			size: () => Promise.resolve(Buffer.byteLength(data, 'base64')),
-			open: () => Promise.resolve(inMemory(data)),
-		};
-	}
-	return {
-		// `bytes` of the binary data itself is unknown on n8n 1.x.
-		size: async () => (await context.helpers.getBinaryMetadata(id)).fileSize,
-		open: async () => (await context.helpers.getBinaryStream(id)) as AsyncIterable<Uint8Array>,
-	};
-}
-
-async function* inMemory(base64: string): AsyncGenerator<Uint8Array> {
-	yield await Promise.resolve(Buffer.from(base64, 'base64'));
-}
-
-/** Reads the start of a file and closes it again. */
-async function firstBytes(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-	const chunks: Uint8Array[] = [];
-	let bytes = 0;
-	for await (const chunk of stream) {
-		chunks.push(chunk);
-		bytes += chunk.length;
-		if (bytes >= IMAGE_SIGNATURE_BYTES) break;
-	}
-	return Buffer.concat(chunks);
 }

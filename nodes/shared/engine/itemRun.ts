@@ -56,7 +56,7 @@ export class ItemRun {
 	/** Jobs of which it is not known whether they were started, by {@link placeOf}. */
 	readonly #unknown = new Map<string, JobSlot>();
 	#isChecking = true;
-	#sliceStartedAtMs = 0;
+	#sliceStartedAtMs: number;
 	#ending: { failure: Failure; slot: JobSlot } | undefined;
 	#accountFailure: Failure | undefined;
 
@@ -231,7 +231,7 @@ export class ItemRun {
 		this.#put(slot, [toErrorItem(told, this.errorItemsOf(slot)?.itemIndex)]);
 	}
 
-	/** Fails an item before it is known how many jobs it starts; those that are paid for are named. */
+	/** Fails an item before it is known how many jobs it starts; those that have been charged are named. */
 	#failItem(itemIndex: number, error: unknown): void {
 		const slot = { itemIndex, jobNumber: 1, jobCount: 1 };
 		const jobIds = [...(this.#jobIds.get(itemIndex)?.values() ?? [])];

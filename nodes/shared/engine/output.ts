@@ -68,13 +68,13 @@ export function withInputFields(
 }
 
 /** What tells the jobs of one item apart, if there are several. */
-export function numbered({ jobNumber, jobCount }: JobSlot): IDataObject {
+function numbered({ jobNumber, jobCount }: JobSlot): IDataObject {
 	return jobCount > 1 ? { job_number: jobNumber, job_count: jobCount } : {};
 }
 
 /** The item of a job that is not waited for. */
 export function submittedItem(slot: JobSlot, jobId: string, echo: Values): OutputItem {
-	return { json: itemJson({ job_id: jobId, status: 'Pending', ...numbered(slot) }, echo) };
+	return { json: itemJson(slot, { job_id: jobId, status: 'Pending' }, echo) };
 }
 
 /**
@@ -89,11 +89,11 @@ export async function jobItems(result: WaitResult, output: OutputContext): Promi
 	const item = (more: IDataObject = {}): OutputItem[] => [
 		{
 			json: itemJson(
+				slot,
 				{
 					job_id: job.jobId,
 					status: job.status,
 					image_urls: [...job.imageUrls],
-					...numbered(slot),
 					...more,
 				},
 				echo,
@@ -131,11 +131,11 @@ async function jobItem(job: JobState, output: OutputContext): Promise<OutputItem
 	});
 	return {
 		json: itemJson(
+			slot,
 			{
 				job_id: job.jobId,
 				status: job.status,
 				image_urls: [...job.imageUrls],
-				...numbered(slot),
 			},
 			echo,
 		),
@@ -155,13 +155,13 @@ async function imageItems(job: JobState, output: OutputContext): Promise<OutputI
 		}
 		return {
 			json: itemJson(
+				slot,
 				{
 					job_id: job.jobId,
 					status: job.status,
 					image_url: url,
 					image_number: index + 1,
 					image_count: job.imageUrls.length,
-					...numbered(slot),
 				},
 				echo,
 			),
@@ -195,6 +195,6 @@ function undownloadable(job: JobState, index: number, reason: string, urls: read
 }
 
 /** The node's own names come first. */
-export function itemJson(own: IDataObject, echo: Values): IDataObject {
-	return { ...own, ...(echo as IDataObject) };
+export function itemJson(slot: JobSlot, own: IDataObject, echo: Values): IDataObject {
+	return { ...own, ...numbered(slot), ...(echo as IDataObject) };
 }

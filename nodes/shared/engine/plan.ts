@@ -21,7 +21,7 @@ export interface ResumedJob {
 }
 
 /**
- * What one job needs, decided before anything is paid for. Carrying it out reads no parameter and
+ * What one job needs, decided before anything is charged. Carrying it out reads no parameter and
  * asks the ledger nothing.
  */
 export type Plan<Request = JobRequest> = {

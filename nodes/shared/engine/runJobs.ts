@@ -139,7 +139,7 @@ class JobRun {
 					missing.push(slot);
 					continue;
 				}
-				// What is paid for needs no check of its request, and its files may be gone by now.
+				// What has been charged needs no check of its request, and its files may be gone by now.
 				const echo = this.#echoIfSent(itemIndex, settings, resumed.sent);
 				plans.push({ slot, settings, echo, resume: resumed });
 			} catch (error) {
@@ -154,7 +154,7 @@ class JobRun {
 			return [...plans, ...missing.map((slot) => ({ slot, settings, echo, submit }))];
 		} catch (error) {
 			if (missing.length === jobCount) throw asFailure(error);
-			// The item's other variations are paid for, and come out beside these.
+			// The item's other variations have been charged, and are returned beside these.
 			for (const slot of missing) this.#run.fail(slot, error);
 			return plans;
 		}
@@ -187,7 +187,7 @@ class JobRun {
 			const values = readValues(this.#reader, this.#endpoint, itemIndex, additionalFields);
 			return hashOfValues(values) === sent ? echoOf(values) : {};
 		} catch {
-			// An expression that fails this time says nothing about a job that is paid for.
+			// An expression that fails this time says nothing about a job that has been charged.
 			return {};
 		}
 	}
@@ -253,7 +253,7 @@ class JobRun {
 		}
 	}
 
-	/** The plans with the files that are named by URL, each fetched once, before anything is paid for. */
+	/** The plans with the files that are named by URL, each fetched once, before anything is charged. */
 	async #fetched(plans: readonly DraftPlan[]): Promise<readonly Plan[]> {
 		const fetcher = new InputFetcher(this.#context, this.#clock, this.#run.signal);
 		const complete = async (plan: DraftPlan): Promise<Plan[]> => {
