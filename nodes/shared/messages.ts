@@ -291,6 +291,14 @@ export const credentialFailures = {
 			concernsAllItems: true,
 		}),
 
+	/** n8n's own reason: the credential is gone, or its expression cannot be resolved. */
+	unreadable: (reason: string): Failure =>
+		new Failure({
+			message: 'The AetherForge credential could not be read',
+			description: `n8n says: ${reason.replace(/\.+$/, '')}. Select an existing credential in the node, and check that its expressions return a value.`,
+			concernsAllItems: true,
+		}),
+
 	baseUrlIsNoText: (): Failure =>
 		new Failure({
 			message: 'The Base URL in the AetherForge credential is not text',
@@ -360,6 +368,14 @@ export const apiFailures = {
 		new Failure({
 			message: `AetherForge did not accept the request: ${detail}`,
 			description: `No job was started and nothing was charged. Change what the message names, and then run the workflow again. (HTTP ${httpStatus})`,
+			httpStatus,
+		}),
+
+	/** A firewall's page, say. What refuses a request does not hand it on. */
+	refusedOnTheWay: (httpStatus: number, excerpt: string): Failure =>
+		new Failure({
+			message: `A server between n8n and AetherForge refused the request (HTTP ${httpStatus})`,
+			description: `The response is not from the AetherForge API, so no job was started and nothing was charged. Check the Base URL in the AetherForge API credential, and allow requests to it in your firewall or proxy. The server says: ${excerpt.replace(/\.+$/, '')}.`,
 			httpStatus,
 		}),
 
@@ -637,6 +653,8 @@ export const reasons = {
 	noJob: (httpStatus: number, excerpt: string): string =>
 		`HTTP ${httpStatus}, but the response does not describe a job: ${excerpt}`,
 	status: (httpStatus: number, detail: string): string => `HTTP ${httpStatus}: ${detail}`,
+	refusedOnTheWay: (httpStatus: number, excerpt: string): string =>
+		`HTTP ${httpStatus} from a server between n8n and AetherForge: ${excerpt}`,
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,

@@ -186,12 +186,16 @@ describe('Retry On Fail', () => {
 		expect(namesOf(again)).toEqual(['a']);
 	});
 
-	it('gives up after three failed jobs, and remembers none of them', async () => {
+	it('gives up after three failed jobs, and remembers that the last one has failed', async () => {
 		wishes = [FAILED, FAILED, FAILED, FAILED];
 		const result = await generate({}, { nodeSettings: RETRIES, items: THREE.slice(0, 1) });
 		expect(result.error?.context.data).toMatchObject({ status: 'Failed' });
 		expect(scene.emulator.submits).toHaveLength(3);
-		expect(ledgerOf(result)).toEqual({});
+		expect(Object.values(ledgerOf(result))).toMatchObject([
+			{ jobId: scene.jobIdOf(2), hasFailed: true },
+		]);
+		await generate({}, { retryOf: result, items: THREE.slice(0, 1) });
+		expect(scene.emulator.submits).toHaveLength(4);
 	});
 
 	it('pays for nothing twice when the first output item is an error item', async () => {
@@ -462,6 +466,19 @@ describe('Retry from the list', () => {
 		expect(scene.paidPrompts().at(-1)).toBe('b');
 	});
 
+	it('resumes a job whose item names a file that n8n has moved since', async () => {
+		wishes = [NEVER];
+		const itemsWith = (place: string): INodeExecutionData[] => {
+			const id = `filesystem-v2:workflows/w/executions/${place}/binary_data/a1b2`;
+			return [{ json: { name: 'a', form: { photo: { mimeType: 'image/png', id } } } }];
+		};
+		const first = await generate({ options: { timeout: 5 } }, { items: itemsWith('temp') });
+		scene.emulator.jobs.finish(scene.jobIdOf(0));
+		const again = await generate({}, { items: itemsWith('7'), retryOf: first });
+		expect(namesOf(again)).toEqual(['a']);
+		expect(scene.postCount()).toBe(1);
+	});
+
 	it('names the paid jobs when the key is gone', async () => {
 		const first = await timedOut();
 		const { error } = await generate({}, { retryOf: first, credential: { apiKey: '' } });
@@ -476,7 +493,13 @@ describe('Retry from the list', () => {
 		expect(stored).toContain(scene.emulator.submits[1]?.jobId);
 		expect(stored).not.toMatch(/secret|wish|name|"[abc]"/);
 		for (const entry of Object.values(ledgerOf(first)) as object[]) {
-			expect(Object.keys(entry).sort()).toEqual(['guard', 'jobId', 'sent', 'submittedAtMs']);
+			expect(Object.keys(entry).sort()).toEqual([
+				'executionId',
+				'guard',
+				'jobId',
+				'sent',
+				'submittedAtMs',
+			]);
 		}
 	});
 });

@@ -1,9 +1,12 @@
 import type { OnError } from 'n8n-workflow';
 
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import {
+	startBinaryStorage,
+	type CredentialValues,
+	type EngineOptions,
+	type EngineResult,
+} from '../support/engine';
 import { KEY, openScene, type Scene } from '../support/scene';
-
-type Credential = NonNullable<EngineOptions['credential']>;
 
 let scene: Scene;
 
@@ -20,7 +23,7 @@ afterEach(async () => {
 const TWO = [{ json: {} }, { json: {} }];
 
 async function generate(
-	credential: Credential,
+	credential: CredentialValues,
 	more: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
 	return await scene.run({
@@ -34,7 +37,7 @@ async function generate(
 const ODD_KEY =
 	'The API key in the AetherForge credential contains characters that no API key can have';
 
-const FLAWS: [string, Credential, string][] = [
+const FLAWS: [string, CredentialValues, string][] = [
 	['an empty key', { apiKey: '' }, 'The API key in the AetherForge credential is empty'],
 	['a blank key', { apiKey: ' \n' }, 'The API key in the AetherForge credential is empty'],
 	...[undefined, null, 5, {}].map((apiKey): (typeof FLAWS)[number] => [
@@ -113,7 +116,7 @@ it('Get Job refuses a flawed credential without a word about jobs that were not 
 	expect(scene.emulator.requests).toEqual([]);
 });
 
-describe.each<[string, Credential]>([
+describe.each<[string, CredentialValues]>([
 	['without a key', { apiKey: '' }],
 	['with a Base URL that is no text', { baseUrl: undefined }],
 ])('a retry with a credential %s', (_, credential) => {
@@ -139,5 +142,149 @@ describe.each<[string, Credential]>([
 				description: expect.stringContaining(jobId) as string,
 			})),
 		);
+	});
+});
+
+describe('a credential by expression', () => {
+	const [ANN, BOB] = ['af-key-of-ann-11111111', 'af-key-of-bob-22222222'];
+	const byItem = (itemIndex: number): CredentialValues => ({ apiKey: [ANN, BOB][itemIndex] });
+	const keysOf = (requests: readonly { headers: Record<string, unknown> }[]) =>
+		requests.map(({ headers }) => String(headers.authorization).replace('Bearer ', ''));
+
+	beforeEach(async () => {
+		await scene.close();
+		scene = await openScene({ apiKeys: [ANN, BOB], jobDurationMs: 5000 });
+	});
+
+	it('pays for each item, and asks for its job, with the item’s own key', async () => {
+		const { items } = await scene.run({
+			node: 'imageGenerate',
+			credential: byItem,
+			parameters: { prompt: '={{ $itemIndex }}' },
+			items: TWO,
+		});
+		expect(items).toHaveLength(2);
+		const { requests, submits } = scene.emulator;
+		const keyOfJob = new Map(
+			submits.map(({ jobId, fields }) => [jobId, fields.prompt === '0' ? ANN : BOB]),
+		);
+		const posts = requests.filter(({ method }) => method === 'POST');
+		expect(keysOf(posts)).toEqual(posts.map(({ form }) => [ANN, BOB][Number(form?.fields.prompt)]));
+		const polls = scene.polls();
+		expect(polls.length).toBeGreaterThan(2);
+		expect(keysOf(polls)).toEqual(polls.map(({ jobId = '' }) => keyOfJob.get(jobId)));
+	});
+
+	it('is used by a retry and by Get Job as well', async () => {
+		const run = { node: 'imageGenerate', credential: byItem, items: TWO } as const;
+		const parameters = { prompt: 'p', options: { timeout: 2 } };
+		const first = await scene.run({ ...run, parameters });
+		expect(first.error).toBeDefined();
+		const again = await scene.run({ ...run, parameters: { prompt: 'p' }, retryOf: first });
+		expect(again.items).toHaveLength(2);
+		const jobIds = scene.emulator.submits.map(({ jobId }) => jobId);
+		const looked = await scene.run({
+			...run,
+			node: 'getJob',
+			parameters: { jobId: `={{ ${JSON.stringify(jobIds)}[$itemIndex] }}` },
+		});
+		expect(looked.items).toHaveLength(2);
+		expect(scene.polls().map(({ status }) => status)).not.toContain(404);
+		expect(scene.postCount()).toBe(2);
+	});
+
+	it('that is refused for one item says nothing about the others', async () => {
+		const { items } = await scene.run({
+			node: 'imageGenerate',
+			credential: (itemIndex) => ({ apiKey: ['wrong', '', BOB][itemIndex] }),
+			parameters: { prompt: 'p' },
+			items: [...TWO, { json: {} }],
+			nodeSettings: { onError: 'continueRegularOutput' },
+		});
+		expect(items.map(({ json }) => json.error ?? json.status)).toMatchObject([
+			{ message: expect.stringMatching(/^AetherForge does not accept the API key/) as string },
+			{
+				message: 'The API key in the AetherForge credential is empty [Item 1]',
+				description: expect.stringMatching(/No job was started\.$/) as string,
+			},
+			'Succeed',
+		]);
+	});
+
+	it('sends no key to the Base URL of another item', async () => {
+		const other = await openScene({ apiKeys: [BOB], jobDurationMs: 0 });
+		try {
+			const { items } = await scene.run({
+				node: 'imageGenerate',
+				credential: (itemIndex) => ({
+					apiKey: [ANN, BOB][itemIndex],
+					baseUrl: [scene, other][itemIndex]?.emulator.apiUrl,
+				}),
+				parameters: { prompt: 'p', downloadImages: false },
+				items: TWO,
+			});
+			expect(items).toHaveLength(2);
+			expect(new Set(keysOf(scene.emulator.requests))).toEqual(new Set([ANN]));
+			expect(new Set(keysOf(other.emulator.requests))).toEqual(new Set([BOB]));
+		} finally {
+			await other.close();
+		}
+	});
+});
+
+describe('a credential that is changed or deleted while the node runs', () => {
+	const GONE = 'Credential with ID "1" does not exist for type "aetherForgeApi".';
+	/** n8n reads it anew each time. */
+	const goneFrom = (reading: number) => {
+		let readings = 0;
+		return (): CredentialValues => {
+			if (++readings >= reading) throw new Error(GONE);
+			return {};
+		};
+	};
+
+	it('ends a run whose requests were never sent, and a retry sends them', async () => {
+		const first = await scene.run({
+			node: 'imageGenerate',
+			credential: goneFrom(2),
+			parameters: { prompt: 'p', waitForCompletion: false },
+		});
+		expect(first.error?.message).toBe('The AetherForge credential could not be read');
+		expect(first.error?.description).toContain(`n8n says: ${GONE}`);
+		expect(first.error?.description).toMatch(/No job was started\.$/);
+		expect(scene.postCount()).toBe(0);
+		const again = await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: 'p', waitForCompletion: false },
+			retryOf: first,
+		});
+		expect(again.items[0]?.json.job_id).toBe(scene.jobIdOf(0));
+		expect(scene.postCount()).toBe(1);
+	});
+
+	it('ends the waiting for a job at once, which is named', async () => {
+		const startedAtMs = scene.clock.now();
+		const { error } = await scene.run({
+			node: 'imageGenerate',
+			credential: goneFrom(4),
+			parameters: { prompt: 'p' },
+		});
+		expect(error?.message).toBe('The AetherForge credential could not be read');
+		expect(error?.description).toContain(scene.jobIdOf(0));
+		expect(error?.context.data).toMatchObject({ job_id: scene.jobIdOf(0) });
+		expect(scene.polls()).toHaveLength(1);
+		expect(scene.clock.now() - startedAtMs).toBeLessThan(10_000);
+	});
+
+	it('never sends the new key to the old Base URL', async () => {
+		let readings = 0;
+		await scene.run({
+			node: 'imageGenerate',
+			credential: () =>
+				++readings < 3 ? {} : { apiKey: 'another', baseUrl: 'https://elsewhere.example' },
+			parameters: { prompt: 'p', options: { timeout: 2 } },
+		});
+		expect(scene.postCount()).toBe(1);
+		expect(scene.polls()).toEqual([]);
 	});
 });

@@ -596,4 +596,18 @@ describe('each endpoint refuses before anything is paid for', () => {
 		expect([error?.message, items]).toEqual([message, []]);
 		expect(error?.description).toContain('No job was started.');
 	});
+
+	it('an operation that does not exist is an error item in the error output, for each item', async () => {
+		const { items, errorItems } = await runEngine({
+			node: 'imageTune',
+			parameters: { operation: 'removeBackground' },
+			items: [{ json: {} }, { json: {} }],
+			nodeSettings: { onError: 'continueErrorOutput' },
+		});
+		expect(items).toEqual([]);
+		expect(errorItems.map(({ json }) => json.error)).toMatchObject([
+			{ message: 'This operation does not exist' },
+			{ message: 'This operation does not exist' },
+		]);
+	});
 });

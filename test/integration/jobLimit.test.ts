@@ -70,6 +70,12 @@ describe('one run', () => {
 		expect(scene.emulator.submits).toHaveLength(count);
 	});
 
+	it('is refused in the same words with more items than a call can have arguments', async () => {
+		const { error } = await generate(130_000, {}, { parameters: { prompt: 'p' } });
+		expect(error?.message).toBe(refusal(130_000, 100));
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
 	it('obeys the smallest limit that one of its items has', async () => {
 		const { error } = await generate(3, { maxJobsPerExecution: '={{ [0, 2, 9][$json.n] }}' });
 		expect(error?.message).toBe(refusal(3, 2));
@@ -173,11 +179,28 @@ describe('a retry', () => {
 		expect(scene.emulator.submits).toHaveLength(2);
 	});
 
-	it('counts the job that takes the place of one that failed', async () => {
-		wishes = [undefined, { outcome: { status: 'Failed' } }];
-		const { error } = await generate(2, options, { nodeSettings: RETRIES });
-		expect(error?.message).toBe(refusal(3, 2));
-		expect(error?.description).toContain(scene.jobIdOf(0));
+	it('does not count the job again that takes the place of one that failed', async () => {
+		wishes = [undefined, { outcome: { status: 'Failed' } }, { outcome: { status: 'Failed' } }];
+		const { error, items } = await generate(2, options, { nodeSettings: RETRIES });
+		expect(error).toBeUndefined();
+		expect(items).toHaveLength(2);
+		expect(scene.emulator.submits).toHaveLength(4);
+	});
+
+	it('of 100 items on defaults, one of which fails, starts what is missing', async () => {
+		wishes = [...Array.from({ length: 3 }, () => undefined), { outcome: { status: 'Failed' } }];
+		const { error, items } = await generate(100, {}, { nodeSettings: RETRIES });
+		expect(error).toBeUndefined();
+		expect(items).toHaveLength(100);
+		expect(scene.emulator.submits).toHaveLength(101);
+	});
+
+	it('counts a job that only failed when the agent calls again', async () => {
+		wishes = [{ outcome: { status: 'Failed' } }, { outcome: { status: 'Failed' } }];
+		const first = await generate(1, options, { asTool: true });
+		const second = await generate(1, options, { asTool: true, retryOf: first });
+		const third = await generate(1, options, { asTool: true, retryOf: second });
+		expect(third.error?.message).toContain(refusal(3, 2));
 		expect(scene.emulator.submits).toHaveLength(2);
 	});
 

@@ -28,6 +28,9 @@ async function getJob(): Promise<EngineResult> {
 	return await scene.run({ node: 'getJob', parameters: { jobId } });
 }
 
+/** What a firewall shows to browsers, with the sentence that its title ends with cut off. */
+const FIREWALL_PAGE = '<!DOCTYPE html><title>Just a moment</title><p>Checking your browser</p>';
+
 const detail = (status: number, text: unknown): Answer => ({ status, body: { detail: text } });
 
 interface Told {
@@ -120,12 +123,24 @@ describe.each(FINAL)(
 );
 
 describe('a status check that may do better next time', () => {
+	it('of one of 20 jobs, refused by a firewall, costs nobody an image', async () => {
+		answerPolls({ status: 403, body: FIREWALL_PAGE }, 1);
+		const items = Array.from({ length: 20 }, () => ({ json: {} }));
+		const result = await scene.run({ node: 'imageGenerate', parameters: { prompt: 'p' }, items });
+		expect(result.error).toBeUndefined();
+		expect(result.items).toHaveLength(20);
+	});
+
 	it.each<[string, Answer, string]>([
 		['429', detail(429, 'Slow down'), 'HTTP 429: Slow down'],
 		['408', detail(408, 'x'), 'HTTP 408: x'],
 		['425', detail(425, 'x'), 'HTTP 425: x'],
 		['502', { status: 502, body: PROXY_HTML_PAGE }, 'HTTP 502: 502 Bad Gateway'],
-		['404 of a proxy', { status: 404, body: '<p>nginx</p>' }, 'HTTP 404: nginx'],
+		...[401, 402, 403, 404].map((status): [string, Answer, string] => [
+			`${status} of a firewall`,
+			{ status, body: FIREWALL_PAGE },
+			`HTTP ${status} from a server between n8n and AetherForge: Just a moment`,
+		]),
 		[
 			'302, which is not followed',
 			{ status: 302, headers: { location: '/' } },

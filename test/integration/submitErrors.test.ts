@@ -104,11 +104,17 @@ const ANSWERS: Told[] = [
 		message: 'AetherForge did not accept the request: all wrong; no place; 5',
 		says: ['(HTTP 422)'],
 	},
+	...[400, 401, 402, 403, 407].map((status) => ({
+		name: `${status} of a firewall`,
+		answer: { status, body: '<!DOCTYPE html><title>Just a moment</title>' },
+		message: `A server between n8n and AetherForge refused the request (HTTP ${status})`,
+		says: ['no job was started and nothing was charged', 'The server says: Just a moment.'],
+	})),
 	{
 		name: '400 without a detail',
 		answer: { status: 400, body: { message: 'nope' } },
-		message: 'AetherForge did not accept the request: {"message":"nope"}',
-		says: ['(HTTP 400)'],
+		message: 'A server between n8n and AetherForge refused the request (HTTP 400)',
+		says: ['The server says: {"message":"nope"}.'],
 	},
 	{
 		name: '400 with a blank detail',
@@ -119,8 +125,8 @@ const ANSWERS: Told[] = [
 	{
 		name: '400 with nothing at all',
 		answer: { status: 400 },
-		message: 'AetherForge did not accept the request: an empty response',
-		says: [],
+		message: 'A server between n8n and AetherForge refused the request (HTTP 400)',
+		says: ['The server says: an empty response.'],
 	},
 	{
 		name: '400 with more than anybody reads',

@@ -29,6 +29,7 @@ import {
 	type IBinaryData,
 	type IConnections,
 	type ICredentialDataDecryptedObject,
+	type ICredentialsHelper,
 	type IExecuteFunctions,
 	type IHttpRequestOptions,
 	type IN8nHttpFullResponse,
@@ -66,13 +67,18 @@ const NODES = {
 };
 const PREFIX = 'n8n-nodes-aetherforge.';
 
+export interface CredentialValues {
+	apiKey?: unknown;
+	baseUrl?: unknown;
+}
+
 export interface EngineOptions {
 	/** One of the package's nodes, or any other that is built like them. */
 	node: keyof typeof NODES | INodeType;
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
-	/** What the credential's expressions return, which need not be text. */
-	credential?: { apiKey?: unknown; baseUrl?: unknown };
+	/** What the credential's expressions return, which need not be text and may differ by item. */
+	credential?: CredentialValues | ((itemIndex: number) => CredentialValues);
 	/** `retryOnFail`, `maxTries`, `onError` and the like. */
 	nodeSettings?: Partial<INode>;
 	workflowSettings?: IWorkflowSettings;
@@ -147,13 +153,17 @@ export async function bytesOf(binary: IBinaryData | undefined): Promise<Buffer> 
 }
 
 /** n8n's own credentials helper lives in its server; this does what that one does. */
-function credentialsHelper(credential: ICredentialDataDecryptedObject) {
+function credentialsHelper(valuesOf: (itemIndex: number) => CredentialValues) {
 	const type = new AetherForgeApi();
 	return {
 		getParentTypes: () => [],
 		isCredentialUsableByNode: () => true,
 		getCredentialsProperties: () => type.properties,
-		getDecrypted: async () => await Promise.resolve({ ...credential }),
+		getDecrypted: async (...given: Parameters<ICredentialsHelper['getDecrypted']>) => {
+			const { itemIndex = 0 } = given[6] ?? {};
+			const defaults = { apiKey: TEST_KEY, baseUrl: SERVICE_URL };
+			return await Promise.resolve({ ...defaults, ...valuesOf(itemIndex) });
+		},
 		preAuthentication: async () => {
 			await Promise.resolve(undefined);
 		},
@@ -356,11 +366,10 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		const workflowData = { id: 'workflow', name: 'workflow', nodes };
 		const first = nodes.find(({ name }) => name === around?.startAt) ?? node;
 		const additionalData = {
-			credentialsHelper: credentialsHelper({
-				apiKey: TEST_KEY,
-				baseUrl: SERVICE_URL,
-				...options.credential,
-			} as ICredentialDataDecryptedObject),
+			credentialsHelper: credentialsHelper((itemIndex) => {
+				const { credential = {} } = options;
+				return typeof credential === 'function' ? credential(itemIndex) : credential;
+			}),
 			executionId,
 			restApiUrl: 'http://n8n.test/rest',
 			instanceBaseUrl: 'http://n8n.test',

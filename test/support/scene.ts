@@ -50,7 +50,11 @@ export async function openScene(
 		run: async ({ credential, ...rest }) => {
 			const result = await runEngine({
 				clock,
-				credential: { apiKey: KEY, baseUrl: emulator.apiUrl, ...credential },
+				credential: (itemIndex) => ({
+					apiKey: KEY,
+					baseUrl: emulator.apiUrl,
+					...(typeof credential === 'function' ? credential(itemIndex) : credential),
+				}),
 				...rest,
 			});
 			expectKeyKept(emulator, result);

@@ -1,4 +1,4 @@
-import type { Api, SubmitOutcome } from '../../nodes/shared/api/api';
+import type { Account, Api, SubmitOutcome } from '../../nodes/shared/api/api';
 import type { JobRequest } from '../../nodes/shared/endpoint';
 import { Submitter, type SubmitOptions } from '../../nodes/shared/engine/submit';
 import { Failure } from '../../nodes/shared/failure';
@@ -28,6 +28,8 @@ interface Service {
 	submit: (options?: Partial<SubmitOptions>) => Promise<string>;
 }
 
+const ACCOUNT: Account = { baseUrl: new URL('https://api.example'), apiKey: 'key' };
+
 /** An API that answers after 40 ms, by its own rule. */
 function serviceThat(answer: (atMs: number, postCount: number) => SubmitOutcome): Service {
 	const clock = new SimulatedClock();
@@ -44,7 +46,7 @@ function serviceThat(answer: (atMs: number, postCount: number) => SubmitOutcome)
 			};
 		},
 	};
-	const submitter = new Submitter(api as Api, clock);
+	const submitter = new Submitter(api as Api, ACCOUNT, clock);
 	return {
 		clock,
 		submitter,
@@ -255,7 +257,7 @@ describe('stopping the execution during a request', () => {
 				},
 			}),
 		};
-		const submitted = new Submitter(api as Api, clock).submit(REQUEST, {
+		const submitted = new Submitter(api as Api, ACCOUNT, clock).submit(REQUEST, {
 			signal: stop.signal,
 			canceled: stop.signal,
 			onLateOutcome: (each) => late.push(each),

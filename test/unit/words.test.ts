@@ -122,6 +122,7 @@ const SAMPLES: Samples = {
 		noKey: [[]],
 		keyIsNoText: [[]],
 		keyWithOddCharacters: [[]],
+		unreadable: [['Credential with ID "1" does not exist for type "aetherForgeApi".']],
 		baseUrlIsNoText: [[]],
 		baseUrl: [
 			['abc', 'invalid'],
@@ -138,6 +139,7 @@ const SAMPLES: Samples = {
 		outOfCredits: [[DETAIL]],
 		unknownJob: [[JOB, DETAIL]],
 		rejected: [[400, DETAIL]],
+		refusedOnTheWay: [[403, 'Just a moment']],
 		tooLarge: [[DETAIL]],
 		noApi: [[404, DETAIL]],
 		redirected: [
@@ -236,6 +238,7 @@ const SAMPLES: Samples = {
 		noJobId: [[200, DETAIL]],
 		noJob: [[200, DETAIL]],
 		status: [[502, DETAIL]],
+		refusedOnTheWay: [[403, 'Just a moment']],
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
 		emptyFile: [[]],

@@ -2,7 +2,7 @@ import type { IExecuteFunctions, IHttpRequestOptions } from 'n8n-workflow';
 
 import type { Clock } from '../clock';
 import type { JobRequest } from '../endpoint';
-import type { Failure } from '../failure';
+import { asFailure, Failure } from '../failure';
 import { apiFailures, connectionReason, credentialFailures, reasons } from '../messages';
 import {
 	detailOf,
@@ -69,8 +69,18 @@ interface Answer {
 	retryAfterMs?: number;
 	/** Undefined when the body is not JSON. */
 	body: unknown;
+	/** Whether a refusal is the API's own word: a firewall or proxy on the way has its own format. */
+	isFromApi: boolean;
 	detail: string;
 	excerpt: string;
+}
+
+/** A usable credential, as it was read for one item. */
+export interface Account {
+	readonly baseUrl: URL;
+	readonly apiKey: string;
+	/** Why nothing more is worth starting with it, once that is known. */
+	refusal?: Failure;
 }
 
 /** A request without a usable answer. */
@@ -86,7 +96,8 @@ interface Arrived {
 }
 
 /** What concerns the account and so every request alike. */
-function accountFailure({ status, detail }: Answer): Failure | undefined {
+function accountFailure({ status, detail, isFromApi }: Answer): Failure | undefined {
+	if (!isFromApi) return undefined;
 	if (status === 401) return apiFailures.badKey(detail);
 	if (status === 402) return apiFailures.outOfCredits(detail);
 	if (status === 403) return apiFailures.forbidden(detail);
@@ -95,31 +106,51 @@ function accountFailure({ status, detail }: Answer): Failure | undefined {
 	return undefined;
 }
 
+/** Whether a firewall or proxy has refused the request, so that the API has not seen it. */
+function isRefusedOnTheWay({ status, isFromApi }: Answer): boolean {
+	return !isFromApi && status >= 400 && status < 500;
+}
+
 /**
- * The only door through which the key goes: to the credential's base URL, and along no redirect.
+ * The only door through which the key goes: to the base URL of its own credential, and along no
+ * redirect. A credential may be an expression, and is read for each request anew, for its item.
  */
 export class Api {
 	readonly #context: IExecuteFunctions;
 	readonly #clock: Clock;
-	readonly #baseUrl: URL;
-	readonly #apiKey: string;
+	readonly #accounts = new Map<string, Account>();
 
-	private constructor(context: IExecuteFunctions, clock: Clock, baseUrl: URL, apiKey: string) {
+	constructor(context: IExecuteFunctions, clock: Clock) {
 		this.#context = context;
 		this.#clock = clock;
-		this.#baseUrl = baseUrl;
-		this.#apiKey = apiKey;
 	}
 
 	/**
-	 * Reads the node's credential. Nothing is sent.
+	 * Reads the node's credential for an item. Nothing is sent.
+	 *
+	 * @returns the same object each time for the same credential
 	 * @throws Failure when there is no key, or it must not be sent to the credential's base URL
 	 */
-	static async connect(context: IExecuteFunctions, clock: Clock): Promise<Api> {
-		const { baseUrl, apiKey } = await context.getCredentials<{
+	async accountOf(itemIndex: number): Promise<Account> {
+		let checked: Account;
+		try {
+			checked = await this.#readCredential(itemIndex);
+		} catch (error) {
+			const known = error instanceof Failure;
+			const failure = known ? error : credentialFailures.unreadable(asFailure(error).message);
+			throw failure.with({ concernsAllItems: this.#accounts.size === 0 });
+		}
+		const id = `${checked.baseUrl.href} ${checked.apiKey}`;
+		const account = this.#accounts.get(id) ?? checked;
+		this.#accounts.set(id, account);
+		return account;
+	}
+
+	async #readCredential(itemIndex: number): Promise<Account> {
+		const { baseUrl, apiKey } = await this.#context.getCredentials<{
 			baseUrl?: unknown;
 			apiKey?: unknown;
-		}>(CREDENTIAL);
+		}>(CREDENTIAL, itemIndex);
 		if (typeof apiKey !== 'string') throw credentialFailures.keyIsNoText();
 		if (typeof baseUrl !== 'string') throw credentialFailures.baseUrlIsNoText();
 		const checked = checkBaseUrl(baseUrl);
@@ -128,32 +159,45 @@ export class Api {
 		if (key === '') throw credentialFailures.noKey();
 		// A header holds visible ASCII only; HTTP libraries differ in how they refuse the rest.
 		if (!/^[\x21-\x7e]+$/.test(key)) throw credentialFailures.keyWithOddCharacters();
-		return new Api(context, clock, checked.url, key);
+		return { baseUrl: checked.url, apiKey: key };
+	}
+
+	/** Remembers what concerns every request of an account alike. */
+	#noted(account: Account, failure: Failure): Failure {
+		if (!failure.facts.concernsAllItems) return failure;
+		// With one account for all items, naming one of them says nothing.
+		const concernsAllItems = this.#accounts.size === 1;
+		account.refusal ??= failure.withoutJob().with({ concernsAllItems });
+		return failure.with({ concernsAllItems });
 	}
 
 	/**
 	 * Sends a paid POST once. n8n's Stop does not reach it: a request that the server has is charged,
 	 * and cutting it off would only lose the job ID.
 	 */
-	postJob(request: JobRequest): PendingSubmit {
+	postJob(account: Account, request: JobRequest): PendingSubmit {
 		const upload = new Upload(request);
 		const limitMs = SUBMIT_ANSWER_LIMIT_MS + (upload.bytes / UPLOAD_BYTES_PER_SECOND) * 1000;
 		const abort = new AbortController();
-		const context = Object.create(this.#context, {
-			getExecutionCancelSignal: { value: () => abort.signal },
-		}) as IExecuteFunctions;
 		return {
 			outcome: this.#send(
+				account,
 				{ method: 'POST', url: request.path, body: upload.form },
 				limitMs,
-				context,
-			).then(
-				(answer) => this.#submitOutcome(answer, upload.isRead),
-				(error: unknown) => ({
-					kind: 'failed',
-					failure: apiFailures.outcomeUnknown(this.#scrub(String(error)), undefined),
-				}),
-			),
+				{ getExecutionCancelSignal: { value: () => abort.signal } },
+			)
+				.then(
+					(answer) => submitOutcome(answer, upload.isRead),
+					(error: unknown): SubmitOutcome => ({
+						kind: 'failed',
+						failure: apiFailures.outcomeUnknown(scrub(account, String(error)), undefined),
+					}),
+				)
+				.then((outcome) =>
+					outcome.kind === 'failed'
+						? { ...outcome, failure: this.#noted(account, outcome.failure) }
+						: outcome,
+				),
 			isSent: () => upload.isRead,
 			cancel: () => {
 				abort.abort();
@@ -163,40 +207,45 @@ export class Api {
 
 	/**
 	 * Checks a job's status once.
+	 *
+	 * @param itemIndex whose credential is used
 	 * @param limitMs how long to wait for the answer, at most
-	 * @throws Failure when asking again cannot help: the key, the account, the request itself
+	 * @throws Failure when asking again cannot help: the credential, the account, the request itself
 	 */
-	async getJob(jobId: string, limitMs: number): Promise<PollOutcome> {
+	async getJob(itemIndex: number, jobId: string, limitMs: number): Promise<PollOutcome> {
+		const account = await this.accountOf(itemIndex);
 		const answer = await this.#send(
+			account,
 			{ method: 'GET', url: `/public/v1/job/${jobId}` },
 			Math.min(limitMs, ANSWER_LIMIT_MS),
-			this.#context,
 		);
+		const fail = (failure: Failure) => this.#noted(account, failure.with({ jobId }));
 		if ('reason' in answer) {
 			const blocked = answer.connection?.blocked;
-			if (blocked !== undefined) throw apiFailures.blocked(blocked).with({ jobId });
+			if (blocked !== undefined) throw fail(apiFailures.blocked(blocked));
 			return { kind: 'transient', reason: answer.reason, isRateLimited: false };
 		}
-		const { status, body, detail, excerpt } = answer;
+		const { status, body, isFromApi, detail, excerpt } = answer;
 		if (status === 200) {
 			const job = jobStateFrom(body, jobId);
 			if (job?.errorMessage !== undefined) {
 				// Once cut to its length, a text might hold a part of the key.
-				job.errorMessage = this.#scrub(job.errorMessage).slice(0, LONGEST_QUOTE);
+				job.errorMessage = scrub(account, job.errorMessage).slice(0, LONGEST_QUOTE);
 			}
 			if (job) return { kind: 'job', job };
 			const reason =
 				body === undefined ? reasons.notJson(status, excerpt) : reasons.noJob(status, excerpt);
 			return { kind: 'transient', isRateLimited: false, reason };
 		}
-		const account = accountFailure(answer);
-		if (account) throw account.with({ jobId });
-		// A proxy's 404 page says nothing about the job.
-		if (status === 404 && isRecord(body)) return { kind: 'unknown', detail };
-		if (status >= 500 || status < 400 || [404, 408, 425, 429].includes(status)) {
+		const refusal = accountFailure(answer);
+		if (refusal) throw fail(refusal);
+		if (status === 404 && isFromApi) return { kind: 'unknown', detail };
+		if (!isFromApi || status >= 500 || status < 400 || [408, 425, 429].includes(status)) {
 			return {
 				kind: 'transient',
-				reason: reasons.status(status, detail),
+				reason: isRefusedOnTheWay(answer)
+					? reasons.refusedOnTheWay(status, excerpt)
+					: reasons.status(status, detail),
 				isRateLimited: status === 429,
 				...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
 			};
@@ -204,23 +253,35 @@ export class Api {
 		throw apiFailures.statusCheckRejected(jobId, status, detail);
 	}
 
-	/** One request with the key, within its own time limit. */
+	/**
+	 * One request with the key, within its own time limit.
+	 * @param more what the request needs other than n8n gives it
+	 */
 	async #send(
+		account: Account,
 		request: Pick<IHttpRequestOptions, 'method' | 'url' | 'body'>,
 		limitMs: number,
-		context: IExecuteFunctions,
+		more: PropertyDescriptorMap = {},
 	): Promise<Answer | NoAnswer> {
+		const { baseUrl, apiKey } = account;
+		// n8n's helper would read the credential once more, and for the first item.
+		const credential = { baseUrl: baseUrl.href, apiKey };
+		const context = Object.create(this.#context, {
+			...more,
+			getCredentials: { value: async () => await Promise.resolve(credential) },
+		}) as IExecuteFunctions;
 		const done = new AbortController();
 		const arrived: Arrived = { chunks: [] };
 		const late = this.#clock
 			.sleep(limitMs, done.signal)
 			.then(() => ({ reason: reasons.noAnswer(limitMs) }));
+		const url = new URL(request.url.slice(1), baseUrl).href;
 		try {
 			const flaw = await Promise.race([
-				this.#receive(request, limitMs, context, arrived, done.signal),
+				this.#receive({ ...request, url }, limitMs, context, arrived, done.signal),
 				late,
 			]);
-			return this.#readAnswer(arrived, flaw);
+			return this.#readAnswer(account, arrived, flaw);
 		} finally {
 			// Without a reason it would make an error with a stack trace, each time.
 			done.abort('done');
@@ -240,7 +301,6 @@ export class Api {
 		try {
 			answer = (await context.helpers.httpRequestWithAuthentication.call(context, CREDENTIAL, {
 				...request,
-				url: new URL(request.url.slice(1), this.#baseUrl).href,
 				headers: { Accept: 'application/json' },
 				encoding: 'stream',
 				// With these two n8n does not throw on a status, and so never sends a request again by itself.
@@ -252,7 +312,7 @@ export class Api {
 			})) as StreamedAnswer;
 		} catch (error) {
 			const connection = readConnectionFailure(error);
-			return { reason: this.#scrub(connectionReason(connection)), connection };
+			return { reason: connectionReason(connection), connection };
 		}
 		if (done.aborted) {
 			answer.body.destroy();
@@ -269,7 +329,7 @@ export class Api {
 			}
 		} catch (error) {
 			const reason = error instanceof Error ? error.message : String(error);
-			return { reason: this.#scrub(reasons.answerCutOff(reason)) };
+			return { reason: reasons.answerCutOff(reason) };
 		}
 		return undefined;
 	}
@@ -278,7 +338,12 @@ export class Api {
 	 * What has arrived counts even if the connection broke after it: a status that says no, and JSON
 	 * that is complete, a job ID above all.
 	 */
-	#readAnswer({ answer, chunks }: Arrived, flaw: NoAnswer | undefined): Answer | NoAnswer {
+	#readAnswer(
+		account: Account,
+		{ answer, chunks }: Arrived,
+		noAnswer: NoAnswer | undefined,
+	): Answer | NoAnswer {
+		const flaw = noAnswer && { ...noAnswer, reason: scrub(account, noAnswer.reason) };
 		if (!answer) return flaw ?? { reason: reasons.answerCutOff('') };
 		const text = Buffer.concat(chunks).toString('utf8');
 		const { statusCode: status, headers } = answer;
@@ -286,57 +351,60 @@ export class Api {
 		if (flaw && status < 300 && body === undefined) return flaw;
 		const waitMs = retryAfterMs(headers['retry-after'], this.#clock.now());
 		// Once cut to its length, a text might hold a part of the key.
-		const harmless = this.#scrub(text);
+		const harmless = scrub(account, text);
 		return {
 			status,
 			body,
-			detail: this.#scrub(detailOf(harmless)),
+			// Also where the connection broke off after its beginning.
+			isFromApi: /^\s*\{\s*"detail"\s*:/.test(text) || (isRecord(body) && 'detail' in body),
+			detail: scrub(account, detailOf(harmless)),
 			excerpt: excerptOf(harmless),
 			...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
 		};
 	}
+}
 
-	/** @param isSent whether the server may have the whole request */
-	#submitOutcome(answer: Answer | NoAnswer, isSent: boolean): SubmitOutcome {
-		if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {
-			return { kind: 'failed', failure: apiFailures.uploadCutOff(answer.reason) };
-		}
-		if ('reason' in answer) {
-			const { reason, connection } = answer;
-			if (connection?.blocked !== undefined) {
-				return { kind: 'failed', failure: apiFailures.blocked(connection.blocked) };
-			}
-			return connection?.wasNeverConnected
-				? { kind: 'neverConnected', reason }
-				: { kind: 'failed', failure: apiFailures.outcomeUnknown(reason, undefined) };
-		}
-		const jobId = answer.status < 300 ? jobIdFrom(answer.body) : undefined;
-		if (jobId !== undefined) return { kind: 'accepted', jobId };
-		if (answer.status !== 429) return { kind: 'failed', failure: submitFailure(answer) };
-		const { detail, retryAfterMs: waitMs } = answer;
-		return {
-			kind: 'rateLimited',
-			detail,
-			...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
-		};
-	}
+/** Servers may repeat what they were sent, and what they say ends up in texts that people share. */
+function scrub({ apiKey }: Account, text: string): string {
+	return text.replaceAll(apiKey, '***');
+}
 
-	/** Servers may repeat what they were sent, and what they say ends up in texts that people share. */
-	#scrub(text: string): string {
-		return text.replaceAll(this.#apiKey, '***');
+/** @param isSent whether the server may have the whole request */
+function submitOutcome(answer: Answer | NoAnswer, isSent: boolean): SubmitOutcome {
+	if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {
+		return { kind: 'failed', failure: apiFailures.uploadCutOff(answer.reason) };
 	}
+	if ('reason' in answer) {
+		const { reason, connection } = answer;
+		if (connection?.blocked !== undefined) {
+			return { kind: 'failed', failure: apiFailures.blocked(connection.blocked) };
+		}
+		return connection?.wasNeverConnected
+			? { kind: 'neverConnected', reason }
+			: { kind: 'failed', failure: apiFailures.outcomeUnknown(reason, undefined) };
+	}
+	const jobId = answer.status < 300 ? jobIdFrom(answer.body) : undefined;
+	if (jobId !== undefined) return { kind: 'accepted', jobId };
+	if (answer.status !== 429) return { kind: 'failed', failure: submitFailure(answer) };
+	const { detail, retryAfterMs: waitMs } = answer;
+	return {
+		kind: 'rateLimited',
+		detail,
+		...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
+	};
 }
 
 /** Why an answer to a submit brought no job. */
 function submitFailure(answer: Answer): Failure {
 	const { status, body, detail, excerpt } = answer;
-	const account = accountFailure(answer);
-	if (account) return account;
+	const refusal = accountFailure(answer);
+	if (refusal) return refusal;
 	if (status === 408 || status >= 500) {
 		return apiFailures.outcomeUnknown(reasons.status(status, detail), status);
 	}
 	if (status === 404 || status === 405) return apiFailures.noApi(status, detail);
 	if (status === 413) return apiFailures.tooLarge(detail);
+	if (isRefusedOnTheWay(answer)) return apiFailures.refusedOnTheWay(status, excerpt);
 	if (status >= 400) return apiFailures.rejected(status, detail);
 	// 307 and 308 ask for the same request at another address; the others may come after a job was made.
 	if (status >= 300) return apiFailures.redirected(status, status < 304);

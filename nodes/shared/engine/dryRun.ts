@@ -33,11 +33,11 @@ export function dryRunHint(
 	let withheld = 0;
 	for (const { slot, settings, submit } of dryRuns) {
 		const entry = remembered.get(slot.itemIndex)?.get(slot.jobNumber);
-		if (entry && 'jobId' in entry) {
+		if (entry && 'jobId' in entry && !entry.hasFailed) {
 			resumed++;
 			continue;
 		}
-		if (entry && !settings.resubmitIfUnknown) {
+		if (entry && 'outcomeUnknown' in entry && !settings.resubmitIfUnknown) {
 			withheld++;
 			continue;
 		}

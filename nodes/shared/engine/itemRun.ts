@@ -58,7 +58,6 @@ export class ItemRun {
 	#isChecking = true;
 	#sliceStartedAtMs: number;
 	#ending: { failure: Failure; slot: JobSlot } | undefined;
-	#accountFailure: Failure | undefined;
 
 	/** @param startsJobs whether items that fail could have cost money */
 	constructor(context: IExecuteFunctions, clock: Clock, startsJobs: boolean) {
@@ -257,17 +256,13 @@ export class ItemRun {
 
 	/** What a failure means for the items that are not handled yet. */
 	#note(slot: JobSlot, failure: Failure): void {
-		if (this.#continues) {
-			if (failure.facts.concernsAllItems) this.#accountFailure ??= failure.withoutJob();
-			return;
-		}
+		if (this.#continues) return;
 		this.#ending ??= { failure, slot };
 		this.#halt.abort();
 	}
 
 	#throwIfPointless(): void {
 		if (this.#signal.aborted) throw runFailures.canceled();
-		if (this.#accountFailure) throw this.#accountFailure;
 	}
 
 	/**

@@ -2,6 +2,7 @@ import { createHash } from 'crypto';
 import type { IDataObject, IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
 import { propertiesOf, type Endpoint, type Values } from '../endpoint';
+import { contextOf } from '../n8n';
 import { COMBINED_BINARY_KEY } from './knownFiles';
 import type { JobSlot } from './plan';
 import { isTool } from './settings';
@@ -14,6 +15,10 @@ export type Entry =
 			sent: string;
 			/** Milliseconds since the epoch. */
 			submittedAtMs: number;
+			/** The execution in which it was started, and counted. */
+			executionId: string | undefined;
+			/** Whether it has failed, so that a retry starts another one in its place. */
+			hasFailed?: true;
 	  }
 	| { outcomeUnknown: true };
 
@@ -24,8 +29,11 @@ const KEY = 'aetherForgeJobs';
 
 const HASH_LENGTH = 32;
 
-/** A limit of its own: where the call stack ends differs from one try to the next. */
-const DEEPEST = 1000;
+/**
+ * The ID of a file in n8n's storage. n8n moves a webhook's files when the execution ends, and rewrites
+ * their IDs wherever an item's JSON shares the file's object; the part at the end stays.
+ */
+const FILE_ID = /^[\w-]+:workflows\/.*\/binary_data\/([^/]+)$/;
 
 /** What earlier tries have done, by item index and job number. */
 export type Remembered = ReadonlyMap<number, ReadonlyMap<number, Entry>>;
@@ -38,7 +46,7 @@ export type Remembered = ReadonlyMap<number, ReadonlyMap<number, Entry>>;
  * and retries, and accumulates over the rounds of a loop, which is why an entry belongs to a run
  * index, an item and one of its jobs. The guard tells a retry of the same work from an edited
  * workflow. It is made of the parameters as written and of the item's JSON: an evaluated prompt may
- * hold `$now`, and the ID of a webhook's file changes from the first run to the retry.
+ * hold `$now`. Where n8n keeps a file is no part of it: a webhook's file is moved after the first run.
  *
  * As an AI agent's tool the node has no place that outlives a call, and the ledger is in memory.
  *
@@ -50,7 +58,7 @@ export class Ledger {
 	readonly #guardOf: (itemIndex: number) => string;
 
 	constructor(context: IExecuteFunctions, endpoint: Endpoint) {
-		const stored = isTool(context) ? {} : context.getContext('node');
+		const stored = isTool(context) ? {} : contextOf(context);
 		stored[KEY] ??= {};
 		this.#entries = stored[KEY] as Record<string, StoredEntry>;
 		this.#runIndex = context.getWorkflowDataProxy(0).$runIndex as number;
@@ -64,7 +72,7 @@ export class Ledger {
 		const items = context.getInputData();
 		const guards: string[] = [];
 		this.#guardOf = (itemIndex) =>
-			(guards[itemIndex] ??= hashOf([written, withoutFiles(items[itemIndex]?.json)]));
+			(guards[itemIndex] ??= hashOf([written, hashOf(withoutFiles(items[itemIndex]?.json))]));
 	}
 
 	/** What earlier tries have done, if it was the same work: by item index and job number, in order. */
@@ -97,9 +105,10 @@ export class Ledger {
 		this.#entries[this.#place(slot)] = { ...entry, guard: this.#guardOf(slot.itemIndex) };
 	}
 
-	/** Forgets a job that failed, so that a retry starts a new one. */
-	forget(slot: JobSlot): void {
-		Reflect.deleteProperty(this.#entries, this.#place(slot));
+	/** Remembers that a job has failed. */
+	recordFailure(slot: JobSlot): void {
+		const entry = this.#entries[this.#place(slot)];
+		if (entry && 'jobId' in entry) entry.hasFailed = true;
 	}
 
 	/** Forgets the whole run; only for one that ended without an error item. */
@@ -131,57 +140,26 @@ function withoutFiles(json: IDataObject | undefined): unknown {
 	try {
 		return { ...json, [COMBINED_BINARY_KEY]: undefined };
 	} catch {
-		return 'unreadable';
+		return undefined;
 	}
 }
 
 /**
- * A hash of anything that an item can hold, the same before and after n8n has saved it as JSON. It
- * never throws: items may refer to themselves, hold BigInts, and have getters and `toJSON`s that do.
+ * A hash of what n8n saves of a value, whatever it holds: items that cannot be written as JSON, since
+ * they refer to themselves for instance, are all alike. It never throws.
  */
 function hashOf(value: unknown): string {
-	const hash = createHash('sha256');
-	const ancestors: object[] = [];
-	const add = (part: unknown): void => {
-		if (typeof part !== 'object' || part === null) {
-			const text = String(part);
-			hash.update(`${typeof part} ${text.length} ${text}\n`);
-			return;
-		}
-		const depth = ancestors.indexOf(part);
-		if (depth !== -1 || ancestors.length === DEEPEST) {
-			hash.update(`ancestor ${depth}\n`);
-			return;
-		}
-		ancestors.push(part);
-		hash.update(Array.isArray(part) ? 'list\n' : 'object\n');
-		for (const key of Array.isArray(part) ? part.keys() : Object.keys(part)) {
-			const inner = asSaved(Reflect.get(part, key));
-			if (inner === undefined && !Array.isArray(part)) continue;
-			const name = String(key);
-			hash.update(`key ${name.length} ${name}\n`);
-			add(inner ?? null);
-		}
-		hash.update('end\n');
-		ancestors.pop();
-	};
+	let text: string;
 	try {
-		add(asSaved(value));
-	} catch (error) {
-		// What was hashed so far tells as much, and the same each time.
-		hash.update(`unreadable ${error instanceof Error ? error.name : ''}`);
+		// In a list, since nothing at all has no text.
+		text = JSON.stringify([value], withoutPlace);
+	} catch {
+		text = 'cannot be written';
 	}
-	return hash.digest('hex').slice(0, HASH_LENGTH);
+	return createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
 }
 
-/**
- * What JSON makes of a value: a date of n8n's, for instance, is an object before and a text after.
- * @returns undefined for what JSON leaves out of an object, and replaces by null in a list
- */
-function asSaved(value: unknown): unknown {
-	if (typeof value === 'number') return Number.isFinite(value) ? value : null;
-	if (typeof value === 'function' || typeof value === 'symbol') return undefined;
-	if (typeof value !== 'object' || value === null) return value;
-	const { toJSON } = value as { toJSON?: unknown };
-	return typeof toJSON === 'function' ? (toJSON.call(value) as unknown) : value;
+/** Where a file lies says nothing about what it is. */
+function withoutPlace(_: string, value: unknown): unknown {
+	return typeof value === 'string' ? value.replace(FILE_ID, '$1') : value;
 }

@@ -29,7 +29,14 @@ export type Plan<Request = JobRequest> = {
 	settings: JobSettings;
 	/** What output items repeat of the request, by the API's names. */
 	echo: Values;
-} & ({ submit: Request } | { resume: ResumedJob });
+} & (
+	| {
+			submit: Request;
+			/** Whether the limit of jobs counts it already, as it takes the place of one that failed. */
+			isCounted: boolean;
+	  }
+	| { resume: ResumedJob }
+);
 
 /** A plan that starts a job. */
 export type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: Request }>;

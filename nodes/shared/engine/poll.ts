@@ -1,4 +1,4 @@
-import type { Api, PollOutcome } from '../api/api';
+import type { PollOutcome } from '../api/api';
 import type { JobState } from '../api/answer';
 import { backOffMs } from '../api/retry';
 import { abortable, type Clock } from '../clock';
@@ -132,10 +132,11 @@ export function nextPauseMs(waitedMs: number, pollIntervalMs: number): number {
  *
  * The job is always polled once, and once more at the deadline, before it counts as late.
  *
+ * @param getJob checks the job's status once, within so many milliseconds
  * @throws Failure when polling again cannot help, or the signal aborts
  */
 export async function waitForJob(
-	api: Api,
+	getJob: (limitMs: number) => Promise<PollOutcome>,
 	clock: Clock,
 	scheduler: PollScheduler,
 	jobId: string,
@@ -155,7 +156,7 @@ export async function waitForJob(
 		if (pauseMs > 0) await clock.sleep(pauseMs, signal);
 		await scheduler.waitForSlot(deadlineMs, signal);
 		const outcome = await scheduler.poll(
-			async () => await api.getJob(jobId, Math.max(LAST_POLL_MS, deadlineMs - clock.now())),
+			async () => await getJob(Math.max(LAST_POLL_MS, deadlineMs - clock.now())),
 			signal,
 		);
 		if (outcome === undefined) throw runFailures.canceled();

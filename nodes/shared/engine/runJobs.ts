@@ -1,11 +1,11 @@
 import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
-import { Api, type SubmitOutcome } from '../api/api';
+import { Api, type Account, type SubmitOutcome } from '../api/api';
 import type { JobState } from '../api/answer';
 import { systemClock, type Clock } from '../clock';
 import type { Endpoint, Values } from '../endpoint';
-import { asFailure, toNodeError } from '../failure';
-import { apiFailures, hints, inputFailures, logLines } from '../messages';
+import { asFailure } from '../failure';
+import { apiFailures, hints, inputFailures, logLines, runFailures } from '../messages';
 import { JobBudget } from './budget';
 import { Downloader, RESULTS } from './download';
 import { dryRunHint, dryRunItem, isDryRun } from './dryRun';
@@ -39,16 +39,17 @@ export async function runJobs(
 	endpoints: readonly Endpoint[],
 	clock: Clock = systemClock,
 ): Promise<INodeExecutionData[][]> {
-	return [await new JobRun(context, selectedEndpoint(context, endpoints), clock).execute()];
-}
-
-function selectedEndpoint(context: IExecuteFunctions, endpoints: readonly Endpoint[]): Endpoint {
 	const { parameters } = context.getNode();
-	const selected = endpoints.find(({ when = {} }) =>
+	const run = new ItemRun(context, clock, true);
+	const endpoint = endpoints.find(({ when = {} }) =>
 		Object.entries(when).every(([name, value]) => parameters[name] === value),
 	);
-	if (!selected) throw toNodeError(context.getNode(), inputFailures.noSuchOperation());
-	return selected;
+	if (endpoint) return [await new JobRun(context, endpoint, run, clock).execute()];
+	const slots = context.getInputData().map((_, itemIndex) => ({
+		slot: { itemIndex, jobNumber: 1, jobCount: 1 },
+	}));
+	run.refuse(slots, inputFailures.noSuchOperation());
+	return [run.items()];
 }
 
 /** One execution of a node that starts paid jobs: check, submit, wait, collect. */
@@ -63,18 +64,24 @@ class JobRun {
 	readonly #budget: JobBudget;
 	readonly #scheduler: PollScheduler;
 	readonly #isTool: boolean;
-	#connecting: Promise<Session> | undefined;
+	readonly #api: Api;
+	readonly #submitters = new Map<Account, Submitter>();
+	readonly #downloader: Downloader;
 	#rememberedStates: Promise<Map<string, JobState>> | undefined;
 	/** Jobs that this run has started, or may have. */
 	#startedCount = 0;
+	/** Those of them that the limit of jobs has not counted before. */
+	#newlyCounted = 0;
 	/** Paid jobs of an earlier try beyond the number of variations that is set now. */
 	readonly #unwantedJobIds: string[] = [];
 
-	constructor(context: IExecuteFunctions, endpoint: Endpoint, clock: Clock) {
+	constructor(context: IExecuteFunctions, endpoint: Endpoint, run: ItemRun, clock: Clock) {
 		this.#context = context;
 		this.#endpoint = endpoint;
 		this.#clock = clock;
-		this.#run = new ItemRun(context, clock, true);
+		this.#run = run;
+		this.#api = new Api(context, clock);
+		this.#downloader = new Downloader(context, clock, RESULTS);
 		this.#reader = new ParameterReader(context);
 		this.#ledger = new Ledger(context, endpoint);
 		this.#budget = new JobBudget(context);
@@ -94,15 +101,16 @@ class JobRun {
 			async (itemIndex) => await this.#planItem(itemIndex, remembered),
 		);
 		const allowed = this.#withinBudget(checked);
-		const reservedCount = allowed.filter(isSubmit).length;
+		const reservedCount = allowed.filter(isUncounted).length;
 		// Nothing may come in between: calls of an agent side by side would both pass the limit.
 		this.#budget.reserve(reservedCount);
 		try {
-			const plans = await this.#fetched(await this.#payable(allowed));
+			await this.#checkCredential(allowed);
+			const plans = await this.#fetched(allowed);
 			await this.#carryOut(plans);
 			return this.#finish(plans);
 		} finally {
-			this.#budget.release(reservedCount - this.#startedCount);
+			this.#budget.release(reservedCount - this.#newlyCounted);
 		}
 	}
 
@@ -112,8 +120,8 @@ class JobRun {
 		for (const [itemIndex, ofItem] of remembered) {
 			for (const [jobNumber, entry] of ofItem) {
 				const slot = { itemIndex, jobNumber, jobCount: ofItem.size };
-				if ('jobId' in entry) this.#run.noteJob(slot, entry.jobId);
-				else this.#run.noteUnknown(slot);
+				if ('outcomeUnknown' in entry) this.#run.noteUnknown(slot);
+				else if (!entry.hasFailed) this.#run.noteJob(slot, entry.jobId);
 			}
 		}
 		return remembered;
@@ -126,17 +134,24 @@ class JobRun {
 		const known = settings.dryRun ? undefined : remembered.get(itemIndex);
 		const entries = known ?? new Map<number, Entry>();
 		for (const [jobNumber, entry] of entries) {
-			if (jobNumber > jobCount && 'jobId' in entry) this.#unwantedJobIds.push(entry.jobId);
+			const isPaid = 'jobId' in entry && !entry.hasFailed;
+			if (jobNumber > jobCount && isPaid) this.#unwantedJobIds.push(entry.jobId);
 		}
 		const plans: DraftPlan[] = [];
-		const missing: JobSlot[] = [];
+		const missing: { slot: JobSlot; isCounted: boolean }[] = [];
 		for (let jobNumber = 1; jobNumber <= jobCount; jobNumber++) {
 			const slot = { itemIndex, jobNumber, jobCount };
 			const entry = entries.get(jobNumber);
 			try {
 				const resumed = entry && (await this.#resumed(slot, entry, settings, remembered));
 				if (!resumed) {
-					missing.push(slot);
+					const { executionId } = this.#budget;
+					const isCounted =
+						executionId !== undefined &&
+						entry !== undefined &&
+						'jobId' in entry &&
+						entry.executionId === executionId;
+					missing.push({ slot, isCounted });
 					continue;
 				}
 				// What has been charged needs no check of its request, and its files may be gone by now.
@@ -151,11 +166,11 @@ class JobRun {
 			const { additionalFields } = settings;
 			const submit = await readRequest(this.#input, this.#endpoint, itemIndex, additionalFields);
 			const echo = echoOf(submit.values);
-			return [...plans, ...missing.map((slot) => ({ slot, settings, echo, submit }))];
+			return [...plans, ...missing.map((each) => ({ ...each, settings, echo, submit }))];
 		} catch (error) {
 			if (missing.length === jobCount) throw asFailure(error);
 			// The item's other variations have been charged, and are returned beside these.
-			for (const slot of missing) this.#run.fail(slot, error);
+			for (const { slot } of missing) this.#run.fail(slot, error);
 			return plans;
 		}
 	}
@@ -171,14 +186,16 @@ class JobRun {
 			if (resubmitIfUnknown) return undefined;
 			throw apiFailures.outcomeStillUnknown();
 		}
-		const { jobId, submittedAtMs, sent } = entry;
-		const state = (await this.#statesOf(remembered)).get(jobId);
-		if (state?.status !== 'Failed' || onFailed === 'returnFailed') {
-			return { jobId, submittedAtMs, sent, ...(state && { state }) };
+		const { jobId, submittedAtMs, sent, hasFailed } = entry;
+		const isReplaced = onFailed === 'error';
+		const state =
+			hasFailed && isReplaced ? undefined : (await this.#statesOf(remembered)).get(jobId);
+		if (isReplaced && (hasFailed || state?.status === 'Failed')) {
+			this.#run.forgetJob(slot);
+			return undefined;
 		}
-		this.#ledger.forget(slot);
-		this.#run.forgetJob(slot);
-		return undefined;
+		this.#run.noteJob(slot, jobId);
+		return { jobId, submittedAtMs, sent, ...(state && { state }) };
 	}
 
 	/** The values of a resumed job's request, if they are the ones that were sent. */
@@ -194,62 +211,56 @@ class JobRun {
 
 	/** The states of all remembered jobs, each polled once, side by side; it costs nothing. */
 	async #statesOf(remembered: Remembered): Promise<Map<string, JobState>> {
-		this.#rememberedStates ??= this.#connect().then(async ({ api }) => {
-			const states = new Map<string, JobState>();
-			const poll = async (jobId: string): Promise<void> => {
-				// A signal of its own for each: Node.js warns of a leak when many listen to one.
-				const signal = AbortSignal.any([this.#run.signal]);
-				await this.#scheduler.waitForSlot(this.#clock.now(), signal);
-				try {
-					const outcome = await this.#scheduler.poll(
-						async () => await api.getJob(jobId, RESUME_CHECK_MS),
-						signal,
-					);
-					if (outcome?.kind === 'job') states.set(jobId, outcome.job);
-				} catch {
-					// Whatever is wrong is met again, and told, when the job is waited for.
-				}
-			};
-			const jobIds = [...remembered.values()].flatMap((ofItem) =>
-				[...ofItem.values()].flatMap((entry) => ('jobId' in entry ? [entry.jobId] : [])),
-			);
-			await Promise.all(jobIds.map(poll));
-			return states;
-		});
+		const poll = async (itemIndex: number, jobId: string): Promise<[string, JobState][]> => {
+			// A signal of its own for each: Node.js warns of a leak when many listen to one.
+			const signal = AbortSignal.any([this.#run.signal]);
+			await this.#scheduler.waitForSlot(this.#clock.now(), signal);
+			try {
+				const outcome = await this.#scheduler.poll(
+					async () => await this.#api.getJob(itemIndex, jobId, RESUME_CHECK_MS),
+					signal,
+				);
+				return outcome?.kind === 'job' ? [[jobId, outcome.job]] : [];
+			} catch {
+				// Whatever is wrong is met again, and told, when the job is waited for.
+				return [];
+			}
+		};
+		this.#rememberedStates ??= Promise.all(
+			[...remembered].flatMap(([itemIndex, ofItem]) =>
+				[...ofItem.values()].flatMap((entry) =>
+					'jobId' in entry ? [poll(itemIndex, entry.jobId)] : [],
+				),
+			),
+		).then((states) => new Map(states.flat()));
 		return await this.#rememberedStates;
-	}
-
-	/** @throws Failure when nothing can be sent with the node's credential */
-	async #connect(): Promise<Session> {
-		this.#connecting ??= Api.connect(this.#context, this.#clock).then((api) => ({
-			api,
-			submitter: new Submitter(api, this.#clock),
-			downloader: new Downloader(this.#context, this.#clock, RESULTS),
-		}));
-		return await this.#connecting;
 	}
 
 	/** The plans that the limit of jobs allows: all of them, or none of those that start one. */
 	#withinBudget(plans: readonly DraftPlan[]): readonly DraftPlan[] {
 		const submits = plans.filter(isSubmit);
-		const limits = submits.map(({ settings }) => settings.maxJobsPerExecution);
-		const limit = Math.min(...limits.filter((each) => each > 0));
+		const limit = submits
+			.map(({ settings }) => settings.maxJobsPerExecution)
+			.filter((each) => each > 0)
+			.reduce((least, each) => Math.min(least, each), Infinity);
+		const count = submits.filter(isUncounted).length;
 		const before = this.#budget.jobs;
-		if (before + submits.length <= limit) return plans;
-		this.#run.refuse(submits, inputFailures.tooManyJobs(submits.length, before, limit));
+		if (before + count <= limit || count === 0) return plans;
+		this.#run.refuse(submits, inputFailures.tooManyJobs(count, before, limit));
 		return plans.filter((plan) => !isSubmit(plan));
 	}
 
-	/** The plans that can be carried out with the credential: all of them, or dry runs only. */
-	async #payable(plans: readonly DraftPlan[]): Promise<readonly DraftPlan[]> {
-		const paid = plans.filter(({ settings }) => !settings.dryRun);
-		if (paid.length === 0) return plans;
+	/**
+	 * Ends the run if the first job cannot be paid for, before any file is fetched. A node that
+	 * continues goes on: other items may have another credential.
+	 */
+	async #checkCredential(plans: readonly DraftPlan[]): Promise<void> {
+		const first = plans.find(({ settings }) => !settings.dryRun);
+		if (!first || this.#context.continueOnFail()) return;
 		try {
-			await this.#connect();
-			return plans;
+			await this.#api.accountOf(first.slot.itemIndex);
 		} catch (error) {
-			this.#run.refuse(paid, asFailure(error));
-			return plans.filter(({ settings }) => settings.dryRun);
+			this.#run.refuse([first], asFailure(error));
 		}
 	}
 
@@ -285,11 +296,11 @@ class JobRun {
 	/** Submits or resumes a job, and waits for it and collects its images as the settings say. */
 	async #performJob(plan: Plan, signal: AbortSignal): Promise<OutputItem[]> {
 		const { slot, settings, echo } = plan;
-		const { api, submitter, downloader } = await this.#connect();
-		const job = 'resume' in plan ? plan.resume : await this.#submit(plan, submitter, signal);
+		const downloader = this.#downloader;
+		const job = 'resume' in plan ? plan.resume : await this.#submit(plan, signal);
 		if (!settings.waitForCompletion) return [submittedItem(slot, job.jobId, echo)];
-		const result = await this.#waitFor(api, job, settings, 'submit' in plan, signal);
-		if (result.job.status === 'Failed' && settings.onFailed === 'error') this.#ledger.forget(slot);
+		const result = await this.#waitFor(plan, job, signal);
+		if (result.job.status === 'Failed') this.#ledger.recordFailure(slot);
 		return await jobItems(result, {
 			slot,
 			settings,
@@ -302,11 +313,8 @@ class JobRun {
 	}
 
 	/** Starts a job. From the answer on nothing may come between the user and the job ID. */
-	async #submit(
-		{ slot, submit }: SubmitPlan,
-		submitter: Submitter,
-		signal: AbortSignal,
-	): Promise<ResumedJob> {
+	async #submit(plan: SubmitPlan, signal: AbortSignal): Promise<ResumedJob> {
+		const { slot, submit } = plan;
 		const { logger } = this.#context;
 		const { itemIndex } = slot;
 		const { canceled } = this.#run;
@@ -315,18 +323,19 @@ class JobRun {
 			else logger.info(logLines.notStartedAfterStop(itemIndex, isCertainlyNotStarted(outcome)));
 		};
 		try {
-			const jobId = await this.#run.submitInTurn(
-				slot,
-				async () => await submitter.submit(submit, { signal, canceled, onLateOutcome }),
-			);
+			const jobId = await this.#run.submitInTurn(slot, async () => {
+				const submitter = await this.#submitterFor(itemIndex);
+				return await submitter.submit(submit, { signal, canceled, onLateOutcome });
+			});
 			this.#run.noteJob(slot, jobId);
-			this.#startedCount++;
+			this.#countStart(plan);
 			const submittedAtMs = this.#clock.now();
 			try {
 				logger.info(logLines.started(jobId, itemIndex));
 			} finally {
 				const sent = hashOfValues(submit.values);
-				this.#ledger.record(slot, { jobId, submittedAtMs, sent });
+				const { executionId } = this.#budget;
+				this.#ledger.record(slot, { jobId, submittedAtMs, sent, executionId });
 			}
 			return { jobId, submittedAtMs };
 		} catch (error) {
@@ -334,28 +343,50 @@ class JobRun {
 			if (failure.facts.outcomeUnknown) {
 				this.#ledger.record(slot, { outcomeUnknown: true });
 				this.#run.noteUnknown(slot);
-				this.#startedCount++;
+				this.#countStart(plan);
 				logger.warn(logLines.outcomeUnknown(itemIndex, failure.facts.description));
 			}
 			throw failure;
 		}
 	}
 
+	#countStart(plan: SubmitPlan): void {
+		this.#startedCount++;
+		if (!plan.isCounted) this.#newlyCounted++;
+	}
+
+	/** @throws Failure when nothing can be sent with the item's credential */
+	async #submitterFor(itemIndex: number): Promise<Submitter> {
+		let account: Account;
+		try {
+			account = await this.#api.accountOf(itemIndex);
+			if (account.refusal) throw account.refusal;
+		} catch (error) {
+			throw runFailures.withNothingStarted(asFailure(error), {
+				isOneOfMany: false,
+				isRetry: false,
+			});
+		}
+		const submitter =
+			this.#submitters.get(account) ?? new Submitter(this.#api, account, this.#clock);
+		this.#submitters.set(account, submitter);
+		return submitter;
+	}
+
 	/** Waits for a job, unless the check phase has seen all there is to see. */
 	async #waitFor(
-		api: Api,
+		{ slot: { itemIndex }, settings: { timeoutMs, pollIntervalMs }, ...plan }: Plan,
 		{ jobId, submittedAtMs, state }: ResumedJob,
-		{ timeoutMs, pollIntervalMs }: JobSettings,
-		isNew: boolean,
 		signal: AbortSignal,
 	): Promise<WaitResult> {
 		const isKnown = state?.status === 'Failed' || (state?.imageUrls.length ?? 0) > 0;
 		if (state && isKnown && isFinished(state.status)) {
 			return { job: state, wasSeen: true, timedOut: false, waitedMs: 0 };
 		}
-		return await waitForJob(api, this.#clock, this.#scheduler, jobId, {
+		const getJob = async (limitMs: number) => await this.#api.getJob(itemIndex, jobId, limitMs);
+		return await waitForJob(getJob, this.#clock, this.#scheduler, jobId, {
 			submittedAtMs,
-			isNew,
+			isNew: 'submit' in plan,
 			until: 'finished',
 			timeoutMs,
 			pollIntervalMs,
@@ -380,15 +411,13 @@ class JobRun {
 	}
 }
 
-/** What goes to the network for all jobs of a run. */
-interface Session {
-	api: Api;
-	submitter: Submitter;
-	downloader: Downloader;
-}
-
 function isSubmit<R>(plan: Plan<R>): plan is SubmitPlan<R> {
 	return 'submit' in plan && !isDryRun(plan);
+}
+
+/** Whether a plan starts a job that the limit of jobs has not counted yet. */
+function isUncounted<R>(plan: Plan<R>): boolean {
+	return isSubmit(plan) && !plan.isCounted;
 }
 
 function isCertainlyNotStarted(outcome: SubmitOutcome): boolean {

@@ -43,13 +43,7 @@ export async function runLookups(
 	});
 	if (lookups.length === 0) return [run.items()];
 
-	let api: Api;
-	try {
-		api = await Api.connect(context, clock);
-	} catch (error) {
-		run.refuse(lookups, asFailure(error));
-		return [run.items()];
-	}
+	const api = new Api(context, clock);
 	const scheduler = new PollScheduler(clock);
 	const downloader = new Downloader(context, clock, RESULTS);
 	// A status check must not use up its time in line; whoever waits, waits beside the others.
@@ -61,7 +55,10 @@ export async function runLookups(
 		signal: AbortSignal,
 	): Promise<OutputItem[]> => {
 		const { waitForCompletion } = settings;
-		const result = await waitForJob(api, clock, scheduler, jobId, {
+		const { refusal } = await api.accountOf(slot.itemIndex);
+		if (refusal) throw refusal;
+		const getJob = async (limitMs: number) => await api.getJob(slot.itemIndex, jobId, limitMs);
+		const result = await waitForJob(getJob, clock, scheduler, jobId, {
 			until: waitForCompletion ? 'finished' : 'seen',
 			timeoutMs: waitForCompletion ? settings.timeoutMs : STATUS_CHECK_BUDGET_MS,
 			pollIntervalMs: settings.pollIntervalMs,

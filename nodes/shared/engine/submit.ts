@@ -1,4 +1,4 @@
-import type { Api, PendingSubmit, SubmitOutcome } from '../api/api';
+import type { Account, Api, PendingSubmit, SubmitOutcome } from '../api/api';
 import { backOffMs, retry } from '../api/retry';
 import { abortable, type Clock } from '../clock';
 import { Semaphore } from '../concurrency';
@@ -27,11 +27,12 @@ export interface SubmitOptions {
 }
 
 /**
- * Sends the paid requests of a run. A rate limit concerns all of them: they share one pause, and
+ * Sends the paid requests of one account. A rate limit concerns all of them: they share one pause, and
  * after it a single one at a time probes whether the API accepts jobs again.
  */
 export class Submitter {
 	readonly #api: Api;
+	readonly #account: Account;
 	readonly #clock: Clock;
 	readonly #probe = new Semaphore(1);
 	/** The rate limit that is in force. */
@@ -40,8 +41,9 @@ export class Submitter {
 	#pausesInARow = 0;
 	#acceptedInARow = 0;
 
-	constructor(api: Api, clock: Clock) {
+	constructor(api: Api, account: Account, clock: Clock) {
 		this.#api = api;
+		this.#account = account;
 		this.#clock = clock;
 	}
 
@@ -98,7 +100,7 @@ export class Submitter {
 	async #send(request: JobRequest, options: SubmitOptions): Promise<SubmitOutcome> {
 		if (options.signal.aborted) throw runFailures.canceled();
 		const pausesBefore = this.#pauses;
-		const pending = this.#api.postJob(request);
+		const pending = this.#api.postJob(this.#account, request);
 		const outcome = await abortable(pending.outcome, options.canceled);
 		if (outcome === undefined) throw abandoned(pending, options);
 		if (outcome.kind === 'accepted') this.#noteAccepted();
