@@ -67,12 +67,17 @@ export class KnownFiles {
 		return ids;
 	}
 
-	/** A tool has no input of its own: what is before its agent counts. */
+	/** A tool has no input of its own: what is before its agent counts, if there is an agent. */
 	#nodesBefore(): string[] {
 		const context = this.#context;
 		const parentsOf = (name: string) => context.getParentNodes(name).map((node) => node.name);
 		if (!isTool(context)) return parentsOf(context.getNode().name);
-		const { previousNode } = context.getInputSourceData();
-		return [previousNode, ...parentsOf(previousNode)];
+		try {
+			const { previousNode } = context.getInputSourceData();
+			return [previousNode, ...parentsOf(previousNode)];
+		} catch {
+			// Called by an MCP Server Trigger, or by one of n8n's own Agents.
+			return [];
+		}
 	}
 }
