@@ -28,6 +28,7 @@ import {
 	manualTrigger,
 	noOp,
 	oneItem,
+	setField,
 	splitOut,
 	webhook,
 	withCredential,
@@ -77,6 +78,24 @@ describe('a retry', () => {
 		expect([retried.status, retried.errorMessage]).toEqual(['success', undefined]);
 		expect(jobIds(retried)).toEqual([lab.emulator.submits[0]?.jobId]);
 		expect(retried.items('Generate')[0]?.binary?.data?.mimeType).toBe('image/png');
+		expect(lab.emulator.submits).toHaveLength(1);
+	});
+
+	it('resumes the job of an item whose JSON holds the webhook’s file, which n8n has moved', async () => {
+		const file = "$('Start').item.binary.picture";
+		const { execution } = await lateJobOfWebhook(
+			lab,
+			setField('photo', `={{ ${file} }}`),
+			imageGenerate({
+				prompt: 'Like this #never',
+				referenceImages: 'selected',
+				binaryPropertyName: `={{ ${file} }}`,
+				options: { timeout: 1 },
+			}),
+		);
+		finishJobs(lab);
+		const retried = await lab.n8n.retry(execution.id);
+		expect([retried.status, retried.errorMessage]).toEqual(['success', undefined]);
 		expect(lab.emulator.submits).toHaveLength(1);
 	});
 
@@ -160,6 +179,37 @@ describe('a connection that is never established', () => {
 		const execution = await lab.n8n.runManually(saved, 'Start');
 		expect(execution.errorMessage).toContain('AetherForge cannot be reached');
 		expect(execution.savedText).toContain('no job was started and nothing was charged');
+	});
+});
+
+describe('a credential', () => {
+	it('by expression pays for each item with its own key', async () => {
+		const keys = ['af-key-of-ann-11111111', 'af-key-of-bob-22222222'];
+		for (const key of keys) lab.emulator.apiKeys.add(key);
+		const byItem = await lab.n8n.createCredential('By item', credentialType, {
+			apiKey: `={{ ${JSON.stringify(keys)}[$itemIndex] }}`,
+			baseUrl: lab.emulator.apiUrl,
+		});
+		const file = generateFrom(manualTrigger(), keys, {});
+		const saved = await lab.n8n.createWorkflow(withCredential(file, byItem));
+		const execution = await lab.n8n.runManually(saved, 'Start');
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		const posts = lab.emulator.requests.filter(({ method }) => method === 'POST');
+		expect(posts).toHaveLength(2);
+		for (const { form, headers } of posts) {
+			expect(headers.authorization).toBe(`Bearer ${String(form?.fields.prompt)}`);
+		}
+	});
+
+	it('that is deleted while a job runs ends the run, which names the job', async () => {
+		const file = generateFrom(manualTrigger(), ['A fox #never'], {});
+		const saved = await save(lab, file);
+		const executionId = await lab.n8n.startManually(saved, 'Start');
+		await until(() => lab.emulator.submits.length === 1);
+		await lab.n8n.deleteCredential(lab.credential);
+		const execution = await lab.n8n.waitForExecution(executionId);
+		expect(execution.errorMessage).toContain('The AetherForge credential could not be read');
+		expect(execution.savedText).toContain(lab.emulator.submits[0]?.jobId);
 	});
 });
 

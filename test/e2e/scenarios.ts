@@ -87,11 +87,11 @@ const lateGenerate = imageGenerate({
 /**
  * A form with a picture, sent to a webhook whose job is not done in time.
  *
- * @param node takes the picture from the field `picture`.
+ * @param nodes take the picture from the field `picture`.
  */
 export async function lateJobOfWebhook(
 	lab: Lab,
-	node: INode = lateGenerate,
+	...nodes: INode[]
 ): Promise<{ execution: Execution; saved: SavedWorkflow }> {
 	const path = randomUUID();
 	const form = new FormData();
@@ -99,7 +99,7 @@ export async function lateJobOfWebhook(
 	form.append('picture', new File([icon], 'picture.png', { type: 'image/png' }));
 	const { execution, saved } = await runBySending(
 		lab,
-		workflow('Webhook', chain(webhook(path), node)),
+		workflow('Webhook', chain(webhook(path), ...(nodes.length === 0 ? [lateGenerate] : nodes))),
 		`webhook/${path}`,
 		form,
 	);

@@ -63,6 +63,12 @@ export function oneItem(name: string, json: object): INode {
 	return node(name, 'n8n-nodes-base.set', 3.4, { mode: 'raw', jsonOutput, options: {} });
 }
 
+/** Puts what an expression gives under a name into the item's JSON. */
+export function setField(name: string, value: string): INode {
+	const assignments = [{ id: 'field', name, type: 'object', value }];
+	return node('Set', 'n8n-nodes-base.set', 3.4, { assignments: { assignments }, options: {} });
+}
+
 /** Makes an item of each entry of a list, under the list's own name. */
 export function splitOut(field: string): INode {
 	return node(`Split ${field}`, 'n8n-nodes-base.splitOut', 1, {

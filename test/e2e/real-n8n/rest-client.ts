@@ -140,6 +140,10 @@ export class N8nClient {
 		return await this.request('POST', '/rest/credentials', { name, type, data });
 	}
 
+	async deleteCredential({ id }: SavedCredential): Promise<void> {
+		await this.request('DELETE', `/rest/credentials/${id}`);
+	}
+
 	async testCredential(
 		credential: SavedCredential,
 		data: ICredentialDataDecryptedObject,
