@@ -43,6 +43,8 @@ const OWN_NAMES = [
 	'dry_run',
 	'files',
 ];
+/** Those to which n8n itself gives a meaning; form fields cannot be called like the last two. */
+const NAMES_OF_N8N = ['error', '_files', '__proto__', '$error', '$json'];
 
 async function generate(
 	options: INodeParameters,
@@ -67,8 +69,9 @@ describe('the fields of the input item', () => {
 	const INCLUDES: INodeParameters = { includeInputFields: true };
 	/** With a value of its own for every name that an output item can have. */
 	const hostile = {
-		...Object.fromEntries([...OWN_NAMES, 'error'].map((name) => [name, 'from the input'])),
-		_files: { data: 'from the input' },
+		...Object.fromEntries(
+			[...OWN_NAMES, ...NAMES_OF_N8N].map((name) => [name, { message: 'from the input' }]),
+		),
 		title: 'Lighthouse',
 		nested: { list: [1, null] },
 	};
@@ -308,7 +311,7 @@ describe('additional form fields', () => {
 	});
 
 	it('that are called like fields of the output are sent, but not echoed', async () => {
-		const names = ['error', ...OWN_NAMES];
+		const names = [...NAMES_OF_N8N.slice(0, 3), ...OWN_NAMES];
 		const additionalFields = JSON.stringify(Object.fromEntries(names.map((name) => [name, 'x'])));
 		const result = await generate({ additionalFields }, {}, { nodeSettings: RETRIES });
 		expect(Object.keys(sentFields())).toEqual(['prompt', 'ai_model', ...names]);
@@ -322,6 +325,20 @@ describe('additional form fields', () => {
 			ai_model: 'GPT Image 1.5',
 		});
 		expect(result.calls).toBe(1);
+	});
+
+	it('that are called _files leave n8n’s combined binary mode able to add the files', async () => {
+		const result = await generate(
+			{ additionalFields: '{"_files": "x"}' },
+			{},
+			{
+				parameters: { downloadImages: true },
+				nodeSettings: RETRIES,
+				workflowSettings: { binaryMode: 'combined' },
+			},
+		);
+		expect(onlyItem(result)._files).toMatchObject({ data: { mimeType: 'image/png' } });
+		expect(scene.postCount()).toBe(1);
 	});
 
 	it('with a key that is called __proto__ do no harm', async () => {

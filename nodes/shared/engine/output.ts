@@ -29,11 +29,18 @@ export interface OutputContext {
 }
 
 /**
- * Every name that an item of the nodes can have of its own. Neither the request nor the input item may
- * set one: n8n runs a node again, and pays again, when its first output item has `error`.
+ * Every name that an item of the nodes can have of its own, and those that n8n gives a meaning. Neither
+ * the request nor the input item may set one: n8n runs a node again, and pays again, when its first
+ * output item has `error`, puts an error in the place of an item with `$error` and `$json`, and cannot
+ * add files to an item whose `_files` is no object.
  */
 const OWN_NAMES = new Set([
 	'error',
+	'$error',
+	'$json',
+	COMBINED_BINARY_KEY,
+	// A copy of the item that assigns it would inherit whatever it holds, `error` too.
+	'__proto__',
 	'job_id',
 	'status',
 	'image_url',
@@ -59,9 +66,7 @@ export function withInputFields(
 	items: readonly OutputItem[],
 	input: INodeExecutionData | undefined,
 ): OutputItem[] {
-	const copied = Object.entries(input?.json ?? {}).filter(
-		([name]) => !OWN_NAMES.has(name) && name !== COMBINED_BINARY_KEY,
-	);
+	const copied = Object.entries(input?.json ?? {}).filter(([name]) => !OWN_NAMES.has(name));
 	return items.map((item) =>
 		isResult(item) ? { ...item, json: { ...Object.fromEntries(copied), ...item.json } } : item,
 	);
