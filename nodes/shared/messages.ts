@@ -62,6 +62,14 @@ const RESUBMIT_HINT =
 
 const FORMATS = 'PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, and HEIC';
 
+/** What JavaScript writes into a text, by what it stands for. */
+const LEFTOVERS: Readonly<Record<string, string>> = {
+	undefined: 'an expression that returned nothing',
+	null: 'an expression that returned nothing',
+	NaN: 'an expression that calculated with something that is not a number',
+	'[object Object]': 'an expression that returned an object instead of text',
+};
+
 /** Input that is refused before anything is sent. What was or was not charged is added by the run. */
 export const inputFailures = {
 	blankValue: (label: string): Failure =>
@@ -74,6 +82,20 @@ export const inputFailures = {
 		new Failure({
 			message: `The "${label}" parameter must be text, but is ${type}`,
 			description: `Change the expression in "${label}" so that it returns text.`,
+		}),
+
+	/** @param subject the parameter, or the part of it, in quotation marks */
+	leftover: (subject: string, text: string): Failure =>
+		new Failure({
+			message: `${subject} is only the text "${text}"`,
+			description: `That looks like ${LEFTOVERS[text] ?? 'an expression gone wrong'}. Change the expression, or the data that it reads for this item.`,
+		}),
+
+	/** @param subject the parameter, or the part of it, in quotation marks */
+	inexactNumber: (subject: string, value: number): Failure =>
+		new Failure({
+			message: `${subject} is a number with too many digits`,
+			description: `Whole numbers above ${Number.MAX_SAFE_INTEGER} are not exact: this one has become ${value}. Write it as text, in quotation marks.`,
 		}),
 
 	optionValue: (label: string, value: unknown, expected: string): Failure =>
@@ -152,15 +174,17 @@ export const inputFailures = {
 			description: `Give each row the keys ${quoted(columns)}.`,
 		}),
 
-	cellValue: (
-		label: string,
-		position: number,
-		column: string,
-		kind: 'text' | 'wholeNumber',
-		value: unknown,
-	): Failure =>
+	/** @param place which row of which parameter */
+	cellKey: (place: string, given: string, column: string): Failure =>
 		new Failure({
-			message: `"${column}" in row ${position} of "${label}" must be ${kind === 'text' ? 'text' : 'a whole number'}`,
+			message: `The row has "${given}"; the key must be "${column}"`,
+			description: `Rename the key in ${place}. Keys are in lower case.`,
+		}),
+
+	/** @param place which row of which parameter */
+	cellValue: (place: string, column: string, expected: string, value: unknown): Failure =>
+		new Failure({
+			message: `"${column}" in ${place} must be ${expected}`,
 			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
 		}),
 

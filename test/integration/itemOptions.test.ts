@@ -374,6 +374,23 @@ describe('additional form fields', () => {
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
+	it.each<[string, string, string, string]>([
+		[
+			'digits that are lost',
+			'{"seed": 9007199254740993}',
+			'a number with too many digits',
+			'as text',
+		],
+		['nothing as text', '{"seed": "undefined"}', 'only the text "undefined"', 'returned nothing'],
+		['an object as text', '{"seed": "[object Object]"}', 'only the text', 'returned an object'],
+	])('with %s are refused before anything is sent, and paid', async (_, given, ...words) => {
+		const [message, description] = words;
+		const { error } = await generate({ additionalFields: given });
+		expect(error?.message).toContain(`"seed" in "${LABEL}" is ${message}`);
+		expect(error?.description).toContain(description);
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
 	it.each<[string, string, string]>([
 		['no number', '={{ { seed: NaN } }}', 'NaN'],
 		['no end', '={{ { seed: Infinity } }}', 'Infinity'],

@@ -10,6 +10,8 @@ import {
 	asNumber,
 	asText,
 	isBlank,
+	isInexact,
+	isLeftover,
 	type ParameterReader,
 } from './parameters';
 
@@ -103,8 +105,17 @@ class Options {
 		return Object.fromEntries(
 			entries.map(([field, given]): [string, string | number | boolean] => {
 				if (!FORM_FIELD_NAME.test(field)) throw inputFailures.formFieldName(displayName, field);
-				if (typeof given === 'string' || typeof given === 'boolean') return [field, given];
-				if (typeof given === 'number' && Number.isFinite(given)) return [field, given];
+				const subject = `"${field}" in "${displayName}"`;
+				if (typeof given === 'string') {
+					if (isLeftover(given)) throw inputFailures.leftover(subject, given.trim());
+					return [field, given];
+				}
+				if (typeof given === 'boolean') return [field, given];
+				if (typeof given === 'number' && Number.isFinite(given)) {
+					// JSON with more digits was read as the nearest number that JavaScript has.
+					if (isInexact(given)) throw inputFailures.inexactNumber(subject, given);
+					return [field, given];
+				}
 				throw inputFailures.formFieldValue(displayName, field, given);
 			}),
 		);
