@@ -518,15 +518,67 @@ describe('the name of output files', () => {
 		]);
 	});
 
+	/** The names of the files of several items, each with a title of its own. */
+	async function namesOfItems(
+		titles: readonly string[],
+		options: INodeParameters = {},
+		more: Partial<EngineOptions> = {},
+	): Promise<unknown[]> {
+		const { items } = await generate(
+			{ fileName: '={{ $json.title }}', ...options },
+			{},
+			{
+				parameters: { downloadImages: true },
+				items: titles.map((title) => ({ json: { title } })),
+				...more,
+			},
+		);
+		return items.map(({ json, binary }) =>
+			'error' in json ? 'error' : Object.values(binary ?? {}).map((file) => file.fileName),
+		);
+	}
+
 	it.each(['perImage', 'perJob'])(
-		'is numbered from the second file of a job on when output is %s',
+		'is numbered from its second file on, over all jobs of the run, when output is %s',
 		async (outputItems) => {
-			wish = { outcome: { images: ['png', 'gif', 'png'] } };
-			expect(await namesOf('cat', { outputItems })).toEqual(['cat.png', 'cat-2.gif', 'cat-3.png']);
+			wish = { outcome: { images: ['png', 'gif'] } };
+			const names = await namesOfItems(['cat', 'CAT', 'dog'], { outputItems, jobsPerItem: 2 });
+			expect(names.flat()).toEqual([
+				...['cat.png', 'cat-2.gif', 'cat-3.png', 'cat-4.gif'],
+				...['CAT-5.png', 'CAT-6.gif', 'CAT-7.png', 'CAT-8.gif'],
+				...['dog.png', 'dog-2.gif', 'dog-3.png', 'dog-4.gif'],
+			]);
 		},
 	);
 
-	it.each<unknown>(['', '   ', '={{ $json.missing }}', '={{ null }}', '..', '\u0000'])(
+	it('is never that of another file, whatever makes two of them alike', async () => {
+		const long = '龍'.repeat(66);
+		const names = await namesOfItems(['A/B', 'A:B', 'cat', 'cat', 'cat-2', long, `${long}馬`]);
+		expect(names.flat()).toEqual([
+			...['A-B.png', 'A-B-2.png', 'cat.png', 'cat-2.png', 'cat-2-2.png'],
+			...[`${long}.png`, `${'龍'.repeat(66)}-2.png`],
+		]);
+	});
+
+	it('is the same after a retry', async () => {
+		const titles = ['cat', 'cat', 'cat'];
+		let downloads = 0;
+		scene.emulator.faults.add({
+			at: 'download',
+			kind: 'respond',
+			status: 500,
+			times: Infinity,
+			// All tries of the second file, in the first try of the node.
+			match: () => ++downloads > 1 && downloads <= 6,
+		});
+		const more = { maxConcurrentJobs: 1 };
+		const again = await namesOfItems(titles, more, { nodeSettings: RETRIES });
+		expect(downloads).toBe(1 + 5 + 3);
+		expect(scene.postCount()).toBe(3);
+		expect(again).toEqual([['cat.png'], ['cat-2.png'], ['cat-3.png']]);
+	});
+
+	it.each<unknown>(['', '   ', '={{ $json.missing }}', '={{ null }}', '..', '\u0000', '.png'])(
 		'is made of the job ID where %j leaves nothing of it',
 		async (fileName) => {
 			wish = { outcome: { images: ['png', 'png'] } };
@@ -542,8 +594,12 @@ describe('the name of output files', () => {
 		['  a\r\nb\u0007\u0000 ', 'ab.png'],
 		['x\ud800y', 'xy.png'],
 		['v1.2', 'v1.2.png'],
+		['hero.png', 'hero.png'],
+		[' Hero.final.JPEG ', 'Hero.final.png'],
+		['cat.png.gif', 'cat.png.png'],
 		['n'.repeat(500), `${'n'.repeat(200)}.png`],
 		[`${'n'.repeat(199)}🦤`, `${'n'.repeat(199)}.png`],
+		['龍'.repeat(250), `${'龍'.repeat(66)}.png`],
 	])('is made safe: %j', async (title, expected) => {
 		expect(await namesOf('={{ $json.title }}', {}, { title })).toEqual([expected]);
 	});
@@ -563,11 +619,11 @@ describe('the name of output files', () => {
 		const { items } = await scene.run({
 			node: 'getJob',
 			parameters: { jobId: id, options: { fileName: '={{ $json.title }}' } },
-			items: [{ json: { title: 'Lighthouse' } }],
+			items: ['Lighthouse', '', ''].map((title) => ({ json: { title } })),
 		});
 		expect(items.map(({ binary }) => binary?.data?.fileName)).toEqual([
-			'Lighthouse.png',
-			'Lighthouse-2.png',
+			...['Lighthouse.png', 'Lighthouse-2.png'],
+			...[`${id}-1.png`, `${id}-2.png`, `${id}-1-2.png`, `${id}-2-2.png`],
 		]);
 	});
 
@@ -579,7 +635,7 @@ describe('the name of output files', () => {
 				response.end(tinyPicture('x', 'gif'));
 			});
 			wish = { outcome: { extra: { image_urls: [`${server.url}/result.png`] } } };
-			expect(await namesOf('cat.png')).toEqual(['cat.png.gif']);
+			expect(await namesOf('cat.png')).toEqual(['cat.gif']);
 		} finally {
 			server?.close();
 		}

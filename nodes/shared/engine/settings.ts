@@ -130,6 +130,14 @@ class Options {
 	}
 }
 
+/** Files get the ending of what they are, whatever the name says. */
+const IMAGE_ENDING = /\.(avif|bmp|gif|hei[cf]|jpe?g|png|tiff?|webp)\s*$/i;
+
+/** A title such as "AC/DC" is no path, and Windows takes none of these in a name. */
+function outputName(given: string): string {
+	return safeFileName(given.replace(/[/\\:*?"<>|]+/g, '-').replace(IMAGE_ENDING, ''));
+}
+
 function readOutputSettings(
 	reader: ParameterReader,
 	itemIndex: number,
@@ -157,8 +165,7 @@ function readOutputSettings(
 		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
 		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
 		includeInputFields: options.boolean('includeInputFields'),
-		// A title such as "AC/DC" is no path, and Windows takes none of these in a name.
-		fileName: safeFileName(options.text('fileName').replace(/[/\\:*?"<>|]+/g, '-')),
+		fileName: outputName(options.text('fileName')),
 	};
 }
 
