@@ -375,7 +375,16 @@ export const apiFailures = {
 	unknownJob: (jobId: string, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge does not know the job ${jobId}`,
-			description: `Check that the job ID is complete and that the credential belongs to the account that started the job. ${says(detail)}`,
+			description: `Check that the job ID is complete and that the credential belongs to the account that started the job. If the job is old, AetherForge may no longer keep it. ${says(detail)}`,
+			jobId,
+			httpStatus: 404,
+		}),
+
+	/** A job of this execution: its ID is right. */
+	startedJobGone: (jobId: string, detail: string): Failure =>
+		new Failure({
+			message: `AetherForge no longer has the job ${jobId}`,
+			description: `This execution started the job, and it was charged, but its images can no longer be collected. Check that the credential belongs to the account that started the job, and look for the images in that account. A retry does not start a new job. To start and pay for a new one, execute the workflow again. ${says(detail)}`,
 			jobId,
 			httpStatus: 404,
 		}),

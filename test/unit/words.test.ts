@@ -145,6 +145,7 @@ const SAMPLES: Samples = {
 		forbidden: [[DETAIL]],
 		outOfCredits: [[DETAIL]],
 		unknownJob: [[JOB, DETAIL]],
+		startedJobGone: [[JOB, DETAIL]],
 		rejected: [[400, DETAIL]],
 		tooLarge: [[DETAIL]],
 		noApi: [[404, DETAIL]],
