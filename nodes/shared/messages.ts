@@ -1,11 +1,39 @@
 import type { FilesField } from './endpoint';
-import { Failure } from './failure';
+import { excerpt, Failure } from './failure';
 
-/** How many job IDs a text names; the data of the error has them all. */
-const JOB_IDS_IN_TEXT = 10;
+/** How many things of a kind a text names. Of jobs, the data of the error has them all. */
+const LONGEST_LIST = 10;
+
+/** One of several names is shorter than one that stands alone. */
+const LONGEST_LISTED_NAME = 40;
+
+/**
+ * Sentences that repeat no more of a text than its start, whatever a user, a server, or n8n has put
+ * there: a file may stand where its name belongs. What is no argument of its own, such as the entries
+ * of a list, the sentence cuts itself.
+ */
+function quotingBriefly<Group extends object>(group: Group): Group {
+	const sentences = Object.entries(group) as [string, (...args: unknown[]) => unknown][];
+	return Object.fromEntries(
+		sentences.map(([name, say]) => [
+			name,
+			(...args: unknown[]) => say(...args.map((each) => brief(each))),
+		]),
+	) as Group;
+}
+
+function brief(value: unknown): unknown {
+	return typeof value === 'string' ? excerpt(value) : value;
+}
+
+function listOf(texts: readonly string[]): string {
+	const more = texts.length - LONGEST_LIST;
+	const named = texts.slice(0, LONGEST_LIST).join(', ');
+	return more > 0 ? `${named}, and ${more} more` : named;
+}
 
 function quoted(names: readonly string[]): string {
-	return names.map((name) => `"${name}"`).join(', ');
+	return listOf(names.map((name) => `"${excerpt(name, LONGEST_LISTED_NAME)}"`));
 }
 
 function plural(count: number, noun: string): string {
@@ -32,22 +60,16 @@ function inField(fieldName: string | undefined): string {
 
 /** A value as people wrote it; items can hold what JSON cannot. */
 function shown(value: unknown): string {
-	if (['number', 'bigint', 'undefined'].includes(typeof value)) return String(value);
+	if (['number', 'bigint', 'undefined'].includes(typeof value)) return excerpt(String(value));
 	try {
-		return JSON.stringify(value).slice(0, 200);
+		return excerpt(JSON.stringify(value));
 	} catch {
 		return 'an object that refers to itself';
 	}
 }
 
-function listOf(jobIds: readonly string[]): string {
-	const more = jobIds.length - JOB_IDS_IN_TEXT;
-	const named = jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ');
-	return more > 0 ? `${named}, and ${more} more` : named;
-}
-
 function listWithData(jobIds: readonly string[]): string {
-	const isWhole = jobIds.length <= JOB_IDS_IN_TEXT;
+	const isWhole = jobIds.length <= LONGEST_LIST;
 	return `${listOf(jobIds)}${isWhole ? '' : ' (see the data of this message)'}`;
 }
 
@@ -71,7 +93,7 @@ const LEFTOVERS: Readonly<Record<string, string>> = {
 };
 
 /** Input that is refused before anything is sent. What was or was not charged is added by the run. */
-export const inputFailures = {
+export const inputFailures = quotingBriefly({
 	blankValue: (label: string): Failure =>
 		new Failure({
 			message: `The "${label}" parameter is empty`,
@@ -277,7 +299,7 @@ export const inputFailures = {
 			message: `The file "${fileName}"${inField(fieldName)} is not an image`,
 			description: `Its content is not a supported image (declared as ${mimeType}). Supported formats: ${FORMATS}.`,
 		}),
-};
+});
 
 /** Why a base URL is refused. */
 export type BaseUrlFlaw = 'invalid' | 'insecure' | 'userInfo' | 'query';
@@ -289,7 +311,7 @@ const BASE_URL_FLAWS: Readonly<Record<BaseUrlFlaw, string>> = {
 	query: 'must not contain a query or fragment',
 };
 
-/** A credential with which nothing can be sent. */
+/** A credential with which nothing can be sent. A password is taken out before anything is cut. */
 export const credentialFailures = {
 	noKey: (): Failure =>
 		new Failure({
@@ -325,21 +347,21 @@ export const credentialFailures = {
 	baseUrl: (baseUrl: string, flaw: BaseUrlFlaw): Failure =>
 		new Failure({
 			message: `The Base URL in the AetherForge credential ${BASE_URL_FLAWS[flaw]}`,
-			description: `It is "${baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@')}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
+			description: `It is "${excerpt(baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@'))}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
 			concernsAllItems: true,
 		}),
 
 	/** n8n's HTTP Request node can use the credential with any URL. */
 	otherOrigin: (origin: string): Failure =>
 		new Failure({
-			message: `The AetherForge API key is only sent to ${origin}, the Base URL in its credential`,
+			message: `The AetherForge API key is only sent to ${excerpt(origin)}, the Base URL in its credential`,
 			description: 'Change the URL of the request, or the Base URL in the credential.',
 			concernsAllItems: true,
 		}),
 };
 
 /** What the API, or the network on the way to it, made impossible. */
-export const apiFailures = {
+export const apiFailures = quotingBriefly({
 	badKey: (detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge does not accept the API key',
@@ -478,10 +500,10 @@ export const apiFailures = {
 			description: `AetherForge gave no usable response for ${seconds(waitedMs)}: ${reason}. The job itself may be fine. Try again later. Checking on a job is free.`,
 			jobId,
 		}),
-};
+});
 
 /** What became of a job that was paid for. */
-export const jobFailures = {
+export const jobFailures = quotingBriefly({
 	failed: (jobId: string, reason: string | undefined, advice: string): Failure =>
 		new Failure({
 			message: `AetherForge could not finish the job ${jobId}`,
@@ -507,7 +529,7 @@ export const jobFailures = {
 	): Failure =>
 		new Failure({
 			message: `The job ${job.jobId} is not finished after ${seconds(waitedMs)}`,
-			description: `Its last status was "${job.status}".${lastReason === undefined ? '' : ` The last status check did not work: ${lastReason}.`} The job is still running and has already been charged. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
+			description: `Its last status was "${excerpt(job.status)}".${lastReason === undefined ? '' : ` The last status check did not work: ${lastReason}.`} The job is still running and has already been charged. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
 			jobId: job.jobId,
 			status: job.status,
 			...(job.imageUrls.length === 0 ? {} : { imageUrls: job.imageUrls }),
@@ -520,7 +542,7 @@ export const jobFailures = {
 			jobId,
 			status: 'Succeed',
 		}),
-};
+});
 
 /** The run as a whole. */
 export const runFailures = {
@@ -574,11 +596,11 @@ export const runFailures = {
 		const started =
 			jobIds.length === 0
 				? ''
-				: ` Other jobs of this run have already been started and charged: ${listWithData(jobIds)}. ${RETRY_HINT}`;
+				: ` Other jobs of this run have already been started and charged: ${listWithData(jobIds)}.${failure.text.includes(RETRY_HINT) ? '' : ` ${RETRY_HINT}`}`;
 		const unknown =
 			unknownItems.length === 0
 				? ''
-				: ` It is not known whether a job was started for ${unknownItems.map((item) => `item ${item}`).join(', ')}.`;
+				: ` It is not known whether a job was started for ${listOf(unknownItems.map((item) => `item ${item}`))}.`;
 		return failure.with({ description: `${failure.facts.description}${started}${unknown}` });
 	},
 };
@@ -615,7 +637,9 @@ export const hints = {
 		withheld = 0,
 	): string => {
 		const total = counts.reduce((sum, [, count]) => sum + count, 0);
-		const named = counts.map(([name, count]) => `${count} × ${name}`).join(', ');
+		const named = listOf(
+			counts.map(([name, count]) => `${count} × ${excerpt(name, LONGEST_LISTED_NAME)}`),
+		);
 		const parts = total === 0 ? '' : ` (${named})`;
 		const more = resumed === 0 ? '' : ` and ${resumed} would be resumed, which is free`;
 		const unknown =
@@ -652,12 +676,12 @@ export function connectionReason({
 	message: string;
 	blocked?: string;
 }): string {
-	if (blocked !== undefined) return `blocked by n8n's SSRF protection: ${blocked}`;
-	return `${CONNECTION_WORDS[code] ?? message.replace(/\.+$/, '')} (${code})`;
+	if (blocked !== undefined) return `blocked by n8n's SSRF protection: ${excerpt(blocked)}`;
+	return `${CONNECTION_WORDS[code] ?? excerpt(message).replace(/\.+$/, '')} (${excerpt(code)})`;
 }
 
 /** What went wrong on the way to a server, as part of a sentence. */
-export const reasons = {
+export const reasons = quotingBriefly({
 	noAnswer: (durationMs: number): string => `no response within ${seconds(durationMs)}`,
 	answerTooLarge: (limitBytes: number): string =>
 		`the response is larger than ${megabytes(limitBytes)}`,
@@ -678,4 +702,4 @@ export const reasons = {
 	stalled: (): string => 'the transfer stalled',
 	fileTooLarge: (limitBytes: number): string => `the file is larger than ${megabytes(limitBytes)}`,
 	unusableUrl: (): string => 'the URL does not start with http:// or https://',
-};
+});
