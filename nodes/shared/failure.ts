@@ -59,13 +59,24 @@ export class Failure extends Error {
 	}
 }
 
+/** The most that a text repeats of what users, servers, and n8n have written. */
+const LONGEST_EXCERPT = 200;
+/** n8n's descriptions are whole sentences of advice. */
+const LONGEST_DESCRIPTION = 400;
+
+/** The start of a text that may be of any length, in whole characters. */
+export function excerpt(text: string, longest = LONGEST_EXCERPT): string {
+	if (text.length <= longest) return text;
+	return `${text.slice(0, longest - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
 /** Anything that is thrown, as a failure: n8n's own, of an expression say, keep their words. */
 export function asFailure(error: unknown): Failure {
 	if (error instanceof Failure) return error;
 	const { message, description } = error as { message?: unknown; description?: unknown };
 	return new Failure({
-		message: typeof message === 'string' ? message : String(error),
-		description: typeof description === 'string' ? description : '',
+		message: excerpt(typeof message === 'string' ? message : String(error)),
+		description: typeof description === 'string' ? excerpt(description, LONGEST_DESCRIPTION) : '',
 	});
 }
 

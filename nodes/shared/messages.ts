@@ -1,11 +1,39 @@
 import type { FilesField } from './endpoint';
-import { Failure } from './failure';
+import { excerpt, Failure } from './failure';
 
-/** How many job IDs a text names; the data of the error has them all. */
-const JOB_IDS_IN_TEXT = 10;
+/** How many things of a kind a text names. Of jobs, the data of the error has them all. */
+const LONGEST_LIST = 10;
+
+/** One of several names is shorter than one that stands alone. */
+const LONGEST_LISTED_NAME = 40;
+
+/**
+ * Sentences that repeat no more of a text than its start, whatever a user, a server, or n8n has put
+ * there: a file may stand where its name belongs. What is no argument of its own, such as the entries
+ * of a list, the sentence cuts itself.
+ */
+function quotingBriefly<Group extends object>(group: Group): Group {
+	const sentences = Object.entries(group) as [string, (...args: unknown[]) => unknown][];
+	return Object.fromEntries(
+		sentences.map(([name, say]) => [
+			name,
+			(...args: unknown[]) => say(...args.map((each) => brief(each))),
+		]),
+	) as Group;
+}
+
+function brief(value: unknown): unknown {
+	return typeof value === 'string' ? excerpt(value) : value;
+}
+
+function listOf(texts: readonly string[]): string {
+	const more = texts.length - LONGEST_LIST;
+	const named = texts.slice(0, LONGEST_LIST).join(', ');
+	return more > 0 ? `${named}, and ${more} more` : named;
+}
 
 function quoted(names: readonly string[]): string {
-	return names.map((name) => `"${name}"`).join(', ');
+	return listOf(names.map((name) => `"${excerpt(name, LONGEST_LISTED_NAME)}"`));
 }
 
 function plural(count: number, noun: string): string {
@@ -32,22 +60,16 @@ function inField(fieldName: string | undefined): string {
 
 /** A value as people wrote it; items can hold what JSON cannot. */
 function shown(value: unknown): string {
-	if (['number', 'bigint', 'undefined'].includes(typeof value)) return String(value);
+	if (['number', 'bigint', 'undefined'].includes(typeof value)) return excerpt(String(value));
 	try {
-		return JSON.stringify(value).slice(0, 200);
+		return excerpt(JSON.stringify(value));
 	} catch {
 		return 'an object that refers to itself';
 	}
 }
 
-function listOf(jobIds: readonly string[]): string {
-	const more = jobIds.length - JOB_IDS_IN_TEXT;
-	const named = jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ');
-	return more > 0 ? `${named}, and ${more} more` : named;
-}
-
 function listWithData(jobIds: readonly string[]): string {
-	const isWhole = jobIds.length <= JOB_IDS_IN_TEXT;
+	const isWhole = jobIds.length <= LONGEST_LIST;
 	return `${listOf(jobIds)}${isWhole ? '' : ' (see the data of this message)'}`;
 }
 
@@ -62,8 +84,16 @@ const RESUBMIT_HINT =
 
 const FORMATS = 'PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, and HEIC';
 
+/** What JavaScript writes into a text, by what it stands for. */
+const LEFTOVERS: Readonly<Record<string, string>> = {
+	undefined: 'an expression that returned nothing',
+	null: 'an expression that returned nothing',
+	NaN: 'an expression that calculated with something that is not a number',
+	'[object Object]': 'an expression that returned an object instead of text',
+};
+
 /** Input that is refused before anything is sent. What was or was not charged is added by the run. */
-export const inputFailures = {
+export const inputFailures = quotingBriefly({
 	blankValue: (label: string): Failure =>
 		new Failure({
 			message: `The "${label}" parameter is empty`,
@@ -74,6 +104,20 @@ export const inputFailures = {
 		new Failure({
 			message: `The "${label}" parameter must be text, but is ${type}`,
 			description: `Change the expression in "${label}" so that it returns text.`,
+		}),
+
+	/** @param subject the parameter, or the part of it, in quotation marks */
+	leftover: (subject: string, text: string): Failure =>
+		new Failure({
+			message: `${subject} is only the text "${text}"`,
+			description: `That looks like ${LEFTOVERS[text] ?? 'an expression gone wrong'}. Change the expression, or the data that it reads for this item.`,
+		}),
+
+	/** @param subject the parameter, or the part of it, in quotation marks */
+	inexactNumber: (subject: string, value: number): Failure =>
+		new Failure({
+			message: `${subject} is a number with too many digits`,
+			description: `Whole numbers above ${Number.MAX_SAFE_INTEGER} are not exact: this one has become ${value}. Write it as text, in quotation marks.`,
 		}),
 
 	optionValue: (label: string, value: unknown, expected: string): Failure =>
@@ -152,15 +196,17 @@ export const inputFailures = {
 			description: `Give each row the keys ${quoted(columns)}.`,
 		}),
 
-	cellValue: (
-		label: string,
-		position: number,
-		column: string,
-		kind: 'text' | 'wholeNumber',
-		value: unknown,
-	): Failure =>
+	/** @param place which row of which parameter */
+	cellKey: (place: string, given: string, column: string): Failure =>
 		new Failure({
-			message: `"${column}" in row ${position} of "${label}" must be ${kind === 'text' ? 'text' : 'a whole number'}`,
+			message: `The row has "${given}"; the key must be "${column}"`,
+			description: `Rename the key in ${place}. Keys are in lower case.`,
+		}),
+
+	/** @param place which row of which parameter */
+	cellValue: (place: string, column: string, expected: string, value: unknown): Failure =>
+		new Failure({
+			message: `"${column}" in ${place} must be ${expected}`,
 			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
 		}),
 
@@ -253,7 +299,7 @@ export const inputFailures = {
 			message: `The file "${fileName}"${inField(fieldName)} is not an image`,
 			description: `Its content is not a supported image (declared as ${mimeType}). Supported formats: ${FORMATS}.`,
 		}),
-};
+});
 
 /** Why a base URL is refused. */
 export type BaseUrlFlaw = 'invalid' | 'insecure' | 'userInfo' | 'query';
@@ -265,7 +311,7 @@ const BASE_URL_FLAWS: Readonly<Record<BaseUrlFlaw, string>> = {
 	query: 'must not contain a query or fragment',
 };
 
-/** A credential with which nothing can be sent. */
+/** A credential with which nothing can be sent. A password is taken out before anything is cut. */
 export const credentialFailures = {
 	noKey: (): Failure =>
 		new Failure({
@@ -309,21 +355,21 @@ export const credentialFailures = {
 	baseUrl: (baseUrl: string, flaw: BaseUrlFlaw): Failure =>
 		new Failure({
 			message: `The Base URL in the AetherForge credential ${BASE_URL_FLAWS[flaw]}`,
-			description: `It is "${baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@')}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
+			description: `It is "${excerpt(baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@'))}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
 			concernsAllItems: true,
 		}),
 
 	/** n8n's HTTP Request node can use the credential with any URL. */
 	otherOrigin: (origin: string): Failure =>
 		new Failure({
-			message: `The AetherForge API key is only sent to ${origin}, the Base URL in its credential`,
+			message: `The AetherForge API key is only sent to ${excerpt(origin)}, the Base URL in its credential`,
 			description: 'Change the URL of the request, or the Base URL in the credential.',
 			concernsAllItems: true,
 		}),
 };
 
 /** What the API, or the network on the way to it, made impossible. */
-export const apiFailures = {
+export const apiFailures = quotingBriefly({
 	badKey: (detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge does not accept the API key',
@@ -359,7 +405,16 @@ export const apiFailures = {
 	unknownJob: (jobId: string, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge does not know the job ${jobId}`,
-			description: `Check that the job ID is complete and that the credential belongs to the account that started the job. ${says(detail)}`,
+			description: `Check that the job ID is complete and that the credential belongs to the account that started the job. If the job is old, AetherForge may no longer keep it. ${says(detail)}`,
+			jobId,
+			httpStatus: 404,
+		}),
+
+	/** A job of this execution: its ID is right. */
+	startedJobGone: (jobId: string, detail: string): Failure =>
+		new Failure({
+			message: `AetherForge no longer has the job ${jobId}`,
+			description: `This execution started the job, and it was charged, but its images can no longer be collected. Check that the credential belongs to the account that started the job, and look for the images in that account. A retry does not start a new job. To start and pay for a new one, execute the workflow again. ${says(detail)}`,
 			jobId,
 			httpStatus: 404,
 		}),
@@ -461,10 +516,10 @@ export const apiFailures = {
 			description: `AetherForge gave no usable response for ${seconds(waitedMs)}: ${reason}. The job itself may be fine. Try again later. Checking on a job is free.`,
 			jobId,
 		}),
-};
+});
 
 /** What became of a job that was paid for. */
-export const jobFailures = {
+export const jobFailures = quotingBriefly({
 	failed: (jobId: string, reason: string | undefined, advice: string): Failure =>
 		new Failure({
 			message: `AetherForge could not finish the job ${jobId}`,
@@ -490,7 +545,7 @@ export const jobFailures = {
 	): Failure =>
 		new Failure({
 			message: `The job ${job.jobId} is not finished after ${seconds(waitedMs)}`,
-			description: `Its last status was "${job.status}".${lastReason === undefined ? '' : ` The last status check did not work: ${lastReason}.`} The job is still running and has already been charged. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
+			description: `Its last status was "${excerpt(job.status)}".${lastReason === undefined ? '' : ` The last status check did not work: ${lastReason}.`} The job is still running and has already been charged. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
 			jobId: job.jobId,
 			status: job.status,
 			...(job.imageUrls.length === 0 ? {} : { imageUrls: job.imageUrls }),
@@ -503,7 +558,7 @@ export const jobFailures = {
 			jobId,
 			status: 'Succeed',
 		}),
-};
+});
 
 /** The run as a whole. */
 export const runFailures = {
@@ -557,11 +612,11 @@ export const runFailures = {
 		const started =
 			jobIds.length === 0
 				? ''
-				: ` Other jobs of this run have already been started and charged: ${listWithData(jobIds)}. ${RETRY_HINT}`;
+				: ` Other jobs of this run have already been started and charged: ${listWithData(jobIds)}.${failure.text.includes(RETRY_HINT) ? '' : ` ${RETRY_HINT}`}`;
 		const unknown =
 			unknownItems.length === 0
 				? ''
-				: ` It is not known whether a job was started for ${unknownItems.map((item) => `item ${item}`).join(', ')}.`;
+				: ` It is not known whether a job was started for ${listOf(unknownItems.map((item) => `item ${item}`))}.`;
 		return failure.with({ description: `${failure.facts.description}${started}${unknown}` });
 	},
 };
@@ -598,7 +653,9 @@ export const hints = {
 		withheld = 0,
 	): string => {
 		const total = counts.reduce((sum, [, count]) => sum + count, 0);
-		const named = counts.map(([name, count]) => `${count} × ${name}`).join(', ');
+		const named = listOf(
+			counts.map(([name, count]) => `${count} × ${excerpt(name, LONGEST_LISTED_NAME)}`),
+		);
 		const parts = total === 0 ? '' : ` (${named})`;
 		const more = resumed === 0 ? '' : ` and ${resumed} would be resumed, which is free`;
 		const unknown =
@@ -635,12 +692,12 @@ export function connectionReason({
 	message: string;
 	blocked?: string;
 }): string {
-	if (blocked !== undefined) return `blocked by n8n's SSRF protection: ${blocked}`;
-	return `${CONNECTION_WORDS[code] ?? message.replace(/\.+$/, '')} (${code})`;
+	if (blocked !== undefined) return `blocked by n8n's SSRF protection: ${excerpt(blocked)}`;
+	return `${CONNECTION_WORDS[code] ?? excerpt(message).replace(/\.+$/, '')} (${excerpt(code)})`;
 }
 
 /** What went wrong on the way to a server, as part of a sentence. */
-export const reasons = {
+export const reasons = quotingBriefly({
 	noAnswer: (durationMs: number): string => `no response within ${seconds(durationMs)}`,
 	answerTooLarge: (limitBytes: number): string =>
 		`the response is larger than ${megabytes(limitBytes)}`,
@@ -663,4 +720,4 @@ export const reasons = {
 	stalled: (): string => 'the transfer stalled',
 	fileTooLarge: (limitBytes: number): string => `the file is larger than ${megabytes(limitBytes)}`,
 	unusableUrl: (): string => 'the URL does not start with http:// or https://',
-};
+});

@@ -137,7 +137,7 @@ const fileName: INodeProperties = {
 		hide: asTool,
 	},
 	description:
-		'The name of the output files, without extension. If a job has several files, the others end in -2, -3, and so on. Empty: the job ID and a number.',
+		'The name of the output files, without extension. Further files of the same name end in -2, -3, and so on. Empty: the job ID and a number.',
 };
 
 const additionalFields: INodeProperties = {

@@ -136,7 +136,7 @@ const cases: Case[] = [
 			apiVersion: 'v2',
 			characterImagesFields: 'knight',
 			rowsInput: 'json',
-			rowsJson: '[{ "title": "Idle", "description": "Standing still", "row": 1 }]',
+			rowsJson: '[{ "title": "Idle", "description": "Standing still", "row": "1" }]',
 			style: 'pixel',
 		}),
 		fields: { rows: JSON.stringify(rows.slice(0, 1)), quality: 'standard', style: 'pixel' },

@@ -135,9 +135,23 @@ describe('additional form fields', () => {
 	});
 });
 
+describe('a form field called _files', () => {
+	it('neither stands in the way of the files in combined mode, nor costs a second job', async () => {
+		const options = { additionalFields: '{"_files": "x"}' };
+		const generate = imageGenerate({ prompt: 'a fox', options }, retryOnFail);
+		const file = workflow('Files', chain(manualTrigger(), generate));
+		const settings = { ...file.settings, binaryMode: 'combined' as const };
+		const execution = await lab.run({ ...file, settings });
+		expectSuccess(execution);
+		expect(lab.emulator.submits.map(({ fields }) => fields._files)).toEqual(['x']);
+		const [item] = execution.items('Generate');
+		expect(item?.json._files ?? item?.binary).toMatchObject({ data: { mimeType: 'image/png' } });
+	});
+});
+
 describe('the file name', () => {
-	it('is that of the item, numbered where a job has several files', async () => {
-		const title = ['Blue whale', '../../Fox'];
+	it('is that of the item, and no two files of a run have the same one', async () => {
+		const title = ['Blue whale.png', '../../Fox', 'blue whale', '龍'.repeat(250)];
 		const generate = imageGenerate({
 			prompt: 'Sketches #images-2',
 			options: { fileName: '={{ $json.title }}' },
@@ -147,10 +161,9 @@ describe('the file name', () => {
 		expectSuccess(execution);
 		const files = execution.items('Generate').map(({ binary }) => binary?.data?.fileName);
 		expect(files).toEqual([
-			'Blue whale.png',
-			'Blue whale-2.png',
-			'..-..-Fox.png',
-			'..-..-Fox-2.png',
+			...['Blue whale.png', 'Blue whale-2.png', '..-..-Fox.png', '..-..-Fox-2.png'],
+			...['blue whale-3.png', 'blue whale-4.png'],
+			...['龍'.repeat(66), `${'龍'.repeat(66)}-2`].map((name) => `${name}.png`),
 		]);
 	});
 });

@@ -260,6 +260,49 @@ describe('result URLs', () => {
 	});
 });
 
+describe('a megabyte in the place of', () => {
+	const huge = 'x'.repeat(1_000_000);
+	it('the names of 500 files makes no text of more than 1,500 characters', async () => {
+		const file = { data: '', mimeType: 'image/png' };
+		const fields = Array.from({ length: 500 }, (_, index) => `${index} ${huge.slice(0, 2000)}`);
+		const { error } = await scene.run({
+			node: 'imageGenerate',
+			parameters: {
+				prompt: 'a',
+				referenceImages: 'selected',
+				binaryPropertyName: '={{ $json.huge }}',
+			},
+			items: [{ json: { huge }, binary: Object.fromEntries(fields.map((name) => [name, file])) }],
+		});
+		expect(error?.description).toContain(', and 490 more.');
+		expect(error?.description).toMatch(/No job was started\.$/);
+		expect(`${error?.message} ${error?.description}`.length).toBeLessThanOrEqual(1500);
+	});
+
+	it('the URL of a result makes none either, and the whole URL is in the data', async () => {
+		const url = `https://127.0.0.1:1/${huge}`;
+		const { id } = scene.emulator.jobs.add({ outcome: { extra: { image_urls: [url] } } });
+		const { error } = await scene.run({ node: 'getJob', parameters: { jobId: id } });
+		expect(error?.message).toContain(id);
+		expect(`${error?.message} ${error?.description}`.length).toBeLessThanOrEqual(1500);
+		expect(error?.context.data).toMatchObject({ image_urls: [url] });
+	});
+
+	it('a model makes no long hint of a dry run', async () => {
+		const { hints } = await scene.run({
+			node: 'imageGenerate',
+			parameters: {
+				prompt: 'a',
+				aiModel: '={{ $itemIndex + $json.huge }}',
+				options: { dryRun: true },
+			},
+			items: Array.from({ length: 12 }, () => ({ json: { huge } })),
+		});
+		expect(hints[0]?.message).toContain('12 jobs would be started (1 × 0xxx');
+		expect(hints[0]?.message.length).toBeLessThanOrEqual(1500);
+	});
+});
+
 describe('file names', () => {
 	const bytes = tinyPicture('hostile', 'png');
 	const sha256 = createHash('sha256').update(bytes).digest('hex');

@@ -328,7 +328,9 @@ describe('Retry from the list', () => {
 			match: ({ jobId }) => jobId === scene.emulator.submits[1]?.jobId,
 		});
 		const again = await generate({}, { retryOf: first });
-		expect(again.error?.message).toMatch(/does not know the job/);
+		expect(again.error?.message).toMatch(/no longer has the job/);
+		expect(again.error?.description).toContain('started the job, and it was charged');
+		expect(again.error?.description).not.toContain('job ID is complete');
 		expect(again.error?.context.data).toMatchObject({
 			job_id: scene.emulator.submits[1]?.jobId,
 			http_status: 404,

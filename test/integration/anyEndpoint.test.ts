@@ -288,10 +288,10 @@ describe('what cannot be sent is refused with its place', () => {
 			'Give each row the keys "row", "title", "description".',
 		],
 		[
-			'a row number that is text',
-			json(`[${GOOD},${GOOD},{"row":"3","title":"a","description":"b"}]`),
+			'a row number that is no number',
+			json(`[${GOOD},${GOOD},{"row":"3rd","title":"a","description":"b"}]`),
 			'"row" in row 3 of "Rows (JSON)" must be a whole number',
-			'Its value is "3".',
+			'Its value is "3rd".',
 		],
 		[
 			'a row without a description',

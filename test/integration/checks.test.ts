@@ -55,6 +55,16 @@ const REFUSALS: Refusal[] = [
 		message: /^The "Prompt" parameter is empty/,
 		description: /^Enter some text in "Prompt"\. .* No job was started\.$/,
 	})),
+	...[
+		['undefined', 'an expression that returned nothing'],
+		['[object Object]', 'an expression that returned an object instead of text'],
+	].map(([prompt = '', cause = '']) => ({
+		name: `a prompt that is only ${prompt}`,
+		parameters: fromJson('prompt', 'prompt'),
+		bad: { json: { prompt } },
+		message: /^"Prompt" is only the text "[^"]+"$/,
+		description: `That looks like ${cause}.`,
+	})),
 	{
 		name: 'a prompt that is a list',
 		parameters: fromJson('prompt', 'prompt'),

@@ -545,9 +545,9 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'The "Rows (JSON)" parameter is not valid JSON',
 		],
 		[
-			'a row whose number is a text',
+			'a row whose number is no number',
 			'sprite',
-			withRows('[{"row": "1", "title": "Idle", "description": "Standing"}]'),
+			withRows('[{"row": "one", "title": "Idle", "description": "Standing"}]'),
 			'"row" in row 1 of "Rows (JSON)" must be a whole number',
 		],
 		[

@@ -43,6 +43,8 @@ const OWN_NAMES = [
 	'dry_run',
 	'files',
 ];
+/** Those to which n8n itself gives a meaning; form fields cannot be called like the last two. */
+const NAMES_OF_N8N = ['error', '_files', '__proto__', '$error', '$json'];
 
 async function generate(
 	options: INodeParameters,
@@ -67,8 +69,9 @@ describe('the fields of the input item', () => {
 	const INCLUDES: INodeParameters = { includeInputFields: true };
 	/** With a value of its own for every name that an output item can have. */
 	const hostile = {
-		...Object.fromEntries([...OWN_NAMES, 'error'].map((name) => [name, 'from the input'])),
-		_files: { data: 'from the input' },
+		...Object.fromEntries(
+			[...OWN_NAMES, ...NAMES_OF_N8N].map((name) => [name, { message: 'from the input' }]),
+		),
 		title: 'Lighthouse',
 		nested: { list: [1, null] },
 	};
@@ -308,7 +311,7 @@ describe('additional form fields', () => {
 	});
 
 	it('that are called like fields of the output are sent, but not echoed', async () => {
-		const names = ['error', ...OWN_NAMES];
+		const names = [...NAMES_OF_N8N.slice(0, 3), ...OWN_NAMES];
 		const additionalFields = JSON.stringify(Object.fromEntries(names.map((name) => [name, 'x'])));
 		const result = await generate({ additionalFields }, {}, { nodeSettings: RETRIES });
 		expect(Object.keys(sentFields())).toEqual(['prompt', 'ai_model', ...names]);
@@ -322,6 +325,20 @@ describe('additional form fields', () => {
 			ai_model: 'GPT Image 1.5',
 		});
 		expect(result.calls).toBe(1);
+	});
+
+	it('that are called _files leave n8n’s combined binary mode able to add the files', async () => {
+		const result = await generate(
+			{ additionalFields: '{"_files": "x"}' },
+			{},
+			{
+				parameters: { downloadImages: true },
+				nodeSettings: RETRIES,
+				workflowSettings: { binaryMode: 'combined' },
+			},
+		);
+		expect(onlyItem(result)._files).toMatchObject({ data: { mimeType: 'image/png' } });
+		expect(scene.postCount()).toBe(1);
 	});
 
 	it('with a key that is called __proto__ do no harm', async () => {
@@ -354,6 +371,23 @@ describe('additional form fields', () => {
 		expect(error?.message).toContain(message);
 		expect(error?.description).toContain(description);
 		expect(error?.description).toContain('No job was started.');
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
+	it.each<[string, string, string, string]>([
+		[
+			'digits that are lost',
+			'{"seed": 9007199254740993}',
+			'a number with too many digits',
+			'as text',
+		],
+		['nothing as text', '{"seed": "undefined"}', 'only the text "undefined"', 'returned nothing'],
+		['an object as text', '{"seed": "[object Object]"}', 'only the text', 'returned an object'],
+	])('with %s are refused before anything is sent, and paid', async (_, given, ...words) => {
+		const [message, description] = words;
+		const { error } = await generate({ additionalFields: given });
+		expect(error?.message).toContain(`"seed" in "${LABEL}" is ${message}`);
+		expect(error?.description).toContain(description);
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
@@ -484,15 +518,67 @@ describe('the name of output files', () => {
 		]);
 	});
 
+	/** The names of the files of several items, each with a title of its own. */
+	async function namesOfItems(
+		titles: readonly string[],
+		options: INodeParameters = {},
+		more: Partial<EngineOptions> = {},
+	): Promise<unknown[]> {
+		const { items } = await generate(
+			{ fileName: '={{ $json.title }}', ...options },
+			{},
+			{
+				parameters: { downloadImages: true },
+				items: titles.map((title) => ({ json: { title } })),
+				...more,
+			},
+		);
+		return items.map(({ json, binary }) =>
+			'error' in json ? 'error' : Object.values(binary ?? {}).map((file) => file.fileName),
+		);
+	}
+
 	it.each(['perImage', 'perJob'])(
-		'is numbered from the second file of a job on when output is %s',
+		'is numbered from its second file on, over all jobs of the run, when output is %s',
 		async (outputItems) => {
-			wish = { outcome: { images: ['png', 'gif', 'png'] } };
-			expect(await namesOf('cat', { outputItems })).toEqual(['cat.png', 'cat-2.gif', 'cat-3.png']);
+			wish = { outcome: { images: ['png', 'gif'] } };
+			const names = await namesOfItems(['cat', 'CAT', 'dog'], { outputItems, jobsPerItem: 2 });
+			expect(names.flat()).toEqual([
+				...['cat.png', 'cat-2.gif', 'cat-3.png', 'cat-4.gif'],
+				...['CAT-5.png', 'CAT-6.gif', 'CAT-7.png', 'CAT-8.gif'],
+				...['dog.png', 'dog-2.gif', 'dog-3.png', 'dog-4.gif'],
+			]);
 		},
 	);
 
-	it.each<unknown>(['', '   ', '={{ $json.missing }}', '={{ null }}', '..', '\u0000'])(
+	it('is never that of another file, whatever makes two of them alike', async () => {
+		const long = '龍'.repeat(66);
+		const names = await namesOfItems(['A/B', 'A:B', 'cat', 'cat', 'cat-2', long, `${long}馬`]);
+		expect(names.flat()).toEqual([
+			...['A-B.png', 'A-B-2.png', 'cat.png', 'cat-2.png', 'cat-2-2.png'],
+			...[`${long}.png`, `${'龍'.repeat(66)}-2.png`],
+		]);
+	});
+
+	it('is the same after a retry', async () => {
+		const titles = ['cat', 'cat', 'cat'];
+		let downloads = 0;
+		scene.emulator.faults.add({
+			at: 'download',
+			kind: 'respond',
+			status: 500,
+			times: Infinity,
+			// All tries of the second file, in the first try of the node.
+			match: () => ++downloads > 1 && downloads <= 6,
+		});
+		const more = { maxConcurrentJobs: 1 };
+		const again = await namesOfItems(titles, more, { nodeSettings: RETRIES });
+		expect(downloads).toBe(1 + 5 + 3);
+		expect(scene.postCount()).toBe(3);
+		expect(again).toEqual([['cat.png'], ['cat-2.png'], ['cat-3.png']]);
+	});
+
+	it.each<unknown>(['', '   ', '={{ $json.missing }}', '={{ null }}', '..', '\u0000', '.png'])(
 		'is made of the job ID where %j leaves nothing of it',
 		async (fileName) => {
 			wish = { outcome: { images: ['png', 'png'] } };
@@ -508,8 +594,12 @@ describe('the name of output files', () => {
 		['  a\r\nb\u0007\u0000 ', 'ab.png'],
 		['x\ud800y', 'xy.png'],
 		['v1.2', 'v1.2.png'],
+		['hero.png', 'hero.png'],
+		[' Hero.final.JPEG ', 'Hero.final.png'],
+		['cat.png.gif', 'cat.png.png'],
 		['n'.repeat(500), `${'n'.repeat(200)}.png`],
 		[`${'n'.repeat(199)}🦤`, `${'n'.repeat(199)}.png`],
+		['龍'.repeat(250), `${'龍'.repeat(66)}.png`],
 	])('is made safe: %j', async (title, expected) => {
 		expect(await namesOf('={{ $json.title }}', {}, { title })).toEqual([expected]);
 	});
@@ -529,11 +619,11 @@ describe('the name of output files', () => {
 		const { items } = await scene.run({
 			node: 'getJob',
 			parameters: { jobId: id, options: { fileName: '={{ $json.title }}' } },
-			items: [{ json: { title: 'Lighthouse' } }],
+			items: ['Lighthouse', '', ''].map((title) => ({ json: { title } })),
 		});
 		expect(items.map(({ binary }) => binary?.data?.fileName)).toEqual([
-			'Lighthouse.png',
-			'Lighthouse-2.png',
+			...['Lighthouse.png', 'Lighthouse-2.png'],
+			...[`${id}-1.png`, `${id}-2.png`, `${id}-1-2.png`, `${id}-2-2.png`],
 		]);
 	});
 
@@ -545,7 +635,7 @@ describe('the name of output files', () => {
 				response.end(tinyPicture('x', 'gif'));
 			});
 			wish = { outcome: { extra: { image_urls: [`${server.url}/result.png`] } } };
-			expect(await namesOf('cat.png')).toEqual(['cat.png.gif']);
+			expect(await namesOf('cat.png')).toEqual(['cat.gif']);
 		} finally {
 			server?.close();
 		}

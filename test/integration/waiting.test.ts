@@ -247,7 +247,7 @@ describe('a job that the API does not list yet', () => {
 			times: Infinity,
 		});
 		const { error } = await generate();
-		expect(error?.message).toBe(`AetherForge does not know the job ${scene.jobIdOf(0)}`);
+		expect(error?.message).toBe(`AetherForge no longer has the job ${scene.jobIdOf(0)}`);
 		const seconds = (scene.clock.now() - startedAt) / 1000;
 		expect(seconds).toBeGreaterThanOrEqual(30);
 		expect(seconds).toBeLessThan(60);
@@ -304,7 +304,7 @@ describe('a job that the API does not list yet', () => {
 			match: () => scene.polls().length > 2,
 		});
 		const { error } = await generate();
-		expect(error?.message).toContain('does not know the job');
+		expect(error?.message).toContain('no longer has the job');
 		expect(scene.polls()).toHaveLength(3);
 	});
 });

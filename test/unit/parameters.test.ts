@@ -116,6 +116,12 @@ describe('a number', () => {
 		);
 	});
 
+	it('has to be small enough to be exact', () => {
+		for (const value of [2 ** 53, '9007199254740993']) {
+			expect(() => asNumber(value, 'N', {})).toThrow('from 0 to 9007199254740991');
+		}
+	});
+
 	it('has to be whole where it counts something', () => {
 		expect(asNumber('3', 'N', { isWhole: true })).toBe(3);
 		expect(asNumber(3.0, 'N', { isWhole: true })).toBe(3);
@@ -170,6 +176,19 @@ describe('a text', () => {
 			expect(() => asText(value, 'Prompt')).toThrow('The "Prompt" parameter is empty');
 		},
 	);
+
+	it.each(['undefined', ' null\n', 'NaN', '[object Object]'])(
+		'is not what an expression leaves of nothing or of an object: %j',
+		(value) => {
+			expect(() => asText(value, 'Prompt')).toThrow(`"Prompt" is only the text "${value.trim()}"`);
+			expect(asText(`${value} lighthouse`, 'Prompt')).toBe(`${value} lighthouse`);
+		},
+	);
+
+	it('is no number whose last digits are lost', () => {
+		expect(() => asText(2 ** 53, 'Prompt')).toThrow('"Prompt" is a number with too many digits');
+		expect(asText(2 ** 53 - 1, 'Prompt')).toBe('9007199254740991');
+	});
 
 	it.each<[unknown, string]>([
 		[Number.NaN, 'not a number (NaN or Infinity)'],

@@ -109,6 +109,7 @@ describe('the values of a request', () => {
 		[{ isPixel: 'TRUE' }, { is_pixel: true }],
 		[{ strength: '2.5' }, { strength: 2.5 }],
 		[{ rowsJson: [{ row: 1, title: 'a' }] }, { rows: [{ row: 1, title: 'a' }] }],
+		[{ rowsJson: '[{"row":" 2 ","title":"a"}]' }, { rows: [{ row: 2, title: 'a' }] }],
 	])('of %j are read as %j', (changes, values) => {
 		expect(valuesOf(changes)).toMatchObject(values);
 	});
@@ -121,6 +122,8 @@ describe('the values of a request', () => {
 		[{ frame: undefined }, 'The "Frame" parameter is empty'],
 		[{ model: '' }, 'The "Model" parameter is empty'],
 		[{ model: { name: 'A' } }, 'The "Model" parameter must be text'],
+		[{ model: ' null' }, '"Model" is only the text "null"'],
+		[{ keyword: '[object Object]' }, '"Keyword" is only the text "[object Object]"'],
 		[{ style: 'Pixel' }, '"Style" must be "none" or "pixel"'],
 		[{ style: '' }, 'The "Style" parameter is empty'],
 		[{ isPixel: 1 }, '"IsPixel" must be true or false'],
@@ -180,9 +183,24 @@ describe('the rows of a table', () => {
 			'"row" in row 2 of "Rows (JSON)" must be a whole number',
 		],
 		[
-			'a number as text',
-			{ rowsJson: [{ row: '1', title: 'a' }] },
+			'a fraction as text',
+			{ rowsJson: [{ row: '1.5', title: 'a' }] },
 			'"row" in row 1 of "Rows (JSON)" must be a whole number',
+		],
+		[
+			'a number whose last digits are lost',
+			{ rowsJson: '[{"row":9007199254740993,"title":"a"}]' },
+			'"row" in row 1 of "Rows (JSON)" must be a smaller whole number',
+		],
+		[
+			'a key in another case',
+			{ rowsJson: [{ row: 1, ' Title': 'a' }] },
+			'The row has " Title"; the key must be "title"',
+		],
+		[
+			'a title that an expression left',
+			asList({ row: [{ title: ' undefined' }] }),
+			'"title" in row 1 of "Rows" is only the text "undefined"',
 		],
 		['a blank title', asList({ row: [{ title: ' ' }] }), '"title" in row 1 of "Rows" must be text'],
 		[

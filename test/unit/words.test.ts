@@ -10,7 +10,7 @@ import {
 } from 'n8n-workflow';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import type { FilesField } from '../../nodes/shared/endpoint';
-import { Failure, toErrorItem, toNodeError } from '../../nodes/shared/failure';
+import { asFailure, Failure, toErrorItem, toNodeError } from '../../nodes/shared/failure';
 import * as sentences from '../../nodes/shared/messages';
 import { root, sourcesIn } from '../package/sources';
 
@@ -52,6 +52,13 @@ const SAMPLES: Samples = {
 	inputFailures: {
 		blankValue: [['Prompt']],
 		valueOfWrongType: [['Prompt', 'a list']],
+		leftover: [
+			['"Prompt"', 'undefined'],
+			['"Prompt"', 'null'],
+			['"title" in row 2 of "Prompt"', 'NaN'],
+			['"Prompt"', '[object Object]'],
+		],
+		inexactNumber: [[`"seed" in "${FORM_FIELDS}"`, 2 ** 53]],
 		optionValue: [
 			['Timeout (Seconds)', 'abc', 'a number of at least 1'],
 			['Dry Run', { a: 1 }, 'true or false'],
@@ -80,9 +87,10 @@ const SAMPLES: Samples = {
 		declaredFormField: [['prompt']],
 		noList: [['Prompt']],
 		noRowObject: [['Prompt', 2, ['row', 'title']]],
+		cellKey: [['row 2 of "Prompt"', 'Title', 'title']],
 		cellValue: [
-			['Prompt', 2, 'title', 'text', 7],
-			['Prompt', 2, 'row', 'wholeNumber', '1.5'],
+			['row 2 of "Prompt"', 'title', 'text', 7],
+			['row 2 of "Prompt"', 'row', 'a whole number', '1.5'],
 		],
 		noFieldNames: [
 			[NAMES, true],
@@ -138,6 +146,7 @@ const SAMPLES: Samples = {
 		forbidden: [[DETAIL]],
 		outOfCredits: [[DETAIL]],
 		unknownJob: [[JOB, DETAIL]],
+		startedJobGone: [[JOB, DETAIL]],
 		rejected: [[400, DETAIL]],
 		refusedOnTheWay: [[403, 'Just a moment']],
 		tooLarge: [[DETAIL]],
@@ -269,6 +278,8 @@ const SAID: Said[] = Object.entries(SENTENCES).flatMap(([group, functions]) =>
 const FAILURES = SAID.flatMap(({ place, args, made }) =>
 	made instanceof Failure ? [{ place, args, made }] : [],
 );
+/** What a text is made of may be just what texts must not hold. */
+const LEFTOVERS = /"(undefined|null|NaN|\[object Object\])"/g;
 const TEXTS = SAID.flatMap(({ place, args, made }) => {
 	if (made instanceof Failure) {
 		return [made.facts.message, made.facts.description].map((text) => ({ place, args, text }));
@@ -343,7 +354,9 @@ it('has a sample for every sentence', () => {
 describe.each(TEXTS)('$place: $text', ({ args, text }) => {
 	it('says something, in clean words', () => {
 		expect(text).toMatch(/\S{2}/);
-		expect(text).not.toMatch(/ {2}|^\s|\s$|undefined|null|NaN|\[object|\.\.(?!\.)/);
+		expect(text.replace(LEFTOVERS, '""')).not.toMatch(
+			/ {2}|^\s|\s$|undefined|null|NaN|\[object|\.\.(?!\.)/,
+		);
 		expect(text).not.toMatch(/\b1 (items|jobs|seconds|requests|images|reference images)\b/);
 		expect(text).not.toMatch(UNKIND_WORDS);
 		expect(text).not.toMatch(ODD_WORDS);
@@ -434,6 +447,76 @@ it('names at most ten jobs in a text', () => {
 		expect(text).toContain(', and 2 more');
 	}
 	expect(texts[2]).toContain('12 of 20 jobs still running');
+});
+
+/** What sentences with several names take from declarations. */
+const OURS = new Set([NAMES, 'row 2 of "Prompt"', 'row', 'title']);
+
+describe.each(['x', '.', '<', '@', '"', '\n', '\\', '🦊'])('a megabyte of %j', (character) => {
+	const huge = character.repeat(1_000_000 / character.length);
+
+	/** An argument with the same in the place of every text that others may have written. */
+	function enlarged(value: unknown): unknown {
+		if (value instanceof Failure) return asFailure({ message: huge, description: huge });
+		if (typeof value === 'string') return value.includes(JOB) || OURS.has(value) ? value : huge;
+		if (Array.isArray(value)) {
+			const isOurs = value.length === 0 || JSON.stringify(value).includes(JOB);
+			if (isOurs) return value;
+			const [first, ...rest] = value.map(enlarged);
+			// A name and its number belong together; anything else may be any number of things.
+			return typeof rest[0] === 'number' ? [first, ...rest] : Array<unknown>(1000).fill(first);
+		}
+		if (typeof value !== 'object' || value === null || 'kind' in value) return value;
+		return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, enlarged(each)]));
+	}
+
+	const inLog = ({ place }: Said): boolean => place.startsWith('logLines.');
+	const made = SAID.filter((said) => !inLog(said)).map(({ place, args }) => {
+		const [group = '', name = ''] = place.split('.');
+		const functions = (SENTENCES as Record<string, object>)[group] ?? {};
+		const say = Reflect.get(functions, name) as (...args: unknown[]) => unknown;
+		return { place, made: say(...args.map(enlarged)) };
+	});
+
+	function expectBrief(place: string, text: string): void {
+		const ofOthers = text.replaceAll(new RegExp(`${JOB}\\d*`, 'g'), '');
+		expect([place, ofOthers.length > 1500 ? ofOthers : 'brief']).toEqual([place, 'brief']);
+		expect(Buffer.from(text).toString()).toBe(text);
+	}
+
+	it('makes no text of more than 1,500 characters, with no character in two', () => {
+		for (const { place, made: said } of made) {
+			expectBrief(place, said instanceof Failure ? said.text : (said as string));
+		}
+	});
+
+	it('is repeated up to 200 characters', () => {
+		for (const { place, made: said } of made) {
+			// What n8n has to say may be a little longer.
+			if (place.startsWith('runFailures.')) continue;
+			const text = said instanceof Failure ? said.text : (said as string);
+			const runs = text.match(/(.)\1{200,}/gsu) ?? [];
+			expect([place, runs.map((run) => run.length)]).toEqual([place, []]);
+		}
+	});
+
+	it('cuts neither a job ID nor what is said of charges, however much is added to a text', () => {
+		const { withNothingStarted, withOwnJobs, withOtherJobs } = sentences.runFailures;
+		const others = manyJobs.map((jobId) => `${jobId}00`);
+		const items = Array.from({ length: 10_000 }, (_, index) => 100_000 + index);
+		for (const { place, made: base } of made) {
+			if (!(base instanceof Failure) || place.startsWith('runFailures.')) continue;
+			const refused = withNothingStarted(base, { isOneOfMany: true, isRetry: true });
+			const { text } = withOtherJobs(withOwnJobs(refused, manyJobs), others, items);
+			expectBrief(place, text);
+			expect(text).toContain('No new job was started for this item.');
+			expect(text.match(/have already been started and charged/g)).toHaveLength(2);
+			for (const jobId of [...manyJobs.slice(0, 10), ...others.slice(0, 10)]) {
+				expect(text).toContain(`${jobId}, `);
+			}
+			expect(text).toMatch(/It is not known whether a job was started for item 100000, .*more\.$/);
+		}
+	});
 });
 
 it('says of every request that the API has refused that no job was started', () => {

@@ -1,3 +1,5 @@
+import { excerpt } from '../failure';
+
 /** A job as the API describes it (GET /public/v1/job/{job_id}). */
 export interface JobState {
 	jobId: string;
@@ -24,11 +26,15 @@ export function parseJson(text: string): unknown {
 	}
 }
 
+/** A page says what it is at its start; some patterns take the square of a text's length. */
+const LONGEST_START = 4000;
+
 /** The start of a body that is not what was asked for, as one line. */
-export function excerptOf(text: string): string {
+export function excerptOf(body: string): string {
+	const text = body.slice(0, LONGEST_START);
 	const title = /<title[^>]*>([^<]*)<\/title>/i.exec(text)?.[1];
 	const plain = (title ?? text.replace(/<[^>]*>/g, ' ')).replace(/\s+/g, ' ').trim();
-	return plain === '' ? 'an empty response' : plain.slice(0, 200);
+	return plain === '' ? 'an empty response' : excerpt(plain);
 }
 
 /**

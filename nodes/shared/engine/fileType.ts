@@ -119,17 +119,30 @@ function isErrorJson(text: string): boolean {
 	}
 }
 
+/** No file system takes more than 255 bytes; endings and numbers need some of them. */
+const LONGEST_NAME_BYTES = 200;
+
 /** A file name without folders, control characters, and lone surrogates, and of a sensible length. */
 export function safeFileName(fileName: string): string {
 	const base = fileName.split(/[/\\]/).at(-1) ?? '';
-	const name = base
-		.replace(/\p{Cc}/gu, '')
-		.trim()
-		.slice(0, 200)
-		// Only now: the end may have cut a pair in two.
-		.replace(/\p{Cs}/gu, '')
-		.trim();
+	const name = shortName(base.replace(/\p{Cc}/gu, '').trim()).trim();
 	return /^\.+$/.test(name) ? '' : name;
+}
+
+/** A name and the number behind it, both within the length of a name. */
+export function numberedName(name: string, number: number): string {
+	const suffix = `-${number}`;
+	return `${shortName(name, LONGEST_NAME_BYTES - suffix.length)}${suffix}`;
+}
+
+/** The start of a name, in whole characters: most take one to four bytes in a file system. */
+function shortName(name: string, bytes = LONGEST_NAME_BYTES): string {
+	// The end may have cut a pair in two.
+	const text = Buffer.from(name.slice(0, bytes).replace(/\p{Cs}/gu, ''));
+	let end = Math.min(text.length, bytes);
+	// The bytes that continue a character are 10xxxxxx.
+	while (((text[end] ?? 0) & 0xc0) === 0x80) end--;
+	return text.toString('utf8', 0, end);
 }
 
 /** The name that a URL's path ends in, without extension. */

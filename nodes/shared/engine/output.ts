@@ -5,6 +5,7 @@ import type { Values } from '../endpoint';
 import { toErrorItem } from '../failure';
 import { jobFailures } from '../messages';
 import type { Download, Downloader } from './download';
+import { numberedName } from './fileType';
 import { COMBINED_BINARY_KEY } from './knownFiles';
 import { isResult, type OutputItem } from './itemRun';
 import { numberOf, type JobSlot } from './plan';
@@ -29,11 +30,18 @@ export interface OutputContext {
 }
 
 /**
- * Every name that an item of the nodes can have of its own. Neither the request nor the input item may
- * set one: n8n runs a node again, and pays again, when its first output item has `error`.
+ * Every name that an item of the nodes can have of its own, and those that n8n gives a meaning. Neither
+ * the request nor the input item may set one: n8n runs a node again, and pays again, when its first
+ * output item has `error`, puts an error in the place of an item with `$error` and `$json`, and cannot
+ * add files to an item whose `_files` is no object.
  */
 const OWN_NAMES = new Set([
 	'error',
+	'$error',
+	'$json',
+	COMBINED_BINARY_KEY,
+	// A copy of the item that assigns it would inherit whatever it holds, `error` too.
+	'__proto__',
 	'job_id',
 	'status',
 	'image_url',
@@ -59,9 +67,7 @@ export function withInputFields(
 	items: readonly OutputItem[],
 	input: INodeExecutionData | undefined,
 ): OutputItem[] {
-	const copied = Object.entries(input?.json ?? {}).filter(
-		([name]) => !OWN_NAMES.has(name) && name !== COMBINED_BINARY_KEY,
-	);
+	const copied = Object.entries(input?.json ?? {}).filter(([name]) => !OWN_NAMES.has(name));
 	return items.map((item) =>
 		isResult(item) ? { ...item, json: { ...Object.fromEntries(copied), ...item.json } } : item,
 	);
@@ -181,11 +187,43 @@ async function downloadAll(job: JobState, output: OutputContext): Promise<Downlo
 	);
 }
 
-/** Without extension: a name of the user's is for people, who need no number for a single file. */
+/** Without extension. What tells the files of one name apart is known when all of them are there. */
 function fileNameOf(job: JobState, index: number, { settings }: OutputContext): string {
-	const { fileName } = settings;
-	if (fileName === '') return `${job.jobId}-${index + 1}`;
-	return index === 0 ? fileName : `${fileName}-${index + 1}`;
+	return settings.fileName === '' ? `${job.jobId}-${index + 1}` : settings.fileName;
+}
+
+/**
+ * The output of a run, in which no two files have the same name: the second one of a name ends in -2,
+ * the third one in -3, and so on. Many file systems take "a" and "A" for the same.
+ */
+export function withUniqueFileNames(items: readonly INodeExecutionData[]): INodeExecutionData[] {
+	const taken = new Set<string>();
+	/** The last number behind each name. */
+	const numbers = new Map<string, number>();
+	const unique = (name: string): string => {
+		const key = name.toLowerCase();
+		let candidate = name;
+		while (taken.has(candidate.toLowerCase())) {
+			const number = (numbers.get(key) ?? 1) + 1;
+			numbers.set(key, number);
+			candidate = numberedName(name, number);
+		}
+		taken.add(candidate.toLowerCase());
+		return candidate;
+	};
+	const renamed = (file: IBinaryData): IBinaryData => {
+		// The downloader has put its own extension behind the name.
+		const [, name = '', extension = ''] = /^(.*)(\.[^.]*)$/s.exec(file.fileName ?? '') ?? [];
+		return { ...file, fileName: `${unique(name)}${extension}` };
+	};
+	return items.map(({ binary, ...item }) => {
+		if (!binary) return item;
+		const files = Object.entries(binary).map(([field, file]): [string, IBinaryData] => [
+			field,
+			renamed(file),
+		]);
+		return { ...item, binary: Object.fromEntries(files) };
+	});
 }
 
 /** @param urls what the data of the failure lists */

@@ -44,15 +44,38 @@ export function isBlank(value: unknown): boolean {
 
 /**
  * A required text, as it is written.
- * @throws Failure when it is blank, or not a text
+ * @throws Failure when it is blank, not a text, or what an expression makes of nothing
  */
 export function asText(value: unknown, label: string): string {
 	if (value === null || value === undefined) throw inputFailures.blankValue(label);
 	if (typeof value === 'boolean') return String(value);
-	if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+	if (typeof value === 'number' && Number.isFinite(value)) {
+		if (isInexact(value)) throw inputFailures.inexactNumber(`"${label}"`, value);
+		return String(value);
+	}
 	if (typeof value !== 'string') throw inputFailures.valueOfWrongType(label, typeName(value));
 	if (value.trim() === '') throw inputFailures.blankValue(label);
+	if (isLeftover(value)) throw inputFailures.leftover(`"${label}"`, value.trim());
 	return value;
+}
+
+const LEFTOVERS = new Set(['undefined', 'null', 'NaN', '[object Object]']);
+
+/** Whether a text is what JavaScript writes for nothing, or for an object, in a text. */
+export function isLeftover(text: string): boolean {
+	return LEFTOVERS.has(text.trim());
+}
+
+/** Whether a whole number is too large for JavaScript to keep its last digits. */
+export function isInexact(value: number): boolean {
+	return Number.isInteger(value) && !Number.isSafeInteger(value);
+}
+
+/** A number, or what a text says that is one; NaN for anything else. */
+export function numeric(value: unknown): number {
+	if (typeof value === 'number') return value;
+	const isText = typeof value === 'string' && /^\s*[+-]?\d+(\.\d*)?\s*$/.test(value);
+	return isText ? Number(value) : Number.NaN;
 }
 
 /** What a value is that is not what it should be, as part of a sentence. */
@@ -73,11 +96,11 @@ export function asNumber(
 	label: string,
 	{ min = 0, max = Infinity, isWhole = false }: { min?: number; max?: number; isWhole?: boolean },
 ): number {
-	const isNumeric = typeof value === 'string' && /^\s*[+-]?\d+(\.\d*)?\s*$/.test(value);
-	const number = typeof value === 'number' || isNumeric ? Number(value) : Number.NaN;
-	const isInside = Number.isFinite(number) && number >= min && number <= max;
+	const number = numeric(value);
+	const most = isInexact(number) ? Math.min(max, Number.MAX_SAFE_INTEGER) : max;
+	const isInside = Number.isFinite(number) && number >= min && number <= most;
 	if (isInside && (!isWhole || Number.isInteger(number))) return number;
-	const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+	const range = most === Infinity ? `of at least ${min}` : `from ${min} to ${most}`;
 	throw inputFailures.optionValue(label, value, `a ${isWhole ? 'whole ' : ''}number ${range}`);
 }
 

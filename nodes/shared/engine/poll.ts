@@ -142,7 +142,7 @@ export async function waitForJob(
 	jobId: string,
 	options: WaitOptions,
 ): Promise<WaitResult> {
-	const { submittedAtMs = -Infinity, until, timeoutMs, pollIntervalMs, signal } = options;
+	const { submittedAtMs, until, timeoutMs, pollIntervalMs, signal } = options;
 	const startedAtMs = clock.now();
 	const deadlineMs = startedAtMs + timeoutMs;
 	let job: JobState = { jobId, status: 'Pending', imageUrls: [] };
@@ -176,8 +176,8 @@ export async function waitForJob(
 			if (isSettled) return { job, wasSeen, timedOut: false, waitedMs };
 			pauseMs = nextPauseMs(waitedMs, pollIntervalMs);
 		} else {
-			const mayNotBeListedYet = !wasSeen && now - submittedAtMs < VISIBILITY_MS;
-			lastReason = reasonOf(outcome, jobId, mayNotBeListedYet);
+			const ageMs = submittedAtMs === undefined ? undefined : now - submittedAtMs;
+			lastReason = reasonOf(outcome, jobId, ageMs, wasSeen);
 			const askedMs = outcome.kind === 'transient' ? outcome.retryAfterMs : undefined;
 			if (outcome.kind === 'transient' && outcome.isRateLimited) {
 				scheduler.slowDown(askedMs ?? SLOW_DOWN_MS);
@@ -198,12 +198,15 @@ export async function waitForJob(
 	}
 }
 
+/** @param ageMs how long ago the job was submitted, if that is known: then its ID is right */
 function reasonOf(
 	outcome: Exclude<PollOutcome, { kind: 'job' }>,
 	jobId: string,
-	mayNotBeListedYet: boolean,
+	ageMs: number | undefined,
+	wasSeen: boolean,
 ): string {
 	if (outcome.kind === 'transient') return outcome.reason;
-	if (!mayNotBeListedYet) throw apiFailures.unknownJob(jobId, outcome.detail);
+	if (ageMs === undefined) throw apiFailures.unknownJob(jobId, outcome.detail);
+	if (wasSeen || ageMs >= VISIBILITY_MS) throw apiFailures.startedJobGone(jobId, outcome.detail);
 	return reasons.notListedYet();
 }

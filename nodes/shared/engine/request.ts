@@ -21,6 +21,9 @@ import {
 	asNumber,
 	asText,
 	isBlank,
+	isInexact,
+	isLeftover,
+	numeric,
 	type ParameterReader,
 } from './parameters';
 import type { AdditionalFields } from './settings';
@@ -154,12 +157,28 @@ function readRow(row: unknown, columns: readonly Column[], position: number, lab
 			columns.map(({ name }) => name),
 		);
 	}
+	const place = `row ${position} of "${label}"`;
 	return Object.fromEntries(
-		columns.map(({ name, kind }): [string, string | number] => {
-			const cell: unknown = Object.hasOwn(row, name) ? Reflect.get(row, name) : undefined;
-			if (kind === 'wholeNumber' && Number.isInteger(cell)) return [name, cell as number];
-			if (kind === 'text' && typeof cell === 'string' && cell.trim() !== '') return [name, cell];
-			throw inputFailures.cellValue(label, position, name, kind, cell);
+		columns.map((column): [string, string | number] => {
+			const { name } = column;
+			if (Object.hasOwn(row, name)) return [name, readCell(Reflect.get(row, name), column, place)];
+			const similar = Object.keys(row).find((key) => key.trim().toLowerCase() === name);
+			if (similar !== undefined) throw inputFailures.cellKey(place, similar, name);
+			return [name, readCell(undefined, column, place)];
 		}),
 	);
+}
+
+function readCell(cell: unknown, { name, kind }: Column, place: string): string | number {
+	if (kind === 'wholeNumber') {
+		const number = numeric(cell);
+		if (Number.isSafeInteger(number)) return number;
+		const expected = isInexact(number) ? 'a smaller whole number' : 'a whole number';
+		throw inputFailures.cellValue(place, name, expected, cell);
+	}
+	if (typeof cell !== 'string' || cell.trim() === '') {
+		throw inputFailures.cellValue(place, name, 'text', cell);
+	}
+	if (isLeftover(cell)) throw inputFailures.leftover(`"${name}" in ${place}`, cell.trim());
+	return cell;
 }

@@ -14,7 +14,7 @@ import type { InputFileReader } from './inputFiles';
 import { isResult, ItemRun, type OutputItem } from './itemRun';
 import { KnownFiles } from './knownFiles';
 import { hashOfValues, Ledger, type Entry, type Remembered } from './ledger';
-import { echoOf, jobItems, submittedItem, withInputFields } from './output';
+import { echoOf, jobItems, submittedItem, withInputFields, withUniqueFileNames } from './output';
 import { ParameterReader } from './parameters';
 import type { DraftPlan, JobSlot, Plan, ResumedJob, SubmitPlan } from './plan';
 import { isFinished, PollScheduler, waitForJob, type WaitResult } from './poll';
@@ -395,7 +395,7 @@ class JobRun {
 	}
 
 	#finish(plans: readonly Plan[]): INodeExecutionData[] {
-		const output = this.#run.items();
+		const output = withUniqueFileNames(this.#run.items());
 		const dryRuns = plans.filter(isDryRun);
 		const resumed = plans.filter((plan) => 'resume' in plan).length;
 		if (dryRuns.length > 0)

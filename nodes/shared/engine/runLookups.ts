@@ -7,7 +7,7 @@ import { asFailure } from '../failure';
 import { apiFailures, inputFailures, runFailures } from '../messages';
 import { Downloader, RESULTS } from './download';
 import { ItemRun, type OutputItem } from './itemRun';
-import { jobItems, withInputFields } from './output';
+import { jobItems, withInputFields, withUniqueFileNames } from './output';
 import { asText, ParameterReader } from './parameters';
 import type { JobSlot } from './plan';
 import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './poll';
@@ -88,7 +88,7 @@ export async function runLookups(
 		}
 	});
 
-	const output = run.items();
+	const output = withUniqueFileNames(run.items());
 	run.hintAtPendingJobs(output, lookups.length);
 	return [output];
 }

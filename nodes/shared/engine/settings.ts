@@ -10,6 +10,8 @@ import {
 	asNumber,
 	asText,
 	isBlank,
+	isInexact,
+	isLeftover,
 	type ParameterReader,
 } from './parameters';
 
@@ -103,8 +105,17 @@ class Options {
 		return Object.fromEntries(
 			entries.map(([field, given]): [string, string | number | boolean] => {
 				if (!FORM_FIELD_NAME.test(field)) throw inputFailures.formFieldName(displayName, field);
-				if (typeof given === 'string' || typeof given === 'boolean') return [field, given];
-				if (typeof given === 'number' && Number.isFinite(given)) return [field, given];
+				const subject = `"${field}" in "${displayName}"`;
+				if (typeof given === 'string') {
+					if (isLeftover(given)) throw inputFailures.leftover(subject, given.trim());
+					return [field, given];
+				}
+				if (typeof given === 'boolean') return [field, given];
+				if (typeof given === 'number' && Number.isFinite(given)) {
+					// JSON with more digits was read as the nearest number that JavaScript has.
+					if (isInexact(given)) throw inputFailures.inexactNumber(subject, given);
+					return [field, given];
+				}
 				throw inputFailures.formFieldValue(displayName, field, given);
 			}),
 		);
@@ -117,6 +128,14 @@ class Options {
 		const given: unknown = Reflect.get(this.#given, name);
 		return { ...property, value: Object.hasOwn(this.#given, name) ? given : property.default };
 	}
+}
+
+/** Files get the ending of what they are, whatever the name says. */
+const IMAGE_ENDING = /\.(avif|bmp|gif|hei[cf]|jpe?g|png|tiff?|webp)\s*$/i;
+
+/** A title such as "AC/DC" is no path, and Windows takes none of these in a name. */
+function outputName(given: string): string {
+	return safeFileName(given.replace(/[/\\:*?"<>|]+/g, '-').replace(IMAGE_ENDING, ''));
 }
 
 function readOutputSettings(
@@ -146,8 +165,7 @@ function readOutputSettings(
 		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
 		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
 		includeInputFields: options.boolean('includeInputFields'),
-		// A title such as "AC/DC" is no path, and Windows takes none of these in a name.
-		fileName: safeFileName(options.text('fileName').replace(/[/\\:*?"<>|]+/g, '-')),
+		fileName: outputName(options.text('fileName')),
 	};
 }
 
