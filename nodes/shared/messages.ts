@@ -341,7 +341,7 @@ export const credentialFailures = {
 	unreadable: (reason: string): Failure =>
 		new Failure({
 			message: 'The AetherForge credential could not be read',
-			description: `n8n says: ${reason.replace(/\.+$/, '')}. Select an existing credential in the node, and check that its expressions return a value.`,
+			description: `n8n says: ${excerpt(reason).replace(/\.+$/, '')}. Select an existing credential in the node, and check that its expressions return a value.`,
 			concernsAllItems: true,
 		}),
 
