@@ -637,6 +637,7 @@ export const reasons = {
 	noJob: (httpStatus: number, excerpt: string): string =>
 		`HTTP ${httpStatus}, but the response does not describe a job: ${excerpt}`,
 	status: (httpStatus: number, detail: string): string => `HTTP ${httpStatus}: ${detail}`,
+	proxyRefused: (): string => 'the proxy refused the connection',
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,

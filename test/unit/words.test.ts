@@ -236,6 +236,7 @@ const SAMPLES: Samples = {
 		noJobId: [[200, DETAIL]],
 		noJob: [[200, DETAIL]],
 		status: [[502, DETAIL]],
+		proxyRefused: [[]],
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
 		emptyFile: [[]],

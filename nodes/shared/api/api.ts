@@ -17,6 +17,7 @@ import {
 import { checkBaseUrl } from './baseUrl';
 import { readConnectionFailure, type ConnectionFailure } from './connection';
 import type { StreamedAnswer } from './fetchFile';
+import { answerIn, readProxyRefusal, thrownStatuses } from './proxy';
 import { retryAfterMs } from './retry';
 import { Upload } from './upload';
 
@@ -236,27 +237,33 @@ export class Api {
 		arrived: Arrived,
 		done: AbortSignal,
 	): Promise<NoAnswer | undefined> {
+		const url = new URL(request.url.slice(1), this.#baseUrl).href;
 		let answer: StreamedAnswer;
 		try {
 			answer = (await context.helpers.httpRequestWithAuthentication.call(context, CREDENTIAL, {
 				...request,
-				url: new URL(request.url.slice(1), this.#baseUrl).href,
+				url,
 				headers: { Accept: 'application/json' },
 				encoding: 'stream',
-				// With these two n8n does not throw on a status, and so never sends a request again by itself.
+				// With these two n8n does not throw on a 401, and so never sends a request again by itself.
 				returnFullResponse: true,
-				ignoreHttpStatusErrors: true,
+				ignoreHttpStatusErrors: thrownStatuses(context.getNode()),
 				// The key stays with its origin, and n8n's HTTP layer holds no copy of the upload.
 				disableFollowRedirect: true,
 				timeout: limitMs,
 			})) as StreamedAnswer;
 		} catch (error) {
-			const connection = readConnectionFailure(error);
-			return { reason: this.#scrub(connectionReason(connection)), connection };
+			const thrown = answerIn(error);
+			if (!thrown) {
+				const connection = readConnectionFailure(error);
+				return { reason: this.#scrub(connectionReason(connection)), connection };
+			}
+			answer = thrown;
 		}
-		if (done.aborted) {
+		const refusal = readProxyRefusal(answer, url);
+		if (done.aborted || refusal) {
 			answer.body.destroy();
-			return undefined;
+			return refusal && { reason: connectionReason(refusal), connection: refusal };
 		}
 		arrived.answer = answer;
 		let bytes = 0;
