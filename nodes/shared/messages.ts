@@ -712,6 +712,7 @@ export const reasons = quotingBriefly({
 	status: (httpStatus: number, detail: string): string => `HTTP ${httpStatus}: ${detail}`,
 	refusedOnTheWay: (httpStatus: number, excerpt: string): string =>
 		`HTTP ${httpStatus} from a server between n8n and AetherForge: ${excerpt}`,
+	proxyRefused: (): string => 'the proxy refused the connection',
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,

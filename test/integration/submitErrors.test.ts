@@ -1,8 +1,12 @@
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
 import type { INodeExecutionData } from 'n8n-workflow';
 
 import type { Fault } from '../emulator/emulator';
 import { PROXY_HTML_PAGE } from '../emulator/faults';
 import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import { startProxy, type TestProxy } from '../support/proxy';
 import { KEY, openScene, type Scene } from '../support/scene';
 
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
@@ -104,7 +108,7 @@ const ANSWERS: Told[] = [
 		message: 'AetherForge did not accept the request: all wrong; no place; 5',
 		says: ['(HTTP 422)'],
 	},
-	...[400, 401, 402, 403, 407].map((status) => ({
+	...[400, 401, 402, 403].map((status) => ({
 		name: `${status} of a firewall`,
 		answer: { status, body: '<!DOCTYPE html><title>Just a moment</title>' },
 		message: `A server between n8n and AetherForge refused the request (HTTP ${status})`,
@@ -301,5 +305,72 @@ describe('a server that repeats the key', () => {
 		answerSubmits({ status: 302, headers: { location: `https://x.example/?key=${KEY}` } });
 		const { error } = await generate();
 		expect(error?.message).toContain('redirects to another URL');
+	});
+});
+
+describe('behind an HTTP proxy', () => {
+	const BEHIND = { credential: { baseUrl: 'https://api.example.test' } };
+	let proxy: TestProxy;
+
+	afterEach(() => {
+		proxy.close();
+	});
+
+	it.each([302, 407, 502, 503])(
+		'that will not connect (%i), a submit is tried five times, and a retry sends it',
+		async (status) => {
+			proxy = await startProxy({ status });
+			const first = await generate(BEHIND);
+			expect(first.error?.message).toBe('AetherForge cannot be reached');
+			expectSays(first.error?.description, [
+				'so no job was started and nothing was charged',
+				`(the proxy refused the connection (HTTP ${status}))`,
+			]);
+			expect(proxy.asked).toEqual(Array.from({ length: 5 }, () => 'api.example.test:443'));
+
+			expect((await generate({ retryOf: first })).error).toBeUndefined();
+			expect(scene.emulator.submits).toHaveLength(1);
+		},
+	);
+
+	it.each([407, 503])(
+		'that will not connect (%i), status checks name the proxy',
+		async (status) => {
+			proxy = await startProxy({ status });
+			const { error } = await scene.run({ ...BEHIND, node: 'getJob', parameters: { jobId: JOB } });
+			expect(error?.message).toBe(`The status of job ${JOB} could not be checked`);
+			expectSays(error?.description, [`the proxy refused the connection (HTTP ${status})`]);
+			expect(proxy.asked.length).toBeGreaterThan(1);
+		},
+	);
+
+	it('that connects, the same answer from the API itself leaves the outcome unknown', async () => {
+		// Both ends know a key in advance, so that no certificate has to be made.
+		const psk = { ciphers: 'PSK', checkServerIdentity: () => undefined };
+		const known = Buffer.from('known to both');
+		const connect = tls.connect;
+		const spy = jest.spyOn(tls, 'connect').mockImplementation(((options: tls.ConnectionOptions) =>
+			connect({
+				...options,
+				...psk,
+				pskCallback: () => ({ psk: known, identity: 'n8n' }),
+			})) as typeof connect);
+		let posts = 0;
+		const api = createServer({ ...psk, pskCallback: () => known }, (request, response) => {
+			posts++;
+			request.resume().on('end', () => response.writeHead(503).end('{"detail":"Try later"}'));
+		});
+		await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+		proxy = await startProxy({ port: (api.address() as AddressInfo).port });
+		try {
+			const first = await generate(BEHIND);
+			expect(first.error?.message).toBe(NOT_KNOWN);
+			expectSays(first.error?.description, ['HTTP 503: Try later']);
+			expect((await generate({ ...BEHIND, retryOf: first })).error?.message).toContain('not known');
+			expect(posts).toBe(1);
+		} finally {
+			spy.mockRestore();
+			api.close();
+		}
 	});
 });

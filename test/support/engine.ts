@@ -215,24 +215,27 @@ function timed(nodeType: INodeType, clock: VirtualClock, onCall: () => void): IN
 			onCall();
 			const { helpers } = this;
 			const original = { ...helpers };
+			const trackBody = (body: unknown, end: () => void): void => {
+				if (!(body instanceof Readable)) {
+					end();
+					return;
+				}
+				for (const event of ['end', 'error', 'close']) body.once(event, end);
+				const read = body.read.bind(body);
+				body.read = (size): unknown => {
+					clock.moved();
+					return read(size);
+				};
+			};
 			const track = async <T>(work: Promise<T>, limit?: Promise<never>): Promise<T> => {
 				const end = clock.begin();
 				try {
 					const result = await Promise.race(limit ? [work, limit] : [work]);
-					const { body } = result as Partial<IN8nHttpFullResponse>;
-					if (body instanceof Readable) {
-						for (const event of ['end', 'error', 'close']) body.once(event, end);
-						const read = body.read.bind(body);
-						body.read = (size): unknown => {
-							clock.moved();
-							return read(size);
-						};
-					} else {
-						end();
-					}
+					trackBody((result as Partial<IN8nHttpFullResponse>).body, end);
 					return result;
 				} catch (error) {
-					end();
+					const { cause } = error as { cause?: { response?: { data?: unknown } } };
+					trackBody(cause?.response?.data, end);
 					throw error;
 				}
 			};

@@ -62,6 +62,19 @@ describe('a connection that was never established', () => {
 	});
 
 	it.each([
+		'Proxy connection ended before receiving CONNECT response',
+		'No header received from proxy CONNECT response',
+		'Invalid header from proxy CONNECT response: "x"',
+		'Client network socket disconnected before secure TLS connection was established',
+	])('is one that ended before there was anything to send through: %s', (message) => {
+		const error = Object.assign(new Error(message), { code: 'ECONNRESET' });
+		for (const layers of [0, 1, 4]) {
+			expect(readConnectionFailure(wrapped(error, layers)).wasNeverConnected).toBe(true);
+		}
+		expect(readConnectionFailure(asNodeApiError(error)).wasNeverConnected).toBe(true);
+	});
+
+	it.each([
 		systemError('read', 'ETIMEDOUT'),
 		systemError('read', 'ECONNRESET'),
 		systemError('write', 'EPIPE'),
@@ -70,6 +83,7 @@ describe('a connection that was never established', () => {
 		Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }),
 		Object.assign(new Error('wrong version number'), { code: 'EPROTO', syscall: 'write' }),
 		new Error('I could not connect ETIMEDOUT'),
+		new Error('bad gateway: Invalid header from proxy CONNECT response'),
 	])('is not one that broke later: $message', (error) => {
 		for (const layers of [0, 1, 4]) {
 			expect(readConnectionFailure(wrapped(error, layers)).wasNeverConnected).toBe(false);

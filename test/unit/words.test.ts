@@ -248,6 +248,7 @@ const SAMPLES: Samples = {
 		noJob: [[200, DETAIL]],
 		status: [[502, DETAIL]],
 		refusedOnTheWay: [[403, 'Just a moment']],
+		proxyRefused: [[]],
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
 		emptyFile: [[]],

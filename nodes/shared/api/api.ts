@@ -17,6 +17,7 @@ import {
 import { checkBaseUrl } from './baseUrl';
 import { readConnectionFailure, type ConnectionFailure } from './connection';
 import type { StreamedAnswer } from './fetchFile';
+import { answerIn, readProxyRefusal, thrownStatuses } from './proxy';
 import { retryAfterMs } from './retry';
 import { Upload } from './upload';
 
@@ -193,11 +194,12 @@ export class Api {
 						failure: apiFailures.outcomeUnknown(scrub(account, String(error)), undefined),
 					}),
 				)
-				.then((outcome) =>
-					outcome.kind === 'failed'
+				.then((outcome) => {
+					upload.close();
+					return outcome.kind === 'failed'
 						? { ...outcome, failure: this.#noted(account, outcome.failure) }
-						: outcome,
-				),
+						: outcome;
+				}),
 			isSent: () => upload.isRead,
 			cancel: () => {
 				abort.abort();
@@ -303,20 +305,25 @@ export class Api {
 				...request,
 				headers: { Accept: 'application/json' },
 				encoding: 'stream',
-				// With these two n8n does not throw on a status, and so never sends a request again by itself.
+				// With these two n8n does not throw on a 401, and so never sends a request again by itself.
 				returnFullResponse: true,
-				ignoreHttpStatusErrors: true,
+				ignoreHttpStatusErrors: thrownStatuses(context.getNode()),
 				// The key stays with its origin, and n8n's HTTP layer holds no copy of the upload.
 				disableFollowRedirect: true,
 				timeout: limitMs,
 			})) as StreamedAnswer;
 		} catch (error) {
-			const connection = readConnectionFailure(error);
-			return { reason: connectionReason(connection), connection };
+			const thrown = answerIn(error);
+			if (!thrown) {
+				const connection = readConnectionFailure(error);
+				return { reason: connectionReason(connection), connection };
+			}
+			answer = thrown;
 		}
-		if (done.aborted) {
+		const refusal = readProxyRefusal(answer, request.url);
+		if (done.aborted || refusal) {
 			answer.body.destroy();
-			return undefined;
+			return refusal && { reason: connectionReason(refusal), connection: refusal };
 		}
 		arrived.answer = answer;
 		let bytes = 0;

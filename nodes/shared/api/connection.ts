@@ -18,8 +18,12 @@ export interface ConnectionFailure {
 const NEVER_CONNECTED =
 	/^(ECONNREFUSED|EADDRNOTAVAIL|ENOTFOUND|EAI_AGAIN|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/;
 
-/** How Node.js begins the message of a connection attempt that came to nothing. */
-const CONNECT_MESSAGE = /^connect E[A-Z]+\b/;
+/**
+ * What is said of a connection attempt that came to nothing: by Node.js, by its proxy agent, and by
+ * Node.js again where it ended before there was TLS.
+ */
+const CONNECT_MESSAGE =
+	/^connect E[A-Z]+\b|^(Invalid header|No header received) from proxy CONNECT response\b|^Proxy connection ended before receiving CONNECT response$|^Client network socket disconnected before secure TLS connection was established$/;
 
 /** n8n's own words, since its error types differ between versions and requests. */
 const BLOCKED_MESSAGE = 'resolves to a restricted IP address';

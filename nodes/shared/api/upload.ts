@@ -7,6 +7,7 @@ class StreamedFile extends File {
 
 	readonly #file: RequestFile;
 	readonly #onRead: () => void;
+	readonly #readings: AsyncGenerator<Uint8Array>[] = [];
 
 	constructor(file: RequestFile, onRead: () => void) {
 		super([], file.fileName, { type: file.mimeType });
@@ -16,7 +17,14 @@ class StreamedFile extends File {
 	}
 
 	override stream(): ReturnType<File['stream']> {
-		return ReadableStream.from(this.#read()) as ReturnType<File['stream']>;
+		const reading = this.#read();
+		this.#readings.push(reading);
+		return ReadableStream.from(reading) as ReturnType<File['stream']>;
+	}
+
+	/** Closes what was opened and not read to its end: a server may answer, or not, before that. */
+	close(): void {
+		for (const reading of this.#readings) reading.return(undefined).catch(() => undefined);
 	}
 
 	async *#read(): AsyncGenerator<Uint8Array> {
@@ -30,6 +38,7 @@ export class Upload {
 	readonly form = new FormData();
 	/** The size of its files. */
 	readonly bytes: number;
+	readonly #files: readonly StreamedFile[];
 	#unread: number;
 
 	/** The API takes multipart only, also without files (docs/api.md). */
@@ -39,10 +48,17 @@ export class Upload {
 		}
 		this.#unread = files.length;
 		this.bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-		for (const file of files) {
+		this.#files = files.map((file) => {
+			const streamed = new StreamedFile(file, () => this.#unread--);
 			// A third argument to append would make a plain, empty File of it.
-			this.form.append(file.apiName, new StreamedFile(file, () => this.#unread--));
-		}
+			this.form.append(file.apiName, streamed);
+			return streamed;
+		});
+	}
+
+	/** Ends it, whatever has become of the request. */
+	close(): void {
+		for (const file of this.#files) file.close();
 	}
 
 	/** Without this the server lacks the end of the request, and cannot accept it. */
