@@ -40,6 +40,26 @@ function shown(value: unknown): string {
 	}
 }
 
+/**
+ * A URL as it may be shown: without its query, which may be a signature, and without whatever
+ * precedes an "@", be it a password or a key. Of a data URL, only the type.
+ */
+export function shortened(url: string): string {
+	const dataType = /^\s*data:[^;,]*/i.exec(url)?.[0];
+	if (dataType !== undefined) return `${dataType.slice(0, 100)};…`;
+	const scheme = /^\s*[a-z][a-z\d+.-]*:\/\//i.exec(url)?.[0] ?? '';
+	const [start = '', ...query] = url.slice(scheme.length).split(/[?#]/);
+	const hasPath = start.includes('/') && /^\s*https?:/i.test(scheme) && URL.canParse(url);
+	// A password may hold what looks like the beginning of a query.
+	if (!hasPath && query.some((part) => part.includes('@'))) return `${scheme}***`;
+	return `${scheme}${start.replace(/^[^]*@/, '***@')}`.slice(0, 200);
+}
+
+/** A name as it may be shown; some people enter a URL in its place. */
+function shownName(name: string): string {
+	return /:\/\/|^\S*:\S*@/.test(name) ? shortened(name) : name.slice(0, 200);
+}
+
 function listOf(jobIds: readonly string[]): string {
 	const more = jobIds.length - JOB_IDS_IN_TEXT;
 	const named = jobIds.slice(0, JOB_IDS_IN_TEXT).join(', ');
@@ -59,6 +79,11 @@ const RETRY_HINT =
 
 const RESUBMIT_HINT =
 	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
+
+/** What the files of a field are counted in. */
+function holder({ urls }: FilesField, isByUrl: boolean): string {
+	return isByUrl ? `"${urls.displayName}"` : 'the item';
+}
 
 const FORMATS = 'PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, and HEIC';
 
@@ -99,7 +124,7 @@ export const inputFailures = {
 
 	malformedJobId: (value: string): Failure =>
 		new Failure({
-			message: `"${value.slice(0, 80)}" is not a job ID`,
+			message: `"${shownName(value).slice(0, 80)}" is not a job ID`,
 			description:
 				'A job ID looks like 123e4567-e89b-12d3-a456-426614174000. Change "Job ID" so that it returns one, for example {{ $json.job_id }} from the node that started the job.',
 		}),
@@ -172,7 +197,7 @@ export const inputFailures = {
 
 	unknownField: (name: string, available: readonly string[], label: string): Failure =>
 		new Failure({
-			message: `The item has no binary field "${name}"`,
+			message: `The item has no binary field "${shownName(name)}"`,
 			description: `${
 				available.length > 0
 					? `The item's binary fields are: ${quoted(available)}.`
@@ -197,7 +222,22 @@ export const inputFailures = {
 		new Failure({
 			message: `The file in "${label}" does not belong to this execution`,
 			description:
-				"Only files of the input items and of the nodes before this one are sent. Drag the file from the input panel, or use an expression such as {{ $('Form').item.binary.photo }}.",
+				"Only files of the input items, of the nodes before this one, and of nodes that the parameter names are sent. Drag the file from the input panel, or use an expression such as {{ $('Form').item.binary.photo }}.",
+		}),
+
+	otherWorkflowsFile: (label: string): Failure =>
+		new Failure({
+			message: `The file in "${label}" belongs to another workflow`,
+			description:
+				"Only this workflow's own files are sent, and those that a sub-workflow is called with or returns. Check which node put the file into the item's JSON.",
+		}),
+
+	/** Of a data URL or base64. */
+	contentAsText: (label: string): Failure =>
+		new Failure({
+			message: `"${label}" contains the content of a file, not where to find it`,
+			description:
+				'Put a Convert to File node (operation Move Base64 String to File) before this node, and select the binary field that it puts the file into. Of a data URL, first remove everything up to the comma.',
 		}),
 
 	fileWithoutContent: (label: string): Failure =>
@@ -208,32 +248,42 @@ export const inputFailures = {
 
 	unusableUrl: (label: string, url: string): Failure =>
 		new Failure({
-			message: `"${url}" in "${label}" is not a URL that can be fetched`,
+			message: `"${shortened(url)}" in "${label}" is not a URL that can be fetched`,
 			description: 'Enter URLs that start with http:// or https://.',
 		}),
 
 	unusableEntry: (label: string, position: number, type: string): Failure =>
 		new Failure({
 			message: `Entry ${position} of "${label}" must be a URL, but is ${type}`,
-			description: `Change "${label}" so that each entry of the list is a URL as text.`,
+			description: `Change "${label}" so that each entry of the list is a URL as text, or an object with a url.`,
 		}),
 
 	unfetchable: (url: string, reason: string): Failure =>
 		new Failure({
-			message: `The image at ${url} could not be fetched`,
+			message: `The image at ${shortened(url)} could not be fetched`,
 			description: `What happened: ${reason.replace(/\.+$/, '')}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
 		}),
 
-	tooManyFiles: (subject: string, field: FilesField, limit: number, count: number): Failure =>
+	/** @param isByUrl whether they are URLs, not files of the item */
+	tooManyFiles: (
+		subject: string,
+		field: FilesField,
+		limit: number,
+		count: number,
+		isByUrl: boolean,
+	): Failure =>
 		new Failure({
-			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but the item has ${count}`,
-			description: `Select fewer files${field.limit.by ? `, ${field.limit.by.advice}` : ''}.`,
+			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but ${holder(field, isByUrl)} has ${count}`,
+			// No advice that does not help: there may be nothing that takes so many.
+			description: `${isByUrl ? 'Enter fewer URLs' : 'Select fewer files'}${field.limit.by && count <= field.limit.max ? `, ${field.limit.by.advice}` : ''}.`,
 		}),
 
-	tooFewFiles: (field: FilesField, count: number): Failure =>
+	tooFewFiles: (field: FilesField, count: number, isByUrl: boolean): Failure =>
 		new Failure({
-			message: `AetherForge needs at least ${field.limit.min} ${field.noun.many}, but the item has ${count}`,
-			description: `Select more files in "${field.names.displayName}".`,
+			message: `AetherForge needs at least ${field.limit.min} ${field.noun.many}, but ${holder(field, isByUrl)} has ${count}`,
+			description: isByUrl
+				? `Enter more URLs in "${field.urls.displayName}".`
+				: `Select more files in "${field.names.displayName}".`,
 		}),
 
 	emptyFile: (fileName: string, fieldName: string | undefined): Failure =>
@@ -301,7 +351,7 @@ export const credentialFailures = {
 	baseUrl: (baseUrl: string, flaw: BaseUrlFlaw): Failure =>
 		new Failure({
 			message: `The Base URL in the AetherForge credential ${BASE_URL_FLAWS[flaw]}`,
-			description: `It is "${baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@')}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
+			description: `It is "${shortened(baseUrl)}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
 			concernsAllItems: true,
 		}),
 
@@ -483,7 +533,7 @@ export const jobFailures = {
 	notDownloaded: (jobId: string, url: string, reason: string): Failure =>
 		new Failure({
 			message: `An image of the job ${jobId} could not be downloaded`,
-			description: `The job is finished and has been charged. URL: ${url}. What happened: ${reason}. ${GET_JOB_HINT}`,
+			description: `The job is finished and has been charged. URL: ${shortened(url)}. What happened: ${reason}. ${GET_JOB_HINT}`,
 			jobId,
 			status: 'Succeed',
 		}),
@@ -640,6 +690,11 @@ export const reasons = {
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,
+	/** For a file's server: signed links end, and then most servers answer so. */
+	fileStatus: (httpStatus: number): string =>
+		`HTTP ${httpStatus}${[403, 410].includes(httpStatus) ? ' (the link may have expired)' : ''}`,
+	webPage: (): string =>
+		'the server sent a web page in place of the image, as it does where a login is needed',
 	emptyFile: (): string => 'the file is empty',
 	notAnImage: (): string => `the file is not a supported image (${FORMATS})`,
 	stalled: (): string => 'the transfer stalled',

@@ -213,6 +213,16 @@ describe('a file by URL', () => {
 			'/one.png': sends(PNG),
 			'/two.gif': sends(GIF, 'text/plain'),
 			'/page.png': sends('<!doctype html><title>Sign in</title>', 'image/png'),
+			'/text.png': sends('no picture', 'image/png'),
+			'/expired.png': (_, response) => {
+				response.writeHead(403).end();
+			},
+			'/slow.png': (request, response) => {
+				void scene.clock.sleep(55_000).then(() => {
+					sends(PNG)(request, response);
+				});
+			},
+			'/silent.png': () => undefined,
 			'/moved': (_, response) => {
 				response.writeHead(302, { location: '/one.png' }).end();
 			},
@@ -261,6 +271,13 @@ describe('a file by URL', () => {
 		expect(visits[0]?.headers).not.toHaveProperty('authorization');
 	});
 
+	it('may take its host nearly a minute to begin', async () => {
+		const { error } = await generate(byUrl(`${web.url}/slow.png`));
+		expect(error).toBeUndefined();
+		expect(received()).toMatchObject([{ sha256: sha256(PNG) }]);
+		expect(visited()).toEqual(['/slow.png']);
+	});
+
 	it('is the one that a redirect leads to', async () => {
 		const { error } = await generate(byUrl(`${web.url}/moved`));
 		expect(error).toBeUndefined();
@@ -270,7 +287,10 @@ describe('a file by URL', () => {
 
 	it.each([
 		['/gone.png', 'HTTP 404'],
-		['/page.png', 'the file is not a supported image'],
+		['/page.png', 'the server sent a web page in place of the image'],
+		['/text.png', 'the file is not a supported image'],
+		['/expired.png', 'HTTP 403 (the link may have expired)'],
+		['/silent.png', 'no response in time'],
 		['/large.png', 'the file is larger than 50 MB'],
 	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
 		const { error } = await generate(
@@ -325,7 +345,7 @@ describe('a file by URL', () => {
 			aiModel: 'Grok Imagine Pro',
 		});
 		expect(error?.message).toBe(
-			'Grok Imagine Pro takes up to 1 reference image, but the item has 2',
+			'Grok Imagine Pro takes up to 1 reference image, but "Reference Image URL(s)" has 2',
 		);
 		expect(visited()).toEqual([]);
 		expect(scene.emulator.requests).toEqual([]);

@@ -10,10 +10,10 @@ import type {
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
 import type { FilesField, FileToFetch, RequestFile } from '../../nodes/shared/endpoint';
-import { shortened } from '../../nodes/shared/api/fetchFile';
 import { readInputFiles } from '../../nodes/shared/engine/inputFiles';
 import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/parameters';
+import { shortened } from '../../nodes/shared/messages';
 
 const PNG = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(100_000)]);
 
@@ -448,7 +448,7 @@ describe('the URLs of files', () => {
 		['a number', 7, 'The "Image URLs" parameter must be text, but is a number'],
 		['an object', { url: A }, 'The "Image URLs" parameter must be text, but is an object'],
 		['broken JSON', `["${A}"`, 'The "Image URLs" parameter is not valid JSON'],
-		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but the item has 11'],
+		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but "Image URLs" has 11'],
 	])('are refused for %s', async (_, urls, message) => {
 		await expect(urlsOf(urls)).rejects.toThrow(message);
 	});
@@ -469,15 +469,32 @@ describe('the URLs of files', () => {
 	});
 
 	it.each([
+		[11, 10, 'Enter fewer URLs.'],
+		[11, 5, 'Enter fewer URLs.'],
+		[6, 5, 'Enter fewer URLs, or choose another.'],
+	])('are %i, more than %i: the advice is only what helps', async (count, max, advice) => {
+		const by = { apiName: 'model', max: { small: 5 }, advice: 'or choose another' };
+		const field = { ...SEVERAL, limit: { min: 0, max: 10, by } };
+		const refused = urlsOf(`${A} `.repeat(count), { field, max });
+		await expect(refused).rejects.toMatchObject({ facts: { description: advice } });
+	});
+
+	it.each([
 		[`${A}?X-Signature=secret#secret`, A],
 		['https://me:secret@a.example/1.png', 'https://***@a.example/1.png'],
-		['ftp://me:sec@ret@a.example/1@2.png?secret', 'ftp://***@a.example/1@2.png'],
+		['ftp://me:sec@ret@a.example/1.png?secret', 'ftp://***@a.example/1.png'],
+		['s3://KEY:SE/C?RET@bucket/1.png', 's3://***'],
+		['s3://KEY:SE/CRET@bucket/1.png', 's3://***@bucket/1.png'],
+		['user:secret@host/1.png', '***@host/1.png'],
+		['https://user:se/cret@host/1.png', 'https://***@host/1.png'],
+		[`${A}?mail=me@b.example&key=secret`, A],
+		['data:image/png;base64,secret', 'data:image/png;…'],
 		[`${A}#secret`, A],
 	])('are shown without what may be secret: %s', async (url, shown) => {
 		expect(shortened(url)).toBe(shown);
-		const unusable = url.replace(/^[a-z]+:/, 'ftp:');
+		const unusable = url.replace(/^https?:/, 'ftp:');
 		const refused: unknown = await urlsOf(unusable).catch((error: unknown) => error);
-		expect(refused).toMatchObject({ message: expect.stringContaining('ftp://') as string });
-		expect(String(refused)).not.toMatch(/secret|ret@/);
+		expect(String(refused)).toContain('"Image URLs"');
+		expect(String(refused)).not.toMatch(/secret|ret@|cret/i);
 	});
 });

@@ -18,8 +18,8 @@ const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const URL = 'https://cdn.example/1.png';
 const DETAIL = 'its own words';
 
-const { connectionReason, ...groups } = sentences;
-const SENTENCES = { ...groups, connection: { connectionReason } };
+const { connectionReason, shortened, ...groups } = sentences;
+const SENTENCES = { ...groups, connection: { connectionReason }, url: { shortened } };
 
 type Sentences = typeof SENTENCES;
 
@@ -95,16 +95,21 @@ const SAMPLES: Samples = {
 		],
 		noFieldAtAll: [['Reference Images', 'reference images']],
 		foreignFile: [[NAMES]],
+		otherWorkflowsFile: [[NAMES]],
+		contentAsText: [[NAMES]],
 		fileWithoutContent: [[NAMES]],
 		unusableUrl: [['Prompt', 'ftp://cdn.example/1.png']],
 		unusableEntry: [['Prompt', 2, 'a number']],
 		unfetchable: [[URL, DETAIL]],
 		tooManyFiles: [
-			['Grok Imagine', filesField(), 5, 6],
-			['Grok Imagine Pro', filesField(), 1, 2],
-			['AetherForge', withoutAdvice, 10, 11],
+			['Grok Imagine', filesField(), 5, 6, false],
+			['Grok Imagine Pro', filesField(), 1, 2, true],
+			['AetherForge', withoutAdvice, 10, 11, false],
 		],
-		tooFewFiles: [[withoutAdvice, 1]],
+		tooFewFiles: [
+			[withoutAdvice, 1, false],
+			[withoutAdvice, 1, true],
+		],
 		emptyFile: [
 			['photo.png', 'data'],
 			['photo.png', undefined],
@@ -228,6 +233,7 @@ const SAMPLES: Samples = {
 			[{ code: 'unknown', message: 'blocked', blocked: DETAIL }],
 		],
 	},
+	url: { shortened: [[URL]] },
 	reasons: {
 		noAnswer: [[1000], [30_500]],
 		answerTooLarge: [[1_048_576]],
@@ -238,6 +244,8 @@ const SAMPLES: Samples = {
 		status: [[502, DETAIL]],
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
+		fileStatus: [[403], [404]],
+		webPage: [[]],
 		emptyFile: [[]],
 		notAnImage: [[]],
 		stalled: [[]],

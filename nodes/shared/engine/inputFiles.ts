@@ -1,6 +1,6 @@
 import type { IBinaryData, IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { isHttpUrl, shortened } from '../api/fetchFile';
+import { isHttpUrl } from '../api/fetchFile';
 import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
 import { COMBINED_BINARY_KEY, isCombined, type KnownFiles } from './knownFiles';
@@ -43,12 +43,13 @@ export async function readInputFiles(
 	const from = sourceOf(input, field.source, itemIndex);
 	if (from === 'none') return [];
 	const available = binaryOf(input.context, itemIndex);
+	const isByUrl = from === 'url' || from === 'urls';
 	const given = givenFiles(input.reader, field, itemIndex, from, Object.keys(available));
 	if (given.length > limit.max) {
-		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length);
+		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length, isByUrl);
 	}
 	if (given.length > 0 && given.length < field.limit.min) {
-		throw inputFailures.tooFewFiles(field, given.length);
+		throw inputFailures.tooFewFiles(field, given.length, isByUrl);
 	}
 	const files: (RequestFile | FileToFetch)[] = [];
 	for (const each of given) {
@@ -118,7 +119,7 @@ function urlsIn(given: unknown, label: string, isList: boolean): URL[] {
 	const urls = Array.isArray(given) ? given : textsIn(given, label, isList);
 	return urls.map((url: unknown, index) => {
 		if (typeof url !== 'string') throw inputFailures.unusableEntry(label, index + 1, typeName(url));
-		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(label, shortened(url));
+		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(label, url);
 		return new URL(url);
 	});
 }

@@ -1,8 +1,7 @@
 import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
 
-import { shortened } from '../api/fetchFile';
 import type { FileToFetch, RequestFile } from '../endpoint';
-import { inputFailures } from '../messages';
+import { inputFailures, shortened } from '../messages';
 import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName } from './fileType';
 
 /**
