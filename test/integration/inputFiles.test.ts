@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type {
+	IBinaryData,
 	IBinaryKeyData,
+	IDataObject,
 	INode,
 	INodeExecutionData,
 	INodeParameters,
@@ -67,8 +69,11 @@ describe('a file by expression', () => {
 		};
 	}
 
-	/** A node "Form" that puts these files out, and a node "Drop" that passes no files on. */
-	function afterForm(binary: IBinaryKeyData): Pick<EngineOptions, 'around'> {
+	/** A node "Form" that puts these files out, and a node "Drop" that passes no files on, but its JSON. */
+	function afterForm(
+		binary: IBinaryKeyData,
+		{ json = {}, formType = 'form' }: { json?: IDataObject; formType?: string } = {},
+	): Pick<EngineOptions, 'around'> {
 		const nodeType = (name: string, item: INodeExecutionData): INodeType => ({
 			description: {
 				displayName: name,
@@ -93,10 +98,10 @@ describe('a file by expression', () => {
 		});
 		return {
 			around: {
-				nodes: [node('Form', 'form'), node('Drop', 'drop')],
+				nodes: [node('Form', formType), node('Drop', 'drop')],
 				nodeTypes: {
-					form: nodeType('form', { json: {}, binary }),
-					drop: nodeType('drop', { json: {} }),
+					[formType]: nodeType(formType, { json, binary }),
+					drop: nodeType('drop', { json }),
 				},
 				connections: {
 					Form: { main: [[{ node: 'Drop', type: 'main', index: 0 }]] },
@@ -184,6 +189,76 @@ describe('a file by expression', () => {
 			expect(received()).toMatchObject([{ fileName: 'photo.png', sha256: sha256(PNG) }]);
 		},
 	);
+
+	describe('where a workflow keeps its files in the JSON, by', () => {
+		const ways: [string, INodeParameters][] = [
+			['all of the item’s fields', { referenceImages: 'all' }],
+			['name', selected('photo')],
+			['path', selected('_files.photo')],
+			['expression', selected('={{ $json._files.photo }}')],
+			['a path elsewhere in the JSON', selected('shots[0]')],
+		];
+		const origins: [string, string, string | undefined, boolean][] = [
+			['its own', 'workflow', undefined, true],
+			['an earlier node’s', 'workflow', 'form', true],
+			['a sub-workflow’s caller’s', 'other', 'n8n-nodes-base.executeWorkflowTrigger', true],
+			['a called sub-workflow’s', 'other', 'n8n-nodes-base.executeWorkflow', true],
+			['another workflow’s', 'other', 'form', false],
+		];
+
+		async function send(
+			way: INodeParameters,
+			photo: IBinaryData,
+			formType: string | undefined,
+		): Promise<EngineResult> {
+			const json = {
+				_files: { photo: { ...photo } },
+				shots: [{ ...photo }],
+			} as object as IDataObject;
+			return await generate(way, {
+				workflowSettings: { binaryMode: 'combined' },
+				items: [{ json }],
+				...(formType === undefined ? {} : afterForm({}, { json, formType })),
+			});
+		}
+
+		it.each(
+			ways.flatMap(([way, parameters]) =>
+				origins.map(
+					([origin, ...rest]): [
+						string,
+						string,
+						INodeParameters,
+						string,
+						string | undefined,
+						boolean,
+					] => [way, origin, parameters, ...rest],
+				),
+			),
+		)('%s: %s', async (_, __, way, workflowId, formType, isSent) => {
+			const photo = await storeBinary(PNG, 'photo.png', 'image/png', workflowId);
+			const { error } = await send(way, photo, formType);
+			expect(names()).toEqual(isSent ? ['photo.png'] : []);
+			if (isSent) return;
+			expect(error?.message).toMatch(/^The file in ".*" belongs to another workflow$/);
+			expect(error?.description).toContain('No job was started.');
+			expect(scene.emulator.requests).toEqual([]);
+		});
+
+		it.each([
+			(id: string) => id.replace('other', 'workflow/../other'),
+			(id: string) => id.replace('workflows', './workflows'),
+			(id: string) => id.replace('workflows', '/workflows'),
+			(id: string) => id.replace('workflows/', 'workflows\\'),
+			(id: string) => id.replace('workflows', 'Workflows'),
+		])('path, but not by a detour: %s', async (detour) => {
+			const photo = await storeBinary(PNG, 'photo.png', 'image/png', 'other');
+			const id = detour(photo.id ?? '');
+			const { error } = await send(selected('_files.photo'), { ...photo, id }, 'form');
+			expect(error?.message).toContain('belongs to another workflow');
+			expect(scene.emulator.requests).toEqual([]);
+		});
+	});
 
 	it('of the node before an agent is sent by the agent’s tool', async () => {
 		const { error } = await generate(selected("={{ $('Form').first().binary.photo }}"), {
@@ -336,6 +411,16 @@ describe('a file by URL', () => {
 			'"file:///etc/passwd.png" in "Reference Image URL(s)" is not a URL that can be fetched',
 		);
 		expect(JSON.stringify(error)).not.toContain('secret');
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
+	it('has to be there where URLs were chosen: without it nothing is paid', async () => {
+		const { error } = await generate({
+			referenceImages: 'urls',
+			referenceImageUrls: '={{ $json.none }}',
+		});
+		expect(error?.message).toBe('The "Reference Image URL(s)" parameter is empty');
+		expect(error?.description).toContain('No job was started.');
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
