@@ -23,6 +23,8 @@ export const makeSpriteV2: Endpoint = {
 			label: 'End Frame',
 			noun: { one: 'end frame', many: 'end frames' },
 			withoutIt: 'Leave the last frame to AetherForge',
+			// The default of the others is the start frame.
+			field: '',
 		}),
 		motion,
 		{

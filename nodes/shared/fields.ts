@@ -17,6 +17,8 @@ interface ImageInput {
 	hint?: string;
 	/** What the API does without it. An image that is not optional has no such text. */
 	withoutIt?: string;
+	/** The binary field that people usually have it in; empty where a default would pay for the wrong one. */
+	field?: string;
 }
 
 /** One input image: where it comes from, its binary field, its URL. */
@@ -27,6 +29,7 @@ export function imageInput({
 	noun,
 	hint,
 	withoutIt,
+	field = 'data',
 }: ImageInput): FilesField {
 	const sourceName = `${name}Source`;
 	const isOptional = withoutIt !== undefined;
@@ -56,9 +59,9 @@ export function imageInput({
 			type: 'string',
 			// What is dragged in replaces the name instead of following it.
 			requiresDataPath: 'single',
-			default: 'data',
+			default: field,
 			required: true,
-			placeholder: 'e.g. data',
+			placeholder: `e.g. ${field || 'data_1'}`,
 			displayOptions: { show: { [sourceName]: ['binary'] } },
 			hint: `The name of the input binary field that holds the ${noun.one}`,
 			description:

@@ -22,8 +22,11 @@ function quotingBriefly<Group extends object>(group: Group): Group {
 	) as Group;
 }
 
+/** Secrets go before anything is cut: behind the cut they could no longer be told. */
 function brief(value: unknown): unknown {
-	return typeof value === 'string' ? excerpt(value) : value;
+	if (typeof value !== 'string') return value;
+	const startsLikeUrl = /^\s*(data:|\S*:\/\/|\S*:\S*@)/i.test(value);
+	return excerpt(startsLikeUrl ? shortened(value) : value);
 }
 
 function listOf(texts: readonly string[]): string {
@@ -68,6 +71,21 @@ function shown(value: unknown): string {
 	}
 }
 
+/**
+ * A URL as it may be shown: without its query, which may be a signature, and without whatever
+ * precedes an "@", be it a password or a key. Of a data URL, only the type.
+ */
+export function shortened(url: string): string {
+	const dataType = /^\s*data:[^;,]*/i.exec(url)?.[0];
+	if (dataType !== undefined) return `${dataType.slice(0, 100)};…`;
+	const scheme = /^\s*[a-z][a-z\d+.-]*:\/\//i.exec(url)?.[0] ?? '';
+	const [start = '', ...query] = url.slice(scheme.length).split(/[?#]/);
+	const hasPath = start.includes('/') && /^\s*https?:/i.test(scheme) && URL.canParse(url);
+	// A password may hold what looks like the beginning of a query.
+	if (!hasPath && query.some((part) => part.includes('@'))) return `${scheme}***`;
+	return excerpt(`${scheme}${start.replace(/^[^]*@/, '***@')}`);
+}
+
 function listWithData(jobIds: readonly string[]): string {
 	const isWhole = jobIds.length <= LONGEST_LIST;
 	return `${listOf(jobIds)}${isWhole ? '' : ' (see the data of this message)'}`;
@@ -81,6 +99,11 @@ const RETRY_HINT =
 
 const RESUBMIT_HINT =
 	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
+
+/** What the files of a field are counted in. */
+function holder({ urls }: FilesField, isByUrl: boolean): string {
+	return isByUrl ? `"${urls.displayName}"` : 'the item';
+}
 
 const FORMATS = 'PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, and HEIC';
 
@@ -243,7 +266,22 @@ export const inputFailures = quotingBriefly({
 		new Failure({
 			message: `The file in "${label}" does not belong to this execution`,
 			description:
-				"Only files of the input items and of the nodes before this one are sent. Drag the file from the input panel, or use an expression such as {{ $('Form').item.binary.photo }}.",
+				"Only files of the input items, of the nodes before this one, and of nodes that the parameter names are sent. Drag the file from the input panel, or use an expression such as {{ $('Form').item.binary.photo }}.",
+		}),
+
+	otherWorkflowsFile: (label: string): Failure =>
+		new Failure({
+			message: `The file in "${label}" belongs to another workflow`,
+			description:
+				"Only this workflow's own files are sent, and those that a sub-workflow is called with or returns. Check which node put the file into the item's JSON.",
+		}),
+
+	/** Of a data URL or base64. */
+	contentAsText: (label: string): Failure =>
+		new Failure({
+			message: `"${label}" contains the content of a file, not where to find it`,
+			description:
+				'Put a Convert to File node (operation Move Base64 String to File) before this node, and select the binary field that it puts the file into. Of a data URL, first remove everything up to the comma.',
 		}),
 
 	fileWithoutContent: (label: string): Failure =>
@@ -254,32 +292,42 @@ export const inputFailures = quotingBriefly({
 
 	unusableUrl: (label: string, url: string): Failure =>
 		new Failure({
-			message: `"${url}" in "${label}" is not a URL that can be fetched`,
+			message: `"${shortened(url)}" in "${label}" is not a URL that can be fetched`,
 			description: 'Enter URLs that start with http:// or https://.',
 		}),
 
 	unusableEntry: (label: string, position: number, type: string): Failure =>
 		new Failure({
 			message: `Entry ${position} of "${label}" must be a URL, but is ${type}`,
-			description: `Change "${label}" so that each entry of the list is a URL as text.`,
+			description: `Change "${label}" so that each entry of the list is a URL as text, or an object with a url.`,
 		}),
 
 	unfetchable: (url: string, reason: string): Failure =>
 		new Failure({
-			message: `The image at ${url} could not be fetched`,
+			message: `The image at ${shortened(url)} could not be fetched`,
 			description: `What happened: ${reason.replace(/\.+$/, '')}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
 		}),
 
-	tooManyFiles: (subject: string, field: FilesField, limit: number, count: number): Failure =>
+	/** @param isByUrl whether they are URLs, not files of the item */
+	tooManyFiles: (
+		subject: string,
+		field: FilesField,
+		limit: number,
+		count: number,
+		isByUrl: boolean,
+	): Failure =>
 		new Failure({
-			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but the item has ${count}`,
-			description: `Select fewer files${field.limit.by ? `, ${field.limit.by.advice}` : ''}.`,
+			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but ${holder(field, isByUrl)} has ${count}`,
+			// No advice that does not help: there may be nothing that takes so many.
+			description: `${isByUrl ? 'Enter fewer URLs' : 'Select fewer files'}${field.limit.by && count <= field.limit.max ? `, ${field.limit.by.advice}` : ''}.`,
 		}),
 
-	tooFewFiles: (field: FilesField, count: number): Failure =>
+	tooFewFiles: (field: FilesField, count: number, isByUrl: boolean): Failure =>
 		new Failure({
-			message: `AetherForge needs at least ${field.limit.min} ${field.noun.many}, but the item has ${count}`,
-			description: `Select more files in "${field.names.displayName}".`,
+			message: `AetherForge needs at least ${field.limit.min} ${field.noun.many}, but ${holder(field, isByUrl)} has ${count}`,
+			description: isByUrl
+				? `Enter more URLs in "${field.urls.displayName}".`
+				: `Select more files in "${field.names.displayName}".`,
 		}),
 
 	emptyFile: (fileName: string, fieldName: string | undefined): Failure =>
@@ -355,7 +403,7 @@ export const credentialFailures = {
 	baseUrl: (baseUrl: string, flaw: BaseUrlFlaw): Failure =>
 		new Failure({
 			message: `The Base URL in the AetherForge credential ${BASE_URL_FLAWS[flaw]}`,
-			description: `It is "${excerpt(baseUrl.replace(/^([a-z]+:\/\/)?.*@/i, '$1***@'))}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
+			description: `It is "${shortened(baseUrl)}". Change it in the credential. The service itself is at https://api.aetherforgeai.com.`,
 			concernsAllItems: true,
 		}),
 
@@ -554,7 +602,7 @@ export const jobFailures = quotingBriefly({
 	notDownloaded: (jobId: string, url: string, reason: string): Failure =>
 		new Failure({
 			message: `An image of the job ${jobId} could not be downloaded`,
-			description: `The job is finished and has been charged. URL: ${url}. What happened: ${reason}. ${GET_JOB_HINT}`,
+			description: `The job is finished and has been charged. URL: ${shortened(url)}. What happened: ${reason}. ${GET_JOB_HINT}`,
 			jobId,
 			status: 'Succeed',
 		}),
@@ -716,6 +764,11 @@ export const reasons = quotingBriefly({
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,
+	/** For a file's server: signed links end, and then most servers answer so. */
+	fileStatus: (httpStatus: number): string =>
+		`HTTP ${httpStatus}${[403, 410].includes(httpStatus) ? ' (the link may have expired)' : ''}`,
+	webPage: (): string =>
+		'the server sent a web page in place of the image, as it does where a login is needed',
 	emptyFile: (): string => 'the file is empty',
 	notAnImage: (): string => `the file is not a supported image (${FORMATS})`,
 	stalled: (): string => 'the transfer stalled',

@@ -4,9 +4,11 @@ import type { INode, INodeParameters } from 'n8n-workflow';
 import { tinyPicture } from '../emulator/pictures';
 import { serve, type TestServer } from '../support/server';
 import { credentialType, openLab, sha256, type Lab } from './lab';
-import type { Execution, SavedCredential } from './real-n8n/rest-client';
-import { finishJobs, jobIds, lateJobOfWebhook, runBySending } from './scenarios';
+import type { Execution, SavedCredential, WorkflowFile } from './real-n8n/rest-client';
+import { finishJobs, jobIds, lateJobOfWebhook, runBySending, save } from './scenarios';
 import {
+	calledByWorkflow,
+	callForEachItem,
 	chain,
 	imageGenerate,
 	imageTune,
@@ -151,6 +153,54 @@ describe('the file of an earlier node', () => {
 		expect(execution.items('Between').map(({ json }) => json)).toEqual([{ isPinned: true }]);
 		expect(receivedFor('pinned')).toEqual([picture('photo.png')]);
 	});
+
+	it('is sent where another branch has made it, which the expression names', async () => {
+		const base64 = tinyPicture('photo.png', 'png').toString('base64');
+		const start = manualTrigger();
+		const source = oneItem('Picture', { picture: base64 });
+		const file = toFile('picture', 'photo');
+		const named = generateFrom("={{ $('To file').first().binary.photo }}", 'named');
+		// n8n runs the branch further down later.
+		named.position = [0, 300];
+		const links: Link[] = [
+			[start, source],
+			[source, file],
+			[start, named],
+		];
+		const execution = await lab.run(workflow('Branches', links));
+		expectSuccess(execution);
+		expect(receivedFor('named')).toEqual([picture('photo.png')]);
+	});
+});
+
+describe('a file whose content is in the JSON, as base64', () => {
+	const bytes = tinyPicture('own.png', 'png');
+	const base64 = bytes.toString('base64');
+	const contents: [string, unknown][] = [
+		['in lines of 76 characters', base64.replace(/.{76}/g, '$&\r\n')],
+		['with a line break at its end', `${base64}\n`],
+		['without padding', base64.replace(/=+$/, '')],
+		['as a data URL', `data:image/png;base64,${base64}`],
+		['as the bytes of a Buffer', bytes.toJSON()],
+	];
+
+	beforeAll(async () => {
+		lab = await openLab();
+		const file = (data: unknown) => ({ data, mimeType: 'image/png', fileName: 'own.png' });
+		const given = oneItem('Given', { files: contents.map(([, data]) => file(data)) });
+		const nodes = contents.map(([prompt], index) =>
+			generateFrom(`={{ $json.files[${index}] }}`, prompt),
+		);
+		const links = nodes.map((node): Link => [given, node]);
+		await lab.run(workflow('Base64', [...chain(manualTrigger(), given), ...links]));
+	}, 400_000);
+	afterAll(async () => {
+		await lab.close();
+	});
+
+	it.each(contents)('%s, is sent byte for byte', (prompt) => {
+		expect(receivedFor(prompt)).toEqual([['own.png', sha256(bytes)]]);
+	});
 });
 
 if (knowsCombinedMode) {
@@ -202,12 +252,114 @@ if (knowsCombinedMode) {
 	});
 }
 
+function combined(file: WorkflowFile): WorkflowFile {
+	return { ...file, settings: { ...file.settings, binaryMode: 'combined' } };
+}
+
+if (knowsCombinedMode) {
+	describe('in workflows that keep their files in the JSON, a file', () => {
+		const base64 = tinyPicture('photo.png', 'png').toString('base64');
+
+		beforeEach(async () => {
+			lab = await openLab();
+		});
+		afterEach(async () => {
+			await lab.close();
+		});
+
+		it('that a sub-workflow is called with is found by name, path, and expression', async () => {
+			const start = calledByWorkflow();
+			const move = oneItem('Move', {});
+			move.parameters.jsonOutput = '={{ { shots: [$json._files.photo] } }}';
+			const all = generateFrom('', 'all');
+			all.parameters.referenceImages = 'all';
+			const nodes = [
+				all,
+				generateFrom('photo', 'name'),
+				generateFrom('_files.photo', 'path'),
+				generateFrom('={{ $json._files.photo }}', 'expression'),
+			];
+			const links = nodes.map((node): Link => [start, node]);
+			const moved = chain(start, move, generateFrom('shots[0]', 'elsewhere'));
+			const called = await save(lab, combined(workflow('Called', [...links, ...moved])));
+			const execution = await lab.run(
+				combined(
+					workflow(
+						'Caller',
+						chain(
+							manualTrigger(),
+							oneItem('Picture', { picture: base64 }),
+							toFile('picture', 'photo'),
+							callForEachItem(called.id),
+						),
+					),
+				),
+			);
+			expectSuccess(execution);
+			for (const way of ['all', 'name', 'path', 'expression', 'elsewhere']) {
+				expect([way, ...receivedFor(way)]).toEqual([way, picture('photo.png')]);
+			}
+		});
+
+		it('that a sub-workflow returns is sent', async () => {
+			const making = [oneItem('Picture', { picture: base64 }), toFile('picture', 'photo')];
+			const called = await save(
+				lab,
+				combined(workflow('Maker', chain(calledByWorkflow(), ...making))),
+			);
+			const generate = generateFrom('photo', 'returned');
+			const caller = chain(manualTrigger(), callForEachItem(called.id), generate);
+			const execution = await lab.run(combined(workflow('Caller', caller)));
+			expectSuccess(execution);
+			// The ID names the workflow that was called.
+			expect(JSON.stringify(execution.items('Call'))).toContain(`workflows/${called.id}/`);
+			expect(receivedFor('returned')).toEqual([picture('photo.png')]);
+		});
+	});
+}
+
 describe('a file of another workflow, whose ID is in an item’s JSON,', () => {
 	beforeEach(async () => {
 		lab = await openLab();
 	});
 	afterEach(async () => {
 		await lab.close();
+	});
+
+	// n8n 1 ignores the setting: there the files in the JSON are no files.
+	it('is refused in every way in a workflow that keeps its files in the JSON', async () => {
+		const path = randomUUID();
+		const { execution: somebodyElses } = await runBySending(
+			lab,
+			workflow('Somebody else’s', chain(webhook(path), generateFrom('data', 'own'))),
+			`webhook/${path}`,
+			formOf({ data: ['secret.png'] }),
+		);
+		expectSuccess(somebodyElses);
+		const file = somebodyElses.items('Start')[0]?.binary?.data;
+		expect(file?.id).toMatch(/^filesystem-v2:/);
+
+		const before = lab.emulator.requests.length;
+		const given = oneItem('Given', { _files: { secret: file }, shots: [file] });
+		const all = generateFrom('', 'all');
+		all.parameters.referenceImages = 'all';
+		const nodes = [
+			all,
+			generateFrom('secret', 'name'),
+			generateFrom('_files.secret', 'path'),
+			generateFrom('={{ $json._files.secret }}', 'expression'),
+			generateFrom('shots[0]', 'elsewhere'),
+		];
+		const links = nodes.map((node): Link => [given, node]);
+		const hostile = workflow('Hostile', [...chain(manualTrigger(), given), ...links]);
+		const execution = await lab.run(combined(hostile));
+		for (const { name } of nodes) {
+			expect([name, ...execution.items(name).map(({ json }) => Object.keys(json))]).toEqual([
+				name,
+				['error'],
+			]);
+		}
+		expect(lab.emulator.requests).toHaveLength(before);
 	});
 
 	it('is refused before anything is paid for, although n8n would open it', async () => {
@@ -308,7 +460,7 @@ describe('a file by URL', () => {
 	});
 
 	it.each([
-		['/page.png', 'the file is not a supported image'],
+		['/page.png', 'the server sent a web page in place of the image'],
 		['/gone.png', 'HTTP 404'],
 	])('that cannot be had costs nothing for any item: %s', async (path, reason) => {
 		const url = [`${web.url}/one.png`, `${web.url}${path}?signature=private`];

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type {
+	IBinaryData,
 	IBinaryKeyData,
+	IDataObject,
 	INode,
 	INodeExecutionData,
 	INodeParameters,
@@ -67,8 +69,11 @@ describe('a file by expression', () => {
 		};
 	}
 
-	/** A node "Form" that puts these files out, and a node "Drop" that passes no files on. */
-	function afterForm(binary: IBinaryKeyData): Pick<EngineOptions, 'around'> {
+	/** A node "Form" that puts these files out, and a node "Drop" that passes no files on, but its JSON. */
+	function afterForm(
+		binary: IBinaryKeyData,
+		{ json = {}, formType = 'form' }: { json?: IDataObject; formType?: string } = {},
+	): Pick<EngineOptions, 'around'> {
 		const nodeType = (name: string, item: INodeExecutionData): INodeType => ({
 			description: {
 				displayName: name,
@@ -93,10 +98,10 @@ describe('a file by expression', () => {
 		});
 		return {
 			around: {
-				nodes: [node('Form', 'form'), node('Drop', 'drop')],
+				nodes: [node('Form', formType), node('Drop', 'drop')],
 				nodeTypes: {
-					form: nodeType('form', { json: {}, binary }),
-					drop: nodeType('drop', { json: {} }),
+					[formType]: nodeType(formType, { json, binary }),
+					drop: nodeType('drop', { json }),
 				},
 				connections: {
 					Form: { main: [[{ node: 'Drop', type: 'main', index: 0 }]] },
@@ -185,6 +190,76 @@ describe('a file by expression', () => {
 		},
 	);
 
+	describe('where a workflow keeps its files in the JSON, by', () => {
+		const ways: [string, INodeParameters][] = [
+			['all of the item’s fields', { referenceImages: 'all' }],
+			['name', selected('photo')],
+			['path', selected('_files.photo')],
+			['expression', selected('={{ $json._files.photo }}')],
+			['a path elsewhere in the JSON', selected('shots[0]')],
+		];
+		const origins: [string, string, string | undefined, boolean][] = [
+			['its own', 'workflow', undefined, true],
+			['an earlier node’s', 'workflow', 'form', true],
+			['a sub-workflow’s caller’s', 'other', 'n8n-nodes-base.executeWorkflowTrigger', true],
+			['a called sub-workflow’s', 'other', 'n8n-nodes-base.executeWorkflow', true],
+			['another workflow’s', 'other', 'form', false],
+		];
+
+		async function send(
+			way: INodeParameters,
+			photo: IBinaryData,
+			formType: string | undefined,
+		): Promise<EngineResult> {
+			const json = {
+				_files: { photo: { ...photo } },
+				shots: [{ ...photo }],
+			} as object as IDataObject;
+			return await generate(way, {
+				workflowSettings: { binaryMode: 'combined' },
+				items: [{ json }],
+				...(formType === undefined ? {} : afterForm({}, { json, formType })),
+			});
+		}
+
+		it.each(
+			ways.flatMap(([way, parameters]) =>
+				origins.map(
+					([origin, ...rest]): [
+						string,
+						string,
+						INodeParameters,
+						string,
+						string | undefined,
+						boolean,
+					] => [way, origin, parameters, ...rest],
+				),
+			),
+		)('%s: %s', async (_, __, way, workflowId, formType, isSent) => {
+			const photo = await storeBinary(PNG, 'photo.png', 'image/png', workflowId);
+			const { error } = await send(way, photo, formType);
+			expect(names()).toEqual(isSent ? ['photo.png'] : []);
+			if (isSent) return;
+			expect(error?.message).toMatch(/^The file in ".*" belongs to another workflow$/);
+			expect(error?.description).toContain('No job was started.');
+			expect(scene.emulator.requests).toEqual([]);
+		});
+
+		it.each([
+			(id: string) => id.replace('other', 'workflow/../other'),
+			(id: string) => id.replace('workflows', './workflows'),
+			(id: string) => id.replace('workflows', '/workflows'),
+			(id: string) => id.replace('workflows/', 'workflows\\'),
+			(id: string) => id.replace('workflows', 'Workflows'),
+		])('path, but not by a detour: %s', async (detour) => {
+			const photo = await storeBinary(PNG, 'photo.png', 'image/png', 'other');
+			const id = detour(photo.id ?? '');
+			const { error } = await send(selected('_files.photo'), { ...photo, id }, 'form');
+			expect(error?.message).toContain('belongs to another workflow');
+			expect(scene.emulator.requests).toEqual([]);
+		});
+	});
+
 	it('of the node before an agent is sent by the agent’s tool', async () => {
 		const { error } = await generate(selected("={{ $('Form').first().binary.photo }}"), {
 			...afterForm(await twoFiles()),
@@ -213,6 +288,16 @@ describe('a file by URL', () => {
 			'/one.png': sends(PNG),
 			'/two.gif': sends(GIF, 'text/plain'),
 			'/page.png': sends('<!doctype html><title>Sign in</title>', 'image/png'),
+			'/text.png': sends('no picture', 'image/png'),
+			'/expired.png': (_, response) => {
+				response.writeHead(403).end();
+			},
+			'/slow.png': (request, response) => {
+				void scene.clock.sleep(55_000).then(() => {
+					sends(PNG)(request, response);
+				});
+			},
+			'/silent.png': () => undefined,
 			'/moved': (_, response) => {
 				response.writeHead(302, { location: '/one.png' }).end();
 			},
@@ -261,6 +346,13 @@ describe('a file by URL', () => {
 		expect(visits[0]?.headers).not.toHaveProperty('authorization');
 	});
 
+	it('may take its host nearly a minute to begin', async () => {
+		const { error } = await generate(byUrl(`${web.url}/slow.png`));
+		expect(error).toBeUndefined();
+		expect(received()).toMatchObject([{ sha256: sha256(PNG) }]);
+		expect(visited()).toEqual(['/slow.png']);
+	});
+
 	it('is the one that a redirect leads to', async () => {
 		const { error } = await generate(byUrl(`${web.url}/moved`));
 		expect(error).toBeUndefined();
@@ -270,7 +362,10 @@ describe('a file by URL', () => {
 
 	it.each([
 		['/gone.png', 'HTTP 404'],
-		['/page.png', 'the file is not a supported image'],
+		['/page.png', 'the server sent a web page in place of the image'],
+		['/text.png', 'the file is not a supported image'],
+		['/expired.png', 'HTTP 403 (the link may have expired)'],
+		['/silent.png', 'no response in time'],
 		['/large.png', 'the file is larger than 50 MB'],
 	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
 		const { error } = await generate(
@@ -319,13 +414,23 @@ describe('a file by URL', () => {
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
+	it('has to be there where URLs were chosen: without it nothing is paid', async () => {
+		const { error } = await generate({
+			referenceImages: 'urls',
+			referenceImageUrls: '={{ $json.none }}',
+		});
+		expect(error?.message).toBe('The "Reference Image URL(s)" parameter is empty');
+		expect(error?.description).toContain('No job was started.');
+		expect(scene.emulator.requests).toEqual([]);
+	});
+
 	it('is not fetched when there are more of them than the model takes', async () => {
 		const { error } = await generate({
 			...byUrl(`${web.url}/one.png`, `${web.url}/two.gif`),
 			aiModel: 'Grok Imagine Pro',
 		});
 		expect(error?.message).toBe(
-			'Grok Imagine Pro takes up to 1 reference image, but the item has 2',
+			'Grok Imagine Pro takes up to 1 reference image, but "Reference Image URL(s)" has 2',
 		);
 		expect(visited()).toEqual([]);
 		expect(scene.emulator.requests).toEqual([]);

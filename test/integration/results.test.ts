@@ -214,8 +214,16 @@ describe('an image’s URL', () => {
 			withUrl(url);
 			const { error } = await generate();
 			expect(error?.description).toContain('the URL does not start with http:// or https://');
+			expect(error?.description).not.toContain('base64,AA');
 		},
 	);
+
+	it('is named without what may be secret in it', async () => {
+		withUrl(`${scene.emulator.cdnUrl}/none.png?signature=secret`);
+		const { error } = await generate();
+		expect(error?.description).toContain(`URL: ${scene.emulator.cdnUrl}/none.png. What happened`);
+		expect(error?.description).not.toContain('secret');
+	});
 
 	it('may redirect, still without the key', async () => {
 		const jobId = scene.emulator.jobs.add().id;

@@ -138,9 +138,10 @@ export async function storeBinary(
 	bytes: Buffer,
 	fileName: string | undefined,
 	mimeType: string,
+	workflowId = 'workflow',
 ): Promise<IBinaryData> {
 	return await Container.get(BinaryDataService).store(
-		{ type: 'execution', workflowId: 'workflow', executionId: 'input' },
+		{ type: 'execution', workflowId, executionId: 'input' },
 		bytes,
 		{ data: '', mimeType, ...(fileName === undefined ? {} : { fileName }) },
 	);

@@ -10,10 +10,10 @@ import type {
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
 import type { FilesField, FileToFetch, RequestFile } from '../../nodes/shared/endpoint';
-import { shortened } from '../../nodes/shared/api/fetchFile';
 import { readInputFiles } from '../../nodes/shared/engine/inputFiles';
 import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/parameters';
+import { shortened } from '../../nodes/shared/messages';
 
 const PNG = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(100_000)]);
 
@@ -65,6 +65,10 @@ interface Given {
 	json?: IDataObject;
 	/** The files that the node named "Form", before this one, put out in each of its runs. */
 	formRuns?: Record<string, IBinaryData>[];
+	/** The file `stored` that the node "It's", in another branch, put out on its second output. */
+	elsewhere?: IBinaryData;
+	/** The parameter as it is written. */
+	written?: string;
 	isTool?: boolean;
 	binary?: Record<string, IBinaryData>;
 	/** What n8n keeps of an item's files in its JSON. */
@@ -87,7 +91,7 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 		type: `n8n-nodes-aetherforge.test${given.isTool ? 'Tool' : ''}`,
 		typeVersion: 1,
 		position: [0, 0],
-		parameters: {},
+		parameters: { names: given.written ?? '' },
 	};
 	const parameters: Record<string, unknown> = {
 		source: given.source ?? 'selected',
@@ -112,8 +116,12 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 		...(combined === undefined ? {} : { _files: combined }),
 	};
 	const itemsOf = (name: string) => ({
-		all: (_: number | undefined, run: number) => {
-			const files = name === 'Form' ? given.formRuns?.[run] : undefined;
+		all: (output: number | undefined, run: number) => {
+			const { formRuns, elsewhere } = given;
+			if (name !== 'Form' && output === 1 && elsewhere) {
+				return [{ json: {}, binary: { stored: elsewhere } }];
+			}
+			const files = name === 'Form' ? formRuns?.[run] : undefined;
 			if (files === undefined) throw new Error(`Run ${run} of node "${name}" not found`);
 			return [{ json: {}, binary: files }];
 		},
@@ -121,7 +129,9 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 	const lastRun = (given.formRuns?.length ?? 0) - 1;
 	const proxy: Partial<IWorkflowDataProxyData> = {
 		$: itemsOf,
-		$node: { Form: { runIndex: lastRun }, Agent: { runIndex: -1 } },
+		$node: { Form: { runIndex: lastRun }, Agent: { runIndex: -1 }, "It's": { runIndex: 0 } },
+		// Without a function of this name, n8n keeps files in the JSON.
+		$item: (binaryMode === 'combined' ? json : () => undefined) as never,
 	};
 	const context: Partial<IExecuteFunctions> = {
 		getNode: () => node,
@@ -134,6 +144,7 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 				? [{ name: 'Form', type: '', typeVersion: 1, disabled: false }]
 				: [],
 		getInputSourceData: () => ({ previousNode: 'Agent' }),
+		getWorkflow: () => ({ id: 'workflow', active: false }),
 		getWorkflowSettings: () => ({ binaryMode }),
 		helpers: helpers as IExecuteFunctions['helpers'],
 	};
@@ -202,6 +213,15 @@ describe('which files are sent', () => {
 		expect(await namesOf({ names, binary: THREE })).toEqual(sent);
 	});
 
+	it.each([
+		['Photo, front', ['Photo, front']],
+		['a, Photo, front, image_2', ['a', 'Photo, front', 'image_2']],
+		['Photo, front, Photo', ['Photo, front', 'Photo']],
+	])('those of %j, where a comma may be part of a name', async (names, sent) => {
+		const binary = { ...THREE, 'Photo, front': inMemory(), Photo: inMemory() };
+		expect(await namesOf({ names, binary })).toEqual(sent);
+	});
+
 	it('fields of any name, also one that JavaScript knows or that holds a comma', async () => {
 		const binary = Object.fromEntries([
 			['__proto__', inMemory()],
@@ -239,6 +259,21 @@ describe('which files are sent', () => {
 		['a name that is not there', { names: 'x' }, 'The item has no binary field "x"'],
 		['all of nothing', { source: 'all', binary: {} }, 'The item has no binary fields to send'],
 		['too many', { source: 'all', max: 2 }, 'AetherForge takes up to 2 images, but the item has 3'],
+		[
+			'base64 in place of a name',
+			{ names: PNG.toString('base64').replace(/.{76}/g, '$&\r\n') },
+			'"Field Names" contains the content of a file, not where to find it',
+		],
+		[
+			'a data URL in place of a name',
+			{ names: `data:image/png;base64,${PNG.toString('base64')}` },
+			'"Field Names" contains the content of a file, not where to find it',
+		],
+		[
+			'a URL in place of a name, without what is secret in it',
+			{ names: 's3://KEY:SE/CRET@bucket/1.png?signature=SECRET' },
+			'The item has no binary field "s3://***@bucket/1.png"',
+		],
 		[
 			'too few',
 			{ field: { ...SEVERAL, limit: { min: 2, max: 4 } }, names: 'a' },
@@ -295,6 +330,39 @@ describe('a file that is sent', () => {
 		expect(bytes).toBeLessThan(PNG.length / 10);
 	});
 
+	it('is opened once for all of the times that it is sent', async () => {
+		let bytes = 0;
+		const stored: IBinaryData = { id: 'stored', data: 'filesystem-v2', mimeType: 'image/png' };
+		const onRead = (more: number): void => {
+			bytes += more;
+		};
+		await filesOf({ names: 'a', binary: { a: stored }, onRead });
+		const once = bytes;
+		const files = await filesOf({ names: 'a, b', binary: { a: stored, b: stored }, onRead });
+		expect(files.map(({ fileName }) => fileName)).toEqual(['a.png', 'b.png']);
+		expect(bytes).toBe(2 * once);
+	});
+
+	const base64 = PNG.toString('base64');
+	it.each<[string, unknown]>([
+		['in lines of 76 characters', base64.replace(/.{76}/g, '$&\r\n')],
+		['with a line break at its end', `${base64}\n`],
+		['without padding', base64.replace(/=+$/, '')],
+		['as a data URL', `data:image/png;base64,${base64}`],
+		['as a Buffer', PNG],
+		['as the JSON of a Buffer', PNG.toJSON()],
+	])('has the length and the bytes of its content: %s', async (_, data) => {
+		for (const given of [
+			{ names: { data, mimeType: 'image/png' } },
+			{ binary: { data: { data: data as string, mimeType: 'image/png' } } },
+		]) {
+			const [file] = await filesOf(given);
+			expect(file?.bytes).toBe(PNG.length);
+			const sent = await buffer(Readable.from((await file?.open()) ?? []));
+			expect(sent.equals(PNG)).toBe(true);
+		}
+	});
+
 	it.each<[string, IBinaryData, string]>([
 		[
 			'an empty one',
@@ -339,6 +407,15 @@ describe('a file that an expression gives', () => {
 			{ formRuns: [{ photo: STORED }], isTool: true },
 		],
 		['of its own in its JSON', { combined: { photo: STORED }, binaryMode: 'combined' }],
+		...[
+			"={{ $('It\\'s').first(1).binary.stored }}",
+			'={{ $( "It\'s" ).item.binary.stored }}',
+			'={{ $node["It\'s"].binary.stored }}',
+			'={{ $items("It\'s")[0].binary.stored }}',
+		].map((written): [string, Given] => [
+			`of a node in another branch that is named: ${written}`,
+			{ elsewhere: STORED, written },
+		]),
 	])('is opened by its ID where the item has a file %s', async (_, given) => {
 		const [file] = await filesOf({ names: STORED, ...given });
 		expect(file).toMatchObject({ from: undefined, fileName: 'image.png', bytes: PNG.length });
@@ -347,6 +424,10 @@ describe('a file that an expression gives', () => {
 	it.each<[string, Given]>([
 		['nothing before this node put it out', { formRuns: [{ photo: inMemory() }] }],
 		['only the item’s JSON names it', { json: { photo: { ...STORED } } }],
+		[
+			'a node in another branch put it out, but is not named',
+			{ elsewhere: STORED, written: "={{ $('Form').item.json['It\'s'] }}" },
+		],
 		['the JSON of a workflow that keeps files elsewhere names it', { combined: { photo: STORED } }],
 	])('is not opened by its ID where %s', async (_, given) => {
 		let bytes = 0;
@@ -420,20 +501,37 @@ describe('the URLs of files', () => {
 		['a comma before a URL', `${A},${COMMA}, ${B}`, [A, COMMA, B]],
 		['a list', [B, A, COMMA], [B, A, COMMA]],
 		['a list as JSON text', ` ["${B}", "${COMMA}"]`, [B, COMMA]],
-		['nothing', ' ', []],
-		['null', null, []],
+		['attachments of Airtable', [{ id: 'att1', url: A, filename: '1.png' }, { url: B }], [A, B]],
+		['files of Notion', [{ type: 'file', file: { url: A } }, { external: { url: B } }], [A, B]],
+		['attachments as JSON text', `[{"url": "${A}"}]`, [A]],
+		['a single attachment', { url: A }, [A]],
 	])('can be several, by %s', async (_, urls, fetched) => {
 		expect(await urlsOf(urls)).toEqual(fetched);
 	});
 
 	it('is a single one where a single file is taken, and may not be missing where one is needed', async () => {
 		expect(await urlsOf(` ${COMMA} `, { field: ONE })).toEqual([COMMA]);
-		expect(await urlsOf('', { field: { ...ONE, limit: { min: 0, max: 1 } } })).toEqual([]);
-		await expect(urlsOf(' ', { field: ONE })).rejects.toThrow(
-			'The "Image URLs" parameter is empty',
-		);
+		expect(await urlsOf({ file: { url: A } }, { field: ONE })).toEqual([A]);
 		await expect(urlsOf([A, B], { field: ONE, max: 1 })).rejects.toThrow('takes up to 1 image');
 	});
+
+	it.each<[string, unknown]>([
+		['blank', ' '],
+		['null', null],
+		['an empty list', []],
+	])(
+		'may not be missing where URLs were chosen, unless by an optional file of a tool: %s',
+		async (_, none) => {
+			const optional = { ...ONE, limit: { min: 0, max: 1 } };
+			for (const field of [ONE, optional, SEVERAL]) {
+				await expect(urlsOf(none, { field })).rejects.toThrow(
+					'The "Image URLs" parameter is empty',
+				);
+			}
+			expect(await urlsOf(none, { field: optional, isTool: true })).toEqual([]);
+			await expect(urlsOf(none, { field: ONE, isTool: true })).rejects.toThrow('is empty');
+		},
+	);
 
 	it.each<[string, unknown, string]>([
 		['another scheme', 'file:///etc/passwd', '"file:///etc/passwd" in "Image URLs" is not a URL'],
@@ -446,9 +544,19 @@ describe('the URLs of files', () => {
 			'Entry 2 of "Image URLs" must be a URL, but is an object',
 		],
 		['a number', 7, 'The "Image URLs" parameter must be text, but is a number'],
-		['an object', { url: A }, 'The "Image URLs" parameter must be text, but is an object'],
+		['an object', { a: A }, 'The "Image URLs" parameter must be text, but is an object'],
 		['broken JSON', `["${A}"`, 'The "Image URLs" parameter is not valid JSON'],
-		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but the item has 11'],
+		['too many', `${A} `.repeat(11), 'AetherForge takes up to 10 images, but "Image URLs" has 11'],
+		[
+			'base64',
+			PNG.toString('base64').replace(/.{76}/g, '$&\n'),
+			'"Image URLs" contains the content of a file, not where to find it',
+		],
+		[
+			'a data URL in a list',
+			`${A} data:image/png;base64,SECRET`,
+			'"Image URLs" contains the content of a file, not where to find it',
+		],
 	])('are refused for %s', async (_, urls, message) => {
 		await expect(urlsOf(urls)).rejects.toThrow(message);
 	});
@@ -469,15 +577,41 @@ describe('the URLs of files', () => {
 	});
 
 	it.each([
+		[11, 10, 'Enter fewer URLs.'],
+		[11, 5, 'Enter fewer URLs.'],
+		[6, 5, 'Enter fewer URLs, or choose another.'],
+	])('are %i, more than %i: the advice is only what helps', async (count, max, advice) => {
+		const by = { apiName: 'model', max: { small: 5 }, advice: 'or choose another' };
+		const field = { ...SEVERAL, limit: { min: 0, max: 10, by } };
+		const refused = urlsOf(`${A} `.repeat(count), { field, max });
+		await expect(refused).rejects.toMatchObject({ facts: { description: advice } });
+	});
+
+	it('are not quoted where their JSON is broken', async () => {
+		const refused: unknown = await urlsOf('[https://me:SECRET@a.example]').catch(
+			(error: unknown) => error,
+		);
+		expect(refused).toMatchObject({
+			facts: { description: expect.not.stringContaining('SECRET') as string },
+		});
+	});
+
+	it.each([
 		[`${A}?X-Signature=secret#secret`, A],
 		['https://me:secret@a.example/1.png', 'https://***@a.example/1.png'],
-		['ftp://me:sec@ret@a.example/1@2.png?secret', 'ftp://***@a.example/1@2.png'],
+		['ftp://me:sec@ret@a.example/1.png?secret', 'ftp://***@a.example/1.png'],
+		['s3://KEY:SE/C?RET@bucket/1.png', 's3://***'],
+		['s3://KEY:SE/CRET@bucket/1.png', 's3://***@bucket/1.png'],
+		['user:secret@host/1.png', '***@host/1.png'],
+		['https://user:se/cret@host/1.png', 'https://***@host/1.png'],
+		[`${A}?mail=me@b.example&key=secret`, A],
+		['data:image/png;base64,secret', 'data:image/png;…'],
 		[`${A}#secret`, A],
 	])('are shown without what may be secret: %s', async (url, shown) => {
 		expect(shortened(url)).toBe(shown);
-		const unusable = url.replace(/^[a-z]+:/, 'ftp:');
+		const unusable = url.replace(/^https?:/, 'ftp:');
 		const refused: unknown = await urlsOf(unusable).catch((error: unknown) => error);
-		expect(refused).toMatchObject({ message: expect.stringContaining('ftp://') as string });
-		expect(String(refused)).not.toMatch(/secret|ret@/);
+		expect(String(refused)).toContain('"Image URLs"');
+		expect(String(refused)).not.toMatch(/secret|ret@|cret/i);
 	});
 });

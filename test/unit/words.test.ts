@@ -18,8 +18,8 @@ const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const URL = 'https://cdn.example/1.png';
 const DETAIL = 'its own words';
 
-const { connectionReason, ...groups } = sentences;
-const SENTENCES = { ...groups, connection: { connectionReason } };
+const { connectionReason, shortened, ...groups } = sentences;
+const SENTENCES = { ...groups, connection: { connectionReason }, url: { shortened } };
 
 type Sentences = typeof SENTENCES;
 
@@ -103,16 +103,21 @@ const SAMPLES: Samples = {
 		],
 		noFieldAtAll: [['Reference Images', 'reference images']],
 		foreignFile: [[NAMES]],
+		otherWorkflowsFile: [[NAMES]],
+		contentAsText: [[NAMES]],
 		fileWithoutContent: [[NAMES]],
 		unusableUrl: [['Prompt', 'ftp://cdn.example/1.png']],
 		unusableEntry: [['Prompt', 2, 'a number']],
 		unfetchable: [[URL, DETAIL]],
 		tooManyFiles: [
-			['Grok Imagine', filesField(), 5, 6],
-			['Grok Imagine Pro', filesField(), 1, 2],
-			['AetherForge', withoutAdvice, 10, 11],
+			['Grok Imagine', filesField(), 5, 6, false],
+			['Grok Imagine Pro', filesField(), 1, 2, true],
+			['AetherForge', withoutAdvice, 10, 11, false],
 		],
-		tooFewFiles: [[withoutAdvice, 1]],
+		tooFewFiles: [
+			[withoutAdvice, 1, false],
+			[withoutAdvice, 1, true],
+		],
 		emptyFile: [
 			['photo.png', 'data'],
 			['photo.png', undefined],
@@ -239,6 +244,7 @@ const SAMPLES: Samples = {
 			[{ code: 'unknown', message: 'blocked', blocked: DETAIL }],
 		],
 	},
+	url: { shortened: [[URL]] },
 	reasons: {
 		noAnswer: [[1000], [30_500]],
 		answerTooLarge: [[1_048_576]],
@@ -251,6 +257,8 @@ const SAMPLES: Samples = {
 		proxyRefused: [[]],
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
+		fileStatus: [[403], [404]],
+		webPage: [[]],
 		emptyFile: [[]],
 		notAnImage: [[]],
 		stalled: [[]],
@@ -434,6 +442,26 @@ describe.each(FAILURES)('$place', ({ made }) => {
 		});
 		expect(toErrorItem(made, undefined).json).toHaveProperty('error.message', message);
 	});
+});
+
+it.each([
+	'https://me:SECRETa@host.example/image.png',
+	's3://KEY:SECRETa@bucket/image.png',
+	'me:SECRETa@host.example/image.png',
+	'https://cdn.example/image.png?signature=SECRETa',
+	'data:image/png;base64,SECRETa',
+])('no sentence repeats the secret in %s, however long it is', (url) => {
+	for (const secret of [url, url.replace('a', 'a'.repeat(300))]) {
+		for (const { place, args } of SAID) {
+			const [group = '', name = ''] = place.split('.');
+			if (group === 'logLines' || group === 'runFailures') continue;
+			const functions = (SENTENCES as Record<string, object>)[group] ?? {};
+			const say = Reflect.get(functions, name) as (...args: unknown[]) => unknown;
+			const said = say(...args.map((each) => (each === URL ? secret : each)));
+			const text = said instanceof Failure ? said.text : String(said);
+			expect([place, text]).toEqual([place, expect.not.stringContaining('SECRET')]);
+		}
+	}
 });
 
 it('names at most ten jobs in a text', () => {

@@ -20,7 +20,6 @@ export type FetchOutcome =
 	| { kind: 'stream'; stream: ByteStream; contentType: string; bytes: number | undefined }
 	| { kind: 'failed'; reason: string; isRetryable: boolean; retryAfterMs?: number };
 
-const ANSWER_LIMIT_MS = 10_000;
 const REDIRECTS = 5;
 
 /** Whether a URL is one that files can be fetched from. */
@@ -28,22 +27,18 @@ export function isHttpUrl(url: string): boolean {
 	return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
 }
 
-/** A URL as it may be shown: its query may be a signature. */
-export function shortened(url: string): string {
-	const [start = ''] = url.split(/[?#]/);
-	return start.replace(/^([a-z]+:\/\/)[^/]*@/i, '$1***@').slice(0, 200);
-}
-
 /**
  * Opens a file by its URL, without the API key and through n8n's own HTTP helper, whose SSRF
  * protection covers redirects too. The caller reads the stream, or destroys it.
  *
+ * @param answerWithinMs how long the host may take to begin its answer
  * @param signal ends the transfer as well, at any time
  */
 export async function fetchFile(
 	context: IExecuteFunctions,
 	clock: Clock,
 	url: string,
+	answerWithinMs: number,
 	signal: AbortSignal,
 ): Promise<FetchOutcome> {
 	if (!isHttpUrl(url)) return { kind: 'failed', reason: reasons.unusableUrl(), isRetryable: false };
@@ -55,7 +50,7 @@ export async function fetchFile(
 			returnFullResponse: true,
 			ignoreHttpStatusErrors: true,
 			maxRedirects: REDIRECTS,
-			timeout: ANSWER_LIMIT_MS,
+			timeout: answerWithinMs,
 			abortSignal: signal,
 		})) as StreamedAnswer;
 		const { statusCode: status, headers, body } = answer;
@@ -72,7 +67,7 @@ export async function fetchFile(
 		const again = retryAfterMs(headers['retry-after'], clock.now());
 		return {
 			kind: 'failed',
-			reason: `HTTP ${status}`,
+			reason: reasons.fileStatus(status),
 			isRetryable: [403, 404, 408, 429].includes(status) || status >= 500,
 			...(again === undefined ? {} : { retryAfterMs: again }),
 		};

@@ -5,7 +5,7 @@ import { retry, type Attempt, type RetryLimits } from '../api/retry';
 import type { Clock } from '../clock';
 import { Semaphore } from '../concurrency';
 import { reasons } from '../messages';
-import { imageTypeOf, RESULT_HEAD_BYTES, resultTypeOf, type FileType } from './fileType';
+import { imageTypeOf, isWebPage, RESULT_HEAD_BYTES, resultTypeOf, type FileType } from './fileType';
 
 /** What files are fetched for, and so what is allowed and expected of them. */
 export interface TransferRules {
@@ -13,7 +13,9 @@ export interface TransferRules {
 	concurrency: number;
 	/** Within this time of the first try another one may begin. */
 	retries: RetryLimits;
-	/** The most that one transfer may take, however steadily it drips. */
+	/** How long a host may take to begin its answer. */
+	answerWithinMs: number;
+	/** The most that one transfer may take from its request on, however steadily it drips. */
 	longestMs: number;
 	largestBytes: number;
 	/** The type of a file by its start, or why it is not what it should be. */
@@ -24,19 +26,27 @@ export interface TransferRules {
 export const RESULTS: TransferRules = {
 	concurrency: 6,
 	retries: { tries: 5, budgetMs: 30_000 },
+	answerWithinMs: 10_000,
 	longestMs: 600_000,
 	largestBytes: 256 * 1_048_576,
 	typeOf: (head, contentType, url) =>
 		resultTypeOf(head, contentType, url) ?? { reason: reasons.errorPage(contentType) },
 };
 
-/** For images that users name by their URLs: only an image is worth sending on. */
+/**
+ * For images that users name by their URLs: only an image is worth sending on. Some hosts make the
+ * picture when they are asked for it, and have all the time of the transfer to begin their answer.
+ */
 export const INPUTS: TransferRules = {
 	concurrency: 4,
 	retries: { tries: 3, budgetMs: 30_000 },
+	answerWithinMs: 60_000,
 	longestMs: 60_000,
 	largestBytes: 50 * 1_048_576,
-	typeOf: (head) => imageTypeOf(head) ?? { reason: reasons.notAnImage() },
+	typeOf: (head, contentType) =>
+		imageTypeOf(head) ?? {
+			reason: isWebPage(head, contentType) ? reasons.webPage() : reasons.notAnImage(),
+		},
 };
 
 /** A transfer in which nothing comes for two such spells in a row has stalled. */
@@ -82,7 +92,8 @@ export class Downloader {
 		const watchdog = new TransferWatchdog(this.#clock, this.#rules);
 		try {
 			const either = AbortSignal.any([signal, watchdog.signal]);
-			const fetched = await fetchFile(this.#context, this.#clock, url, either);
+			const { answerWithinMs } = this.#rules;
+			const fetched = await fetchFile(this.#context, this.#clock, url, answerWithinMs, either);
 			if (fetched.kind === 'failed') {
 				const { reason, isRetryable, retryAfterMs } = fetched;
 				if (!isRetryable) return { value: { reason } };
@@ -128,10 +139,12 @@ class TransferWatchdog {
 	endedFor: string | undefined;
 
 	readonly #rules: TransferRules;
+	readonly #startedAtMs: number;
 
 	constructor(clock: Clock, rules: TransferRules) {
 		this.#clock = clock;
 		this.#rules = rules;
+		this.#startedAtMs = clock.now();
 	}
 
 	/** Aborts when the transfer has to end. */
@@ -167,13 +180,13 @@ class TransferWatchdog {
 
 	async #watchIdleness(): Promise<void> {
 		let idleSpells = 0;
-		const most = this.#rules.longestMs / IDLE_SPELL_MS;
-		for (let spells = 0; idleSpells < 2 && spells < most; spells++) {
+		const endsAtMs = this.#startedAtMs + this.#rules.longestMs;
+		do {
 			const before = this.#bytes;
 			await this.#clock.sleep(IDLE_SPELL_MS, this.#done.signal);
 			if (this.#done.signal.aborted) return;
 			idleSpells = this.#bytes > before ? 0 : idleSpells + 1;
-		}
+		} while (idleSpells < 2 && this.#clock.now() < endsAtMs);
 		this.#end(reasons.stalled());
 	}
 

@@ -1,6 +1,5 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
-import { shortened } from '../api/fetchFile';
 import type { Clock } from '../clock';
 import type { FileToFetch, JobDraft, JobRequest, RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
@@ -40,6 +39,6 @@ export class InputFetcher {
 		this.#downloads.set(url, download);
 		const result = await download;
 		if ('file' in result) return await fetchedFile(this.#context, file, result.file);
-		throw inputFailures.unfetchable(shortened(url), result.reason);
+		throw inputFailures.unfetchable(url, result.reason);
 	}
 }

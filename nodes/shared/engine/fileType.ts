@@ -96,16 +96,34 @@ export function resultTypeOf(
 ): FileType | undefined {
 	const image = imageTypeOf(head);
 	if (image) return image;
-	const text = Buffer.from(head)
-		.toString('utf8')
-		.replace(/^\ufeff/, '');
+	if (isWebPage(head, contentType) || isErrorJson(textOf(head))) return undefined;
 	const mimeType = (contentType.split(';')[0] ?? '').trim().toLowerCase();
-	if (mimeType === 'text/html' || HTML.test(text) || isErrorJson(text)) return undefined;
 	const known = /^[\w.+-]+\/[\w.+-]+$/.test(mimeType) ? mimeType : 'application/octet-stream';
 	const inPath = /\.([a-z\d]{1,8})$/i.exec(URL.canParse(url) ? new URL(url).pathname : '')?.[1];
 	const subtype = /^[^/]+\/(?:x-)?([a-z\d]{1,8})(?:\+|$)/.exec(known)?.[1];
 	const extension = inPath?.toLowerCase() ?? EXTENSIONS[known] ?? subtype ?? 'bin';
 	return { mimeType: known, extension };
+}
+
+/** Whether a server sent a page for people, such as a login, in place of a file. */
+export function isWebPage(head: Uint8Array, contentType: string): boolean {
+	return /^\s*text\/html\b/i.test(contentType) || HTML.test(textOf(head));
+}
+
+/**
+ * Whether a text is the content of a file, where a name or URL of one is expected: a data URL, or
+ * base64 that begins as an image does.
+ */
+export function isFileContent(text: string): boolean {
+	if (/^\s*data:[^\s,]*[/;][^\s,]*,/i.test(text)) return true;
+	const start = text.slice(0, 200).replace(/\s/g, '').slice(0, 64);
+	return /^[\w+/-]{40,}=*$/.test(start) && imageTypeOf(Buffer.from(start, 'base64')) !== undefined;
+}
+
+function textOf(head: Uint8Array): string {
+	return Buffer.from(head)
+		.toString('utf8')
+		.replace(/^\ufeff/, '');
 }
 
 /** FastAPI's errors, and those of most gateways: short objects with one of these keys. */

@@ -1,11 +1,12 @@
-import type { IBinaryData, IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
+import type { IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { isHttpUrl, shortened } from '../api/fetchFile';
+import { isHttpUrl } from '../api/fetchFile';
 import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../endpoint';
 import { inputFailures } from '../messages';
-import { COMBINED_BINARY_KEY, isCombined, type KnownFiles } from './knownFiles';
-import { asChoice, asJson, typeName, type ParameterReader } from './parameters';
-import { storedFile } from './requestFile';
+import { isFileContent } from './fileType';
+import { COMBINED_BINARY_KEY, type KnownFiles } from './knownFiles';
+import { asChoice, typeName, type ParameterReader } from './parameters';
+import { hasContent, storageIdOf, storedFile, type GivenFile } from './requestFile';
 
 /** "image_2" comes before "image_10". */
 const naturalOrder = new Intl.Collator('en', { numeric: true });
@@ -13,11 +14,16 @@ const naturalOrder = new Intl.Collator('en', { numeric: true });
 /** What JavaScript makes of a file that an expression puts into a text. */
 const OBJECT_AS_TEXT = '[object Object]';
 
-/** A file as n8n's expressions give it; on n8n 1.x with files in memory it lacks `data`. */
-type BinaryObject = Partial<IBinaryData> & { mimeType: string };
+/** How many commas the name of a field may have, plus one. */
+const MOST_PARTS = 10;
 
-/** The files that an item has, by the names of their binary fields. */
-type ItemFiles = Partial<Record<string, IBinaryData>>;
+/** The files that an item has. */
+interface ItemFiles {
+	/** By the names of their binary fields. */
+	named: Partial<Record<string, GivenFile>>;
+	/** The JSON in which paths may lead to more, if the workflow keeps its files there. */
+	json: IDataObject | undefined;
+}
 
 /** What one item's files are read with. */
 export interface InputFileReader {
@@ -42,37 +48,47 @@ export async function readInputFiles(
 ): Promise<(RequestFile | FileToFetch)[]> {
 	const from = sourceOf(input, field.source, itemIndex);
 	if (from === 'none') return [];
-	const available = binaryOf(input.context, itemIndex);
-	const given = givenFiles(input.reader, field, itemIndex, from, Object.keys(available));
+	const item = filesOf(input, itemIndex);
+	const given = givenFiles(input, field, itemIndex, from, item);
+	const isByUrl = from === 'url' || from === 'urls';
 	if (given.length > limit.max) {
-		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length);
+		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length, isByUrl);
 	}
 	if (given.length > 0 && given.length < field.limit.min) {
-		throw inputFailures.tooFewFiles(field, given.length);
+		throw inputFailures.tooFewFiles(field, given.length, isByUrl);
 	}
+	const label = from === 'all' ? field.source.displayName : field.names.displayName;
+	const { context, knownFiles } = input;
 	const files: (RequestFile | FileToFetch)[] = [];
 	for (const each of given) {
 		if (each instanceof URL) {
 			files.push({ apiName: field.apiName, urlToFetch: each.href });
 			continue;
 		}
-		const { binary, name } = resolve(input, field, itemIndex, available, each);
-		files.push(await storedFile(input.context, field.apiName, name, binary));
+		const isNamed = typeof each === 'string';
+		const file = isNamed
+			? namedFile(item, each, label)
+			: ownFile(item, knownFiles, each, field.names);
+		const id = storageIdOf(file);
+		if (id !== undefined && knownFiles.isForeign(id)) throw inputFailures.otherWorkflowsFile(label);
+		const name = isNamed ? each : undefined;
+		files.push(await storedFile(context, field.apiName, name, file, knownFiles.contents));
 	}
 	return files;
 }
 
 /**
- * The item's files by the names of their binary fields. The JSON holds them only when the workflow
- * says so: otherwise whoever writes the JSON could name any file in n8n's storage.
+ * The item's files. Its JSON holds them only where the workflow says so: otherwise whoever writes the
+ * JSON could name any file in n8n's storage.
  */
-function binaryOf(context: IExecuteFunctions, itemIndex: number): ItemFiles {
+function filesOf({ context, knownFiles }: InputFileReader, itemIndex: number): ItemFiles {
 	const item = context.getInputData()[itemIndex];
-	const combined = isCombined(context)
-		? (item?.json[COMBINED_BINARY_KEY] as Record<string, IBinaryData> | undefined)
-		: undefined;
+	const json = knownFiles.isCombined ? item?.json : undefined;
+	const files: Record<string, unknown> = { ...(json?.[COMBINED_BINARY_KEY] as object | undefined) };
+	const combined = Object.entries(files).filter(([, file]) => isFile(file) && hasContent(file));
 	// Without a prototype a field can have any name.
-	return Object.assign(Object.create(null) as ItemFiles, combined, item?.binary);
+	const named = Object.create(null) as ItemFiles['named'];
+	return { named: Object.assign(named, Object.fromEntries(combined), item?.binary), json };
 }
 
 /** Where the files come from: one of the parameter's choices. */
@@ -88,119 +104,152 @@ function sourceOf(
 
 /** What the parameters name, in the order in which it is sent. */
 function givenFiles(
-	reader: ParameterReader,
+	{ reader, isTool }: InputFileReader,
 	{ source, names, urls, limit, noun }: FilesField,
 	itemIndex: number,
 	from: unknown,
-	available: readonly string[],
-): (string | BinaryObject | URL)[] {
+	item: ItemFiles,
+): (string | GivenFile | URL)[] {
 	switch (from) {
-		case 'all':
-			if (available.length > 0) return [...available].sort(naturalOrder.compare);
+		case 'all': {
+			const available = namesOf(item);
+			if (available.length > 0) return available;
 			throw inputFailures.noFieldAtAll(source.displayName, noun.many);
+		}
 		case 'url':
 		case 'urls': {
 			const given = urlsIn(reader.read(urls.name, itemIndex, ''), urls.displayName, limit.max > 1);
-			if (given.length === 0 && limit.min > 0) throw inputFailures.blankValue(urls.displayName);
+			// People who choose URLs mean one; for a tool it is all there is to choose.
+			const isRequired = limit.min > 0 || !isTool;
+			if (given.length === 0 && isRequired) throw inputFailures.blankValue(urls.displayName);
 			return given;
 		}
 		default: {
 			const [label, isList] = [names.displayName, limit.max > 1];
-			const given = filesIn(reader.read(names.name, itemIndex, ''), label, isList);
+			const given = filesIn(reader.read(names.name, itemIndex, ''), label, isList, item);
 			if (given.length === 0) throw inputFailures.noFieldNames(label, isList);
 			return given;
 		}
 	}
 }
 
+function namesOf({ named }: ItemFiles): string[] {
+	return Object.keys(named).sort(naturalOrder.compare);
+}
+
 /** One URL; where several are possible, a list by white space or commas, a list, or one as JSON. */
 function urlsIn(given: unknown, label: string, isList: boolean): URL[] {
-	const urls = Array.isArray(given) ? given : textsIn(given, label, isList);
-	return urls.map((url: unknown, index) => {
+	const entries = Array.isArray(given)
+		? (given as unknown[])
+		: urlOf(given) === given
+			? textsIn(given, label, isList)
+			: [given];
+	return entries.map((entry, index) => {
+		const url = urlOf(entry);
 		if (typeof url !== 'string') throw inputFailures.unusableEntry(label, index + 1, typeName(url));
-		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(label, shortened(url));
+		if (isFileContent(url)) throw inputFailures.contentAsText(label);
+		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(label, url);
 		return new URL(url);
 	});
+}
+
+/** The URL in an attachment of Airtable (`url`) or Notion (`file.url`, `external.url`), or the entry. */
+function urlOf(entry: unknown): unknown {
+	if (typeof entry !== 'object' || entry === null) return entry;
+	const { url, file, external } = entry as Record<string, unknown>;
+	const inner = [url, ...[file, external].map((each) => (each as { url?: unknown } | null)?.url)];
+	return inner.find((each) => typeof each === 'string') ?? entry;
 }
 
 function textsIn(given: unknown, label: string, isList: boolean): unknown[] {
 	if (given === null || given === undefined) return [];
 	if (typeof given !== 'string') throw inputFailures.valueOfWrongType(label, typeName(given));
+	if (isFileContent(given)) throw inputFailures.contentAsText(label);
 	if (!isList) return given.trim() === '' ? [] : [given.trim()];
-	if (given.trim().startsWith('[')) {
-		const parsed = asJson(given, label, 'a JSON list of URLs');
-		if (Array.isArray(parsed)) return parsed;
-	}
+	if (given.trim().startsWith('[')) return listIn(given, label);
 	// A comma can be part of a URL.
 	return given.split(/\s+|,(?=\s*https?:\/\/)/i).filter((url) => url !== '');
 }
 
+function listIn(json: string, label: string): unknown[] {
+	try {
+		return JSON.parse(json) as unknown[];
+	} catch (error) {
+		// What JSON.parse quotes of the text may be secret.
+		const reason = error instanceof Error ? error.message.replace(/,? ?(\.{3})?"[^]*$/, '') : '';
+		throw inputFailures.invalidJson(label, reason, 'a JSON list of URLs');
+	}
+}
+
 /** Names of binary fields, and files that an expression gives. */
-function filesIn(given: unknown, label: string, isList: boolean): (string | BinaryObject)[] {
+function filesIn(
+	given: unknown,
+	label: string,
+	isList: boolean,
+	item: ItemFiles,
+): (string | GivenFile)[] {
 	if (Array.isArray(given)) {
-		return given.flatMap((each: unknown) => filesIn(each, label, false));
+		return given.flatMap((each: unknown) => filesIn(each, label, false, item));
 	}
 	if (given === null || given === undefined) return [];
-	if (isBinaryObject(given)) return [given];
+	if (isFile(given)) return [given];
 	if (typeof given !== 'string' && typeof given !== 'number') {
 		throw inputFailures.valueOfWrongType(label, typeName(given));
 	}
 	const text = String(given);
 	if (text.includes(OBJECT_AS_TEXT)) throw inputFailures.textAndFile(label);
-	return (isList ? text.split(',') : [text])
-		.map((name) => name.trim())
-		.filter((name) => name !== '');
+	if (isFileContent(text)) throw inputFailures.contentAsText(label);
+	const names = isList ? namesIn(text, item) : [text.trim()];
+	return names.filter((name) => name !== '');
 }
 
-function isBinaryObject(value: unknown): value is BinaryObject {
+/** Commas separate names, unless they are part of one: the longest name that is a field's counts. */
+function namesIn(text: string, item: ItemFiles): string[] {
+	const parts = text.split(',');
+	const names: string[] = [];
+	for (let from = 0, to: number; from < parts.length; from = to) {
+		const joined = () => parts.slice(from, to).join(',').trim();
+		to = Math.min(parts.length, from + MOST_PARTS);
+		while (to > from + 1 && fileNamed(item, joined()) === undefined) to--;
+		names.push(joined());
+	}
+	return names;
+}
+
+function isFile(value: unknown): value is GivenFile {
 	return typeof value === 'object' && value !== null && 'mimeType' in value;
 }
 
-/** @returns the file, and the name of its binary field if it has one */
-function resolve(
-	{ context, knownFiles }: InputFileReader,
-	{ names: { displayName } }: FilesField,
-	itemIndex: number,
-	available: ItemFiles,
-	given: string | BinaryObject,
-): { binary: IBinaryData; name: string | undefined } {
-	if (typeof given === 'object') {
-		return { binary: ownFile(available, knownFiles, given, displayName), name: undefined };
-	}
-	const binary = available[given];
-	if (binary) return { binary, name: given };
-	const item = context.getInputData()[itemIndex];
-	// In combined mode files are part of the JSON, like any other value: nothing tells the item's own
-	// from one that somebody has written there, and n8n's own nodes open what lies at a path.
-	const atPath = isCombined(context) ? valueAt(item?.json, given) : undefined;
-	if (isBinaryObject(atPath) && isWhole(atPath)) return { binary: atPath, name: given };
-	const known = Object.keys(available).sort(naturalOrder.compare);
-	throw inputFailures.unknownField(given, known, displayName);
+function namedFile(item: ItemFiles, name: string, label: string): GivenFile {
+	const file = fileNamed(item, name);
+	if (file === undefined) throw inputFailures.unknownField(name, namesOf(item), label);
+	return file;
+}
+
+/** The file in a binary field or, where files are part of the JSON, at a path as n8n's own nodes take. */
+function fileNamed({ named, json }: ItemFiles, name: string): GivenFile | undefined {
+	const atPath = named[name] === undefined ? valueAt(json, name) : undefined;
+	return isFile(atPath) && hasContent(atPath) ? atPath : named[name];
 }
 
 /** A file by expression. An ID opens any file in n8n's storage, so it has to be one of this run's. */
 function ownFile(
-	available: ItemFiles,
+	{ named }: ItemFiles,
 	knownFiles: KnownFiles,
-	given: BinaryObject,
-	label: string,
-): IBinaryData {
-	if (isWhole(given)) {
-		if (given.id === undefined || knownFiles.has(given.id)) return given;
-		throw inputFailures.foreignFile(label);
-	}
+	given: GivenFile,
+	{ name, displayName: label }: INodeProperties,
+): GivenFile {
+	const id = storageIdOf(given);
+	if (id !== undefined && !knownFiles.has(id, name)) throw inputFailures.foreignFile(label);
+	if (hasContent(given)) return given;
 	// With files in memory n8n 1.x leaves the content out of $binary: the item's own file has it.
-	const [own, ...others] = Object.values(available).filter(
+	const [own, ...others] = Object.values(named).filter(
 		(file) =>
 			file !== undefined &&
 			Object.entries(given).every(([key, value]) => Reflect.get(file, key) === value),
 	);
 	if (own === undefined || others.length > 0) throw inputFailures.fileWithoutContent(label);
 	return own;
-}
-
-function isWhole(file: BinaryObject): file is IBinaryData {
-	return typeof file.id === 'string' || typeof file.data === 'string';
 }
 
 /**
