@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { INode } from 'n8n-workflow';
+import { nodeNameToToolName, type INode } from 'n8n-workflow';
 import { tinyPicture } from '../emulator/pictures';
 import { openLab, servedSha256, sha256, type Lab } from './lab';
 import type { Execution, WorkflowFile } from './real-n8n/rest-client';
@@ -12,6 +12,7 @@ import {
 	type Turn,
 } from './scripted-model';
 import { runBySending } from './scenarios';
+import { checkNode, generateNode, paidEndpoints, paidTools } from './tools';
 import { asTool, imageTune, isOurs, withCredential } from './workflow';
 
 const generateTool = 'Generate_image';
@@ -435,3 +436,67 @@ it('tells the model what is wrong with a call and what to do', async () => {
 	};
 	expect(JSON.parse(told)).toEqual([{ error: expect.objectContaining(error) as object }]);
 });
+
+// They came with n8n 2.41, and call a node without an execution and without a workflow.
+if (process.env.E2E_N8N_RELEASE === 'n8n-2.41') {
+	describe('n8n’s own Agents', () => {
+		/** Has an agent call tools, one turn after the other; gives what its model was told of each call. */
+		async function told(tools: readonly INode[], turns: readonly Turn[]): Promise<string[]> {
+			model = await startScriptedModel([...turns, { text: 'Done' }].map((turn) => () => turn));
+			const credential = await lab.n8n.createCredential('Scripted model', 'openAiApi', {
+				apiKey: 'not-needed',
+				url: model.url,
+			});
+			const { nodes } = withCredential(
+				{ name: '', nodes: [...tools], connections: {} },
+				lab.credential,
+			);
+			const agent = await lab.n8n.createAgent('Artist', credential, nodes);
+			expect(await lab.n8n.chat(agent, 'Draw me a fox, please')).toContain('"type":"done"');
+			const { messages = [] } = model.requests.at(-1) ?? {};
+			return messages.filter(({ role }) => role === 'tool').map(({ content }) => content ?? '');
+		}
+
+		const jobsIn = (content: string): ToldJob[] => {
+			const { data } = JSON.parse(content) as { data: { json: ToldJob }[] };
+			return data.map(({ json }) => json);
+		};
+
+		it('can call every node; each call of a paid one starts one job, and the model is told of it', async () => {
+			const paid = paidTools(lab);
+			const earlier = lab.emulator.jobs.add({ durationMs: 0 }).id;
+			const contents = await told(
+				[...paid.map(({ node }) => node), checkNode()],
+				[
+					...paid.map(({ node, arguments: args }) => ({
+						tool: nodeNameToToolName(node),
+						arguments: args,
+					})),
+					{ tool: 'Check_job', arguments: { job_id: earlier } },
+				],
+			);
+			expect(lab.emulator.submits.map(({ endpoint }) => endpoint)).toEqual(paidEndpoints);
+			const ids = [...lab.emulator.submits.map(({ jobId }) => jobId), earlier];
+			expect(contents.map((content) => jobsIn(content)[0])).toEqual(
+				ids.map((id) => expect.objectContaining({ job_id: id, status: 'Succeed' }) as object),
+			);
+			for (const content of contents) {
+				expect(await servedSha256(jobsIn(content)[0]?.image_url)).toMatch(/^[\da-f]{64}$/);
+			}
+		});
+
+		it('give each call a limit of jobs to itself, and tell the model why one is refused', async () => {
+			const calls = ['A red fox', ' ', 'A blue fox'].map((prompt) => ({
+				tool: generateTool,
+				arguments: { prompt },
+			}));
+			const contents = await told([generateNode({ maxJobsPerExecution: 1 })], [{ calls }]);
+			const [red, refused, blue] = contents;
+			expect(refused).toContain('The \\"Prompt\\" parameter is empty. Enter some text');
+			expect([red, blue].map((content) => jobsIn(content ?? '')[0]?.job_id).sort()).toEqual(
+				lab.emulator.submits.map(({ jobId }) => jobId).sort(),
+			);
+			expect(lab.emulator.submits).toHaveLength(2);
+		});
+	});
+}

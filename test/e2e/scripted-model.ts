@@ -53,18 +53,25 @@ export async function startScriptedModel(
 	const requests: ChatRequest[] = [];
 	const server = createServer((request, response) => {
 		void json(request).then((body) => {
+			if (request.url !== '/v1/chat/completions') {
+				// n8n's own Agents ask for another API first.
+				response.writeHead(404, { 'content-type': 'application/json' });
+				response.end(JSON.stringify({ error: { message: 'There is no such API here.' } }));
+				return;
+			}
 			const chat = body as ChatRequest;
 			const turn = script[requests.length];
 			requests.push(chat);
-			const answers = request.url === '/v1/chat/completions' && chat.stream !== true;
-			response.writeHead(turn && answers ? 200 : 400, { 'content-type': 'application/json' });
-			response.end(
-				JSON.stringify(
-					turn && answers
-						? completion(requests.length, turn(chat.messages.at(-1)?.content ?? ''))
-						: { error: { message: `The script has no answer to request ${requests.length}.` } },
-				),
-			);
+			if (turn === undefined) {
+				response.writeHead(400, { 'content-type': 'application/json' });
+				const message = `The script has no answer to request ${requests.length}.`;
+				response.end(JSON.stringify({ error: { message } }));
+				return;
+			}
+			const whole = completion(requests.length, turn(chat.messages.at(-1)?.content ?? ''));
+			const type = chat.stream === true ? 'text/event-stream' : 'application/json';
+			response.writeHead(200, { 'content-type': type });
+			response.end(chat.stream === true ? streamed(whole) : JSON.stringify(whole));
 		});
 	});
 	await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -81,8 +88,10 @@ export async function startScriptedModel(
 	};
 }
 
+type Completion = IDataObject & { choices: (IDataObject & { message: object })[] };
+
 /** @see https://platform.openai.com/docs/api-reference/chat/object */
-function completion(number: number, turn: Turn): IDataObject {
+function completion(number: number, turn: Turn): Completion {
 	const message =
 		'text' in turn
 			? { role: 'assistant', content: turn.text }
@@ -90,6 +99,7 @@ function completion(number: number, turn: Turn): IDataObject {
 					role: 'assistant',
 					content: null,
 					tool_calls: ('calls' in turn ? turn.calls : [turn]).map((call, index) => ({
+						index,
 						id: `call_${number}_${index}`,
 						type: 'function',
 						function: { name: call.tool, arguments: JSON.stringify(call.arguments) },
@@ -103,4 +113,14 @@ function completion(number: number, turn: Turn): IDataObject {
 		choices: [{ index: 0, message, finish_reason: 'text' in turn ? 'stop' : 'tool_calls' }],
 		usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
 	};
+}
+
+/**
+ * The same as a stream of one part.
+ * @see https://platform.openai.com/docs/api-reference/chat-streaming
+ */
+function streamed(whole: Completion): string {
+	const choices = whole.choices.map(({ message, ...rest }) => ({ ...rest, delta: message }));
+	const part = { ...whole, object: 'chat.completion.chunk', choices };
+	return `data: ${JSON.stringify(part)}\n\ndata: [DONE]\n\n`;
 }

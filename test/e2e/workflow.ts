@@ -41,6 +41,12 @@ export function webhook(path: string): INode {
 	return node('Start', 'n8n-nodes-base.webhook', 2, parameters, { webhookId: randomUUID() });
 }
 
+/** Offers the tools that are connected to it to MCP clients, under `mcp/<path>`. */
+export function mcpTrigger(path: string): INode {
+	const type = '@n8n/n8n-nodes-langchain.mcpTrigger';
+	return node('Start', type, 2, { path }, { webhookId: randomUUID() });
+}
+
 /** Where a workflow begins that other workflows call. */
 export function calledByWorkflow(): INode {
 	const parameters = { inputSource: 'passthrough' };

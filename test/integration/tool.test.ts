@@ -92,3 +92,35 @@ describe('as an agent’s tool', () => {
 		);
 	});
 });
+
+describe.each(['mcpTrigger', 'agents'] as const)(
+	'called by %s, without an execution,',
+	(calledBy) => {
+		const nodes = ['imageGenerate', 'imageTune', 'effectGenerate', 'sprite'] as const;
+
+		it.each(nodes)('%s starts a job, and names it', async (node) => {
+			const earlier = scene.emulator.jobs.add({ durationMs: 0 }).id;
+			const imageUrl = scene.resultUrl(earlier, 1);
+			const parameters = { prompt: 'p', description: 'd', text: 't', imageUrl };
+			const { items, error } = await use({ node, parameters, calledBy });
+			expect(error).toBeUndefined();
+			expect(scene.emulator.submits).toHaveLength(1);
+			expect(items[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+		});
+
+		it('Get Job checks on a job', async () => {
+			const jobId = scene.emulator.jobs.add({ durationMs: 0 }).id;
+			const { items, error } = await use({ node: 'getJob', parameters: { jobId }, calledBy });
+			expect(error).toBeUndefined();
+			expect(items[0]?.json).toMatchObject({ job_id: jobId, status: 'Succeed' });
+		});
+
+		it('a call has a limit of jobs to itself', async () => {
+			const options = { jobsPerItem: 3, maxJobsPerExecution: 2 };
+			const parameters = { prompt: 'p', options };
+			const { error } = await use({ node: 'imageGenerate', parameters, calledBy });
+			expect(error?.message).toMatch(/would start 3 jobs, more than the 2 .* raise/);
+			expect(scene.emulator.requests).toEqual([]);
+		});
+	},
+);

@@ -21,8 +21,15 @@ process.env.N8N_LOG_LEVEL = 'silent';
 
 import { Logger } from '@n8n/backend-common';
 import { Container } from '@n8n/di';
-import { BinaryDataService, ExecutionLifecycleHooks, WorkflowExecute } from 'n8n-core';
 import {
+	BinaryDataService,
+	ExecuteContext,
+	ExecutionLifecycleHooks,
+	SupplyDataContext,
+	WorkflowExecute,
+} from 'n8n-core';
+import {
+	createEmptyRunExecutionData,
 	createRunExecutionData,
 	LoggerProxy,
 	Workflow,
@@ -85,6 +92,8 @@ export interface EngineOptions {
 	mode?: WorkflowExecuteMode;
 	/** Runs as an AI agent's tool would be named. */
 	asTool?: boolean;
+	/** Calls the node, as a tool, without an execution, as these do. */
+	calledBy?: 'mcpTrigger' | 'agents';
 	/** What an earlier execution left, as Retry in the executions list hands it on. */
 	retryOf?: EngineResult;
 	executionId?: string;
@@ -269,6 +278,44 @@ function toolOf(nodeType: INodeType): INodeType {
 	return Object.create(nodeType, { description: { value: tool } }) as INodeType;
 }
 
+/**
+ * Calls a node as n8n's server calls a tool where there is no execution. An MCP Server Trigger gives
+ * it the context of a webhook; n8n's own Agents, a workflow without an ID that has no other node.
+ */
+async function call(
+	by: 'mcpTrigger' | 'agents',
+	nodeType: INodeType,
+	workflow: Workflow,
+	node: INode,
+	additionalData: IWorkflowExecuteAdditionalData,
+	items: INodeExecutionData[],
+): Promise<Pick<EngineResult, 'items' | 'error' | 'saved'>> {
+	const source = { node, data: { main: [items] }, source: null };
+	const saved =
+		by === 'agents'
+			? createEmptyRunExecutionData()
+			: createRunExecutionData({ executionData: { nodeExecutionStack: [] } });
+	const contextOfAgents = (): ExecuteContext => {
+		const { nodeTypes } = workflow;
+		const alone = new Workflow({ nodes: [node], connections: {}, active: false, nodeTypes });
+		const input = { main: [items] };
+		const common = [alone, node, additionalData, 'internal', saved, 0, items] as const;
+		return new ExecuteContext(...common, input, source, []);
+	};
+	const contextOfMcpTrigger = (): SupplyDataContext => {
+		const input = { ai_tool: [items] };
+		const common = [workflow, node, additionalData, 'webhook', saved, 0, items] as const;
+		return new SupplyDataContext(...common, input, 'ai_tool', source, []);
+	};
+	const context = by === 'agents' ? contextOfAgents() : contextOfMcpTrigger();
+	try {
+		const output = await nodeType.execute?.call(context as IExecuteFunctions);
+		return { items: (output as INodeExecutionData[][])[0] ?? [], error: undefined, saved };
+	} catch (error) {
+		return { items: [], error: error as NodeFailure, saved };
+	}
+}
+
 const start: INodeType = {
 	description: {
 		displayName: 'Start',
@@ -391,6 +438,12 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 
 		const items = options.items ?? [{ json: {} }];
 		const data = { main: [items] };
+		if (options.calledBy) {
+			const withoutExecution = { ...additionalData, executionId: undefined, hooks: undefined };
+			const given = withoutExecution as object as IWorkflowExecuteAdditionalData;
+			const called = await call(options.calledBy, nodeType, workflow, node, given, items);
+			return { ...called, errorItems: [], hints: [], calls, log, clock };
+		}
 		const runExecutionData = createRunExecutionData({
 			executionData: {
 				contextData: structuredClone(options.retryOf?.saved.executionData?.contextData ?? {}),

@@ -35,6 +35,11 @@ export interface SavedCredential {
 	type: string;
 }
 
+/** One of n8n's own Agents. */
+export interface Agent {
+	path: string;
+}
+
 export interface ExecutionSummary {
 	id: string;
 	status: string;
@@ -142,6 +147,44 @@ export class N8nClient {
 
 	async deleteCredential({ id }: SavedCredential): Promise<void> {
 		await this.request('DELETE', `/rest/credentials/${id}`);
+	}
+
+	/**
+	 * Makes one of n8n's own Agents (n8n 2.41), which call nodes as tools without any workflow.
+	 *
+	 * @param model the credential of what answers as OpenAI does.
+	 */
+	async createAgent(name: string, model: SavedCredential, tools: readonly INode[]): Promise<Agent> {
+		const { id: projectId } = await this.request<{ id: string }>('GET', '/rest/projects/personal');
+		const { id } = await this.request<{ id: string }>(
+			'POST',
+			`/rest/projects/${projectId}/agents/v2`,
+			{
+				name,
+				schema: {
+					name,
+					model: 'openai/any',
+					credential: model.id,
+					instructions: 'Do as the user says.',
+					tools: tools.map((tool) => ({
+						type: 'node',
+						name: tool.name,
+						node: {
+							nodeType: tool.type,
+							nodeTypeVersion: tool.typeVersion,
+							nodeParameters: tool.parameters,
+							credentials: tool.credentials,
+						},
+					})),
+				},
+			},
+		);
+		return { path: `/rest/projects/${projectId}/agents/v2/${id}` };
+	}
+
+	/** Says something to an agent; gives the events of its answer, as text. */
+	async chat({ path }: Agent, message: string): Promise<string> {
+		return await (await this.send('POST', `${path}/chat`, { message })).text();
 	}
 
 	async testCredential(
