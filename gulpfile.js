@@ -3,9 +3,7 @@ const { existsSync, mkdtempSync, rmSync } = require('node:fs');
 const { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } = require('node:fs/promises');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
-const esbuild = require('esbuild');
 const gulp = require('gulp');
-const { n8n } = require('./package.json');
 
 const dist = path.join(__dirname, 'dist');
 const sources = ['nodes/**/*.ts', 'credentials/**/*.ts'];
@@ -14,7 +12,6 @@ const assets = ['nodes/**/*.svg', 'nodes/**/*.json', 'credentials/**/*.svg'];
 // Everything is built here first. dist only ever receives whole files of a build that succeeded: n8n
 // reloads a package 100 ms after the first change it sees, and tsc also writes when there are errors.
 const stage = mkdtempSync(path.join(tmpdir(), 'aetherforge-build-'));
-const compiled = path.join(stage, 'compiled');
 const next = path.join(stage, 'dist');
 process.on('exit', () => rmSync(stage, { recursive: true, force: true }));
 process.once('SIGINT', () => process.exit(130));
@@ -23,74 +20,12 @@ process.once('SIGTERM', () => process.exit(143));
 /** Compiles with the project's own compiler and settings; fails on any type error. */
 function compile() {
 	const tsc = require.resolve('typescript/bin/tsc');
-	const options = ['--outDir', compiled];
+	const options = ['--outDir', next];
 	const incremental = ['--incremental', '--tsBuildInfoFile', path.join(stage, 'tsbuildinfo')];
 	return spawn(process.execPath, [tsc, '-p', 'tsconfig.json', ...options, ...incremental], {
 		cwd: __dirname,
 		stdio: 'inherit',
 	});
-}
-
-const bundling = { bundle: true, platform: 'node', external: ['n8n-workflow'] };
-
-/** What an import names, as a path from this folder without extension. */
-const imported = ({ path: name, resolveDir }) =>
-	path.relative(__dirname, path.join(resolveDir, name));
-
-/** The files that nodes import when they run, with all that those need; paths without extension. */
-async function loadedWhenRun(startup) {
-	const found = new Set();
-	const noteDynamicImports = {
-		name: 'note-dynamic-imports',
-		setup: ({ onResolve }) =>
-			onResolve({ filter: /^\./ }, (each) => {
-				if (each.kind === 'dynamic-import') found.add(imported(each));
-			}),
-	};
-	const looking = { ...bundling, absWorkingDir: __dirname, outdir: next, write: false };
-	await esbuild.build({ ...looking, stdin: startup, plugins: [noteDynamicImports] });
-	const entryPoints = [...found].map((file) => path.join(compiled, `${file}.js`));
-	const needed = { ...looking, absWorkingDir: compiled, entryPoints, metafile: true };
-	const { metafile } = await esbuild.build(needed);
-	return new Set(Object.keys(metafile.inputs).map((file) => file.replace(/\.js$/, '')));
-}
-
-// n8n loads every node when it starts, and Node.js spends most of that time on finding and opening files.
-// So what only that needs goes into one file; what a node imports when it runs stays as compiled.
-async function bundle() {
-	await rm(next, { recursive: true, force: true });
-	const listed = [...n8n.nodes, ...n8n.credentials].map((file) => path.relative('dist', file));
-	const exported = listed.map((file) => `export * from './${file.replace(/\.js$/, '')}';`);
-	const startup = { contents: exported.join('\n'), resolveDir: __dirname };
-	const kept = await loadedWhenRun(startup);
-	const leaveOut = {
-		name: 'leave-out',
-		setup: ({ onResolve }) =>
-			onResolve({ filter: /^\./ }, (each) => {
-				const file = imported(each);
-				return kept.has(file) ? { path: `./${file}.js`, external: true } : undefined;
-			}),
-	};
-	await esbuild.build({
-		...bundling,
-		stdin: startup,
-		outfile: path.join(next, 'startup.js'),
-		plugins: [leaveOut],
-		// As a call of require, which n8n can forget when it reloads the package.
-		supported: { 'dynamic-import': false },
-	});
-
-	for (const file of kept) {
-		const target = path.join(next, `${file}.js`);
-		await mkdir(path.dirname(target), { recursive: true });
-		await copyFile(path.join(compiled, `${file}.js`), target);
-	}
-	for (const file of listed) {
-		const target = path.join(next, file);
-		await mkdir(path.dirname(target), { recursive: true });
-		const startupFile = path.relative(path.dirname(target), path.join(next, 'startup'));
-		await writeFile(target, `module.exports = require('${startupFile}');\n`);
-	}
 }
 
 /** Copies icons, codex files and output schemas beside the compiled files. */
@@ -141,11 +76,11 @@ let sourceWasRemoved = false;
 async function forgetRemovedSources() {
 	if (!sourceWasRemoved) return;
 	sourceWasRemoved = false;
-	await rm(compiled, { recursive: true, force: true });
+	await rm(next, { recursive: true, force: true });
 	await rm(path.join(stage, 'tsbuildinfo'), { force: true });
 }
 
-const stageAll = gulp.series(compile, bundle, copyAssets);
+const stageAll = gulp.series(compile, copyAssets);
 
 /** Rebuilds dist on every change; a type error is printed and the last good build stays in place. */
 function watch() {

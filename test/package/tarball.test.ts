@@ -89,11 +89,9 @@ it('ships what n8n lists, the engine, icons, codex, output schemas and nothing e
 		...sourcesIn('nodes', suffix),
 		...sourcesIn('credentials', suffix),
 	]);
-	// Bundled into startup.js.
-	const isNotShipped = (file: string) => /\.endpoint\.ts$|fields\.ts$/.test(file);
 	const shipped = [
-		...sources.filter((file) => !isNotShipped(file)).map(builtPath),
-		...['dist/startup.js', 'LICENSE', 'README.md', 'index.js', 'package.json'],
+		...sources.map(builtPath),
+		...['LICENSE', 'README.md', 'index.js', 'package.json'],
 	];
 	expect(packed.files.map((file) => file.path).sort()).toEqual(shipped.sort());
 });
@@ -172,7 +170,7 @@ describe('in n8n', () => {
 it('loads neither the engine nor the messages when n8n starts', async () => {
 	const script = path.join(__dirname, 'loadedFiles.cjs');
 	const loaded = JSON.parse(await runNode(script, installed)) as string[];
-	expect(loaded).toContain('dist/startup.js');
+	expect(loaded).toContain('dist/nodes/ImageGenerate/ImageGenerate.node.js');
 	expect(loaded.filter((file) => /shared\/(engine\/|messages|failure)/.test(file))).toEqual([]);
 }, 60_000);
 
