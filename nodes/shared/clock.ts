@@ -5,28 +5,23 @@ export interface Clock {
 	/** Milliseconds since the epoch. */
 	now(): number;
 	/**
-	 * Waits. When the signal aborts, or is aborted already, it returns at once: whoever waits looks
-	 * at the signal next, since a sleep that throws would have to be caught everywhere.
+	 * Waits, for less than 24 days. When the signal aborts, or is aborted already, it returns at once:
+	 * callers look at the signal next, since a sleep that throws would have to be caught everywhere.
 	 */
 	sleep(durationMs: number, signal?: AbortSignal): Promise<void>;
 }
-
-/** Timers of JavaScript hold 31 bits; a longer one would ring at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The real clock. n8n Cloud allows no `setTimeout` in a community node, but n8n's own `sleep`. */
 export const systemClock: Clock = {
 	now: () => Date.now(),
 
 	async sleep(durationMs, signal) {
-		for (let left = durationMs; left >= 0 && !signal?.aborted; left -= LONGEST_TIMER_MS) {
-			const timerMs = Math.min(left, LONGEST_TIMER_MS);
-			// Older versions of n8n ignore the second argument, newer ones reject when it aborts.
-			await abortable(
-				sleep(timerMs, signal).catch(() => undefined),
-				signal,
-			);
-		}
+		if (durationMs < 0 || signal?.aborted) return;
+		// Older versions of n8n ignore the second argument, newer ones reject when it aborts.
+		await abortable(
+			sleep(durationMs, signal).catch(() => undefined),
+			signal,
+		);
 	},
 };
 

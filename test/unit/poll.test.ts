@@ -1,5 +1,7 @@
 import fc from 'fast-check';
-import { isFinished, nextPauseMs } from '../../nodes/shared/engine/poll';
+import type { Clock } from '../../nodes/shared/clock';
+import { isFinished, nextPauseMs, PollScheduler } from '../../nodes/shared/engine/poll';
+import { SimulatedClock } from '../support/simulatedClock';
 
 const DEFAULT_INTERVAL_MS = 2000;
 const FIRST_POLL_MS = 1000;
@@ -56,6 +58,25 @@ describe('the time between two polls of a job', () => {
 		expect(polls).toBeLessThanOrEqual(most);
 		expect(polls).toBeGreaterThan(most / 2);
 	});
+});
+
+it('spreads the polls whose time came while n8n was busy', async () => {
+	const clock = new SimulatedClock();
+	const BUSY_UNTIL_MS = 1000;
+	const late: Clock = {
+		now: () => clock.now(),
+		sleep: async (durationMs, signal) => {
+			await clock.sleep(Math.max(durationMs, BUSY_UNTIL_MS - clock.now()), signal);
+		},
+	};
+	const scheduler = new PollScheduler(late);
+	const { signal } = new AbortController();
+	const slots = Array.from({ length: 20 }, async () => {
+		await scheduler.waitForSlot(Infinity, signal);
+		return clock.now();
+	});
+	const atMs = await clock.run(Promise.all(slots));
+	expect(atMs).toEqual([0, ...Array.from({ length: 19 }, (_, n) => BUSY_UNTIL_MS + 50 * n)]);
 });
 
 describe('whether a job is finished', () => {

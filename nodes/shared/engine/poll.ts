@@ -29,9 +29,8 @@ export const STATUS_CHECK_BUDGET_MS = 30_000;
 /** Spreads the polls of all jobs of a node evenly, and slows them all when the API asks for it. */
 export class PollScheduler {
 	readonly #clock: Clock;
+	readonly #turns = new Semaphore(1);
 	readonly #underWay = new Semaphore(CONCURRENT_POLLS);
-	/** New jobs that wait for their first poll. */
-	#newJobs = 0;
 	#nextAtMs = 0;
 	#heldUntilMs = 0;
 
@@ -40,36 +39,29 @@ export class PollScheduler {
 	}
 
 	/**
-	 * Waits until a new job is due for its first poll. Jobs started together are polled one after the
-	 * other: the later ones of them are due a little earlier, so that the middle one keeps its time.
-	 */
-	async waitForFirstPoll(timeoutMs: number, signal: AbortSignal): Promise<void> {
-		const earlierMs = Math.min(FIRST_POLL_MS, this.#newJobs++ * POLL_SPACING_MS) / 2;
-		try {
-			await this.#clock.sleep(Math.min(FIRST_POLL_MS - earlierMs, timeoutMs), signal);
-		} finally {
-			this.#newJobs--;
-		}
-	}
-
-	/**
-	 * Waits for the next free slot.
+	 * Waits for the next slot, which is taken when it is used: those whose time has passed while n8n was
+	 * busy go one after the other all the same.
+	 *
 	 * @param deadlineMs milliseconds since the epoch; the API's wish to be left alone ends there, since
 	 *   a job is polled once more before it counts as late
 	 */
 	async waitForSlot(deadlineMs: number, signal: AbortSignal): Promise<void> {
-		while (!signal.aborted) {
-			const now = this.#clock.now();
-			const heldUntilMs = Math.min(this.#heldUntilMs, Math.max(now, deadlineMs));
-			if (heldUntilMs > now) {
-				await this.#clock.sleep(heldUntilMs - now, signal);
+		let hasSlot = false;
+		while (!hasSlot && !signal.aborted) {
+			const heldMs = Math.min(this.#heldUntilMs, deadlineMs) - this.#clock.now();
+			if (heldMs > 0) {
+				await this.#clock.sleep(heldMs, signal);
 				continue;
 			}
-			const at = Math.max(now, this.#nextAtMs);
-			this.#nextAtMs = at + POLL_SPACING_MS;
-			if (at > now) await this.#clock.sleep(at - now, signal);
-			// Meanwhile another poll may have met a 429.
-			if (this.#clock.now() >= Math.min(this.#heldUntilMs, deadlineMs)) return;
+			hasSlot = await this.#turns.run(async () => {
+				const pauseMs = this.#nextAtMs - this.#clock.now();
+				if (pauseMs > 0) await this.#clock.sleep(pauseMs, signal);
+				const now = this.#clock.now();
+				// Meanwhile another poll may have met a 429.
+				if (signal.aborted || Math.min(this.#heldUntilMs, deadlineMs) > now) return false;
+				this.#nextAtMs = now + POLL_SPACING_MS;
+				return true;
+			});
 		}
 	}
 
@@ -151,7 +143,7 @@ export async function waitForJob(
 	let transientCount = 0;
 	let pauseMs = 0;
 
-	if (options.isNew) await scheduler.waitForFirstPoll(timeoutMs, signal);
+	if (options.isNew) await clock.sleep(Math.min(FIRST_POLL_MS, timeoutMs), signal);
 	for (;;) {
 		if (pauseMs > 0) await clock.sleep(pauseMs, signal);
 		await scheduler.waitForSlot(deadlineMs, signal);
