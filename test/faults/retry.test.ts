@@ -381,20 +381,17 @@ describe('Retry from the list', () => {
 		const ONCE = '$execution.id === "1" ? $json.name';
 
 		it.each([
-			['nothing', `={{ ${ONCE} : "" }}`],
-			['an error', `={{ ${ONCE} : $("No such node").item.json.x }}`],
-			['another text', `={{ ${ONCE} : $json.name + "!" }}`],
-		])('collects the paid jobs, and leaves out what was not sent: %s', async (_, prompt) => {
+			['nothing', `={{ ${ONCE} : "" }}`, undefined],
+			['an error', `={{ ${ONCE} : $("No such node").item.json.x }}`, undefined],
+			['another text', `={{ ${ONCE} : $json.name + "!" }}`, ['a!', 'b!', 'c!']],
+		])('collects the paid jobs, and repeats what it gives now: %s', async (_, prompt, now) => {
 			const first = await timedOut({ prompt });
 			const again = await generate({ prompt }, { retryOf: first, executionId: '2' });
 			expect(again.error).toBeUndefined();
 			expect(again.items.map(({ json }) => json.job_id)).toEqual(
 				[0, 1, 2].map((index) => scene.jobIdOf(index)),
 			);
-			for (const { json } of again.items) {
-				expect(json).not.toHaveProperty('prompt');
-				expect(json).not.toHaveProperty('ai_model');
-			}
+			expect(namesOf(again)).toEqual(now ?? [undefined, undefined, undefined]);
 			expect(scene.postCount()).toBe(3);
 		});
 	});
@@ -499,7 +496,6 @@ describe('Retry from the list', () => {
 				'executionId',
 				'guard',
 				'jobId',
-				'sent',
 				'submittedAtMs',
 			]);
 		}

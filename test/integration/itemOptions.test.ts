@@ -470,12 +470,12 @@ describe('additional form fields', () => {
 			expect(onlyItem(again)).toMatchObject({ job_id: scene.jobIdOf(0), seed: 1 });
 		});
 
-		it('of an expression that gives another value is the same work, but echoes nothing', async () => {
+		it('of an expression that gives another value is the same work, and echoes that value', async () => {
 			const additionalFields = '={{ { seed: $execution.id } }}';
 			const retryOf = await pending(additionalFields);
 			const again = await generate({ additionalFields }, {}, { retryOf, executionId: '2' });
 			expect(scene.postCount()).toBe(1);
-			expect(onlyItem(again)).not.toHaveProperty('seed');
+			expect(onlyItem(again)).toMatchObject({ job_id: scene.jobIdOf(0), seed: '2' });
 		});
 
 		it.each(['', '{}', ' { } '])(

@@ -1,7 +1,7 @@
 import { createHash } from 'crypto';
 import type { IDataObject, IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
-import { propertiesOf, type Endpoint, type Values } from '../endpoint';
+import { propertiesOf, type Endpoint } from '../endpoint';
 import { contextOf } from '../n8n';
 import { COMBINED_BINARY_KEY } from './knownFiles';
 import type { JobSlot } from './plan';
@@ -11,8 +11,6 @@ import { isTool } from './settings';
 export type Entry =
 	| {
 			jobId: string;
-			/** The hash of the values that were sent: output items repeat them only if they are known. */
-			sent: string;
 			/** Milliseconds since the epoch. */
 			submittedAtMs: number;
 			/** The execution in which it was started, and counted. */
@@ -122,11 +120,6 @@ export class Ledger {
 	#place({ itemIndex, jobNumber }: JobSlot): string {
 		return `${this.#runIndex}:${itemIndex}:${jobNumber}`;
 	}
-}
-
-/** The hash by which the ledger knows the values of a request. */
-export function hashOfValues(values: Values): string {
-	return hashOf(values);
 }
 
 /** Form fields beyond the declared ones, as written. Added and left empty, the option changes nothing. */

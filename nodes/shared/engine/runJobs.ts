@@ -13,7 +13,7 @@ import { InputFetcher } from './fetchInputs';
 import type { InputFileReader } from './inputFiles';
 import { isResult, ItemRun, type OutputItem } from './itemRun';
 import { KnownFiles } from './knownFiles';
-import { hashOfValues, Ledger, type Entry, type Remembered } from './ledger';
+import { Ledger, type Entry, type Remembered } from './ledger';
 import { echoOf, jobItems, submittedItem, withInputFields, withUniqueFileNames } from './output';
 import { ParameterReader } from './parameters';
 import type { DraftPlan, JobSlot, Plan, ResumedJob, SubmitPlan } from './plan';
@@ -155,7 +155,7 @@ class JobRun {
 					continue;
 				}
 				// What has been charged needs no check of its request, and its files may be gone by now.
-				const echo = this.#echoIfSent(itemIndex, settings, resumed.sent);
+				const echo = this.#echoOfResumed(itemIndex, settings);
 				plans.push({ slot, settings, echo, resume: resumed });
 			} catch (error) {
 				this.#run.fail(slot, error);
@@ -181,12 +181,12 @@ class JobRun {
 		entry: Entry,
 		{ onFailed, resubmitIfUnknown }: JobSettings,
 		remembered: Remembered,
-	): Promise<(ResumedJob & { sent: string }) | undefined> {
+	): Promise<ResumedJob | undefined> {
 		if ('outcomeUnknown' in entry) {
 			if (resubmitIfUnknown) return undefined;
 			throw apiFailures.outcomeStillUnknown();
 		}
-		const { jobId, submittedAtMs, sent, hasFailed } = entry;
+		const { jobId, submittedAtMs, hasFailed } = entry;
 		const isReplaced = onFailed === 'error';
 		const state =
 			hasFailed && isReplaced ? undefined : (await this.#statesOf(remembered)).get(jobId);
@@ -195,14 +195,13 @@ class JobRun {
 			return undefined;
 		}
 		this.#run.noteJob(slot, jobId);
-		return { jobId, submittedAtMs, sent, ...(state && { state }) };
+		return { jobId, submittedAtMs, ...(state && { state }) };
 	}
 
-	/** The values of a resumed job's request, if they are the ones that were sent. */
-	#echoIfSent(itemIndex: number, { additionalFields }: JobSettings, sent: string): Values {
+	/** The values of a resumed job's request, as the parameters say now. */
+	#echoOfResumed(itemIndex: number, { additionalFields }: JobSettings): Values {
 		try {
-			const values = readValues(this.#reader, this.#endpoint, itemIndex, additionalFields);
-			return hashOfValues(values) === sent ? echoOf(values) : {};
+			return echoOf(readValues(this.#reader, this.#endpoint, itemIndex, additionalFields));
 		} catch {
 			// An expression that fails this time says nothing about a job that has been charged.
 			return {};
@@ -333,9 +332,8 @@ class JobRun {
 			try {
 				logger.info(logLines.started(jobId, itemIndex));
 			} finally {
-				const sent = hashOfValues(submit.values);
 				const { executionId } = this.#budget;
-				this.#ledger.record(slot, { jobId, submittedAtMs, sent, executionId });
+				this.#ledger.record(slot, { jobId, submittedAtMs, executionId });
 			}
 			return { jobId, submittedAtMs };
 		} catch (error) {
