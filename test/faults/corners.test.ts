@@ -2,7 +2,7 @@ import { NodeApiError, type IExecuteFunctions, type INodeType } from 'n8n-workfl
 
 import { GetJob } from '../../nodes/GetJob/GetJob.node';
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
-import { Ledger } from '../../nodes/shared/engine/ledger';
+import { Ledger } from '../../nodes/shared/engine/jobs/ledger';
 import { startBinaryStorage } from '../support/engine';
 import { deferred } from '../support/deferred';
 import { KEY, openScene, type Scene } from '../support/scene';

@@ -8,7 +8,7 @@ import type {
 } from 'n8n-workflow';
 
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
-import { Ledger } from '../../nodes/shared/engine/ledger';
+import { Ledger } from '../../nodes/shared/engine/jobs/ledger';
 import type { JobWish } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import {

@@ -1,5 +1,5 @@
 import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
-import { JobBudget } from '../../nodes/shared/engine/budget';
+import { JobBudget } from '../../nodes/shared/engine/jobs/budget';
 
 /** The budget of one call of the node, with what n8n keeps for the node between the calls. */
 function budgetOf(kept: IDataObject, executionId = '1'): JobBudget {

@@ -3,7 +3,7 @@ import {
 	IMAGE_SIGNATURE_BYTES,
 	imageTypeOf,
 	resultTypeOf,
-} from '../../nodes/shared/engine/fileType';
+} from '../../nodes/shared/engine/files/fileType';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 

@@ -10,9 +10,9 @@ import type {
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
 import type { FilesField, FileToFetch, RequestFile } from '../../nodes/shared/endpoint';
-import { readInputFiles } from '../../nodes/shared/engine/inputFiles';
-import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
-import { ParameterReader } from '../../nodes/shared/engine/parameters';
+import { readInputFiles } from '../../nodes/shared/engine/check/inputFiles';
+import { KnownFiles } from '../../nodes/shared/engine/files/knownFiles';
+import { ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { shortened } from '../../nodes/shared/messages';
 
 const PNG = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(100_000)]);

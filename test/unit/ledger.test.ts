@@ -10,8 +10,8 @@ import type {
 } from 'n8n-workflow';
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
-import { Ledger, type Entry } from '../../nodes/shared/engine/ledger';
-import type { JobSlot } from '../../nodes/shared/engine/plan';
+import { Ledger, type Entry } from '../../nodes/shared/engine/jobs/ledger';
+import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 
 /** All that the ledger asks of n8n. */
 interface Execution {

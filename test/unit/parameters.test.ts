@@ -6,7 +6,7 @@ import {
 	asNumber,
 	asText,
 	ParameterReader,
-} from '../../nodes/shared/engine/parameters';
+} from '../../nodes/shared/engine/check/parameters';
 import { Failure } from '../../nodes/shared/failure';
 
 const CIRCLE: { self?: unknown } = {};

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import type { IExecuteFunctions, INode, INodeProperties } from 'n8n-workflow';
 import type { Endpoint, Values } from '../../nodes/shared/endpoint';
-import type { InputFileReader } from '../../nodes/shared/engine/inputFiles';
-import { KnownFiles } from '../../nodes/shared/engine/knownFiles';
-import { ParameterReader } from '../../nodes/shared/engine/parameters';
-import { readRequest, readValues } from '../../nodes/shared/engine/request';
-import type { AdditionalFields } from '../../nodes/shared/engine/settings';
+import type { InputFileReader } from '../../nodes/shared/engine/check/inputFiles';
+import { KnownFiles } from '../../nodes/shared/engine/files/knownFiles';
+import { ParameterReader } from '../../nodes/shared/engine/check/parameters';
+import { readRequest, readValues } from '../../nodes/shared/engine/check/request';
+import type { AdditionalFields } from '../../nodes/shared/engine/check/settings';
 
 function parameter(name: string, more: Partial<INodeProperties> = {}): INodeProperties {
 	const displayName = name.charAt(0).toUpperCase() + name.slice(1);

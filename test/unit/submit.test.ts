@@ -1,6 +1,6 @@
 import type { Account, Api, SubmitOutcome } from '../../nodes/shared/api/api';
 import type { JobRequest } from '../../nodes/shared/endpoint';
-import { Submitter, type SubmitOptions } from '../../nodes/shared/engine/submit';
+import { Submitter, type SubmitOptions } from '../../nodes/shared/engine/jobs/submit';
 import { Failure } from '../../nodes/shared/failure';
 import { SimulatedClock } from '../support/simulatedClock';
 

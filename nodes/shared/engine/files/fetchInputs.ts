@@ -1,8 +1,8 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
-import type { Clock } from '../clock';
-import type { FileToFetch, JobDraft, JobRequest, RequestFile } from '../endpoint';
-import { inputFailures } from '../messages';
+import type { Clock } from '../../clock';
+import type { FileToFetch, JobDraft, JobRequest, RequestFile } from '../../endpoint';
+import { inputFailures } from '../../messages';
 import { Downloader, INPUTS, type Download } from './download';
 import { fileNameIn } from './fileType';
 import { fetchedFile } from './requestFile';

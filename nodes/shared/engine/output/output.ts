@@ -1,16 +1,16 @@
 import type { IBinaryData, IDataObject, INodeExecutionData } from 'n8n-workflow';
 
-import type { JobState } from '../api/answer';
-import type { Values } from '../endpoint';
-import { toErrorItem } from '../failure';
-import { jobFailures } from '../messages';
-import type { Download, Downloader } from './download';
-import { numberedName } from './fileType';
-import { COMBINED_BINARY_KEY } from './knownFiles';
-import { isResult, type OutputItem } from './itemRun';
-import { numberOf, type JobSlot } from './plan';
-import type { WaitResult } from './poll';
-import type { OutputSettings } from './settings';
+import type { JobState } from '../../api/answer';
+import type { Values } from '../../endpoint';
+import { toErrorItem } from '../../failure';
+import { jobFailures } from '../../messages';
+import type { Download, Downloader } from '../files/download';
+import { numberedName } from '../files/fileType';
+import { COMBINED_BINARY_KEY } from '../files/knownFiles';
+import { isResult, type OutputItem } from '../run/itemRun';
+import { numberOf, type JobSlot } from '../jobs/plan';
+import type { WaitResult } from '../jobs/poll';
+import type { OutputSettings } from '../check/settings';
 
 /** What the items of one job need beside the job itself. */
 export interface OutputContext {

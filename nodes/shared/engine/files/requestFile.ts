@@ -1,7 +1,7 @@
 import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
 
-import type { FileToFetch, RequestFile } from '../endpoint';
-import { inputFailures, shortened } from '../messages';
+import type { FileToFetch, RequestFile } from '../../endpoint';
+import { inputFailures, shortened } from '../../messages';
 import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName, type FileType } from './fileType';
 
 /** A file as n8n's expressions and people's JSON give it: nothing but its type is certain. */

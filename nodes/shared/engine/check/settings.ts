@@ -1,8 +1,8 @@
 import type { IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { inputFailures } from '../messages';
-import { jobProperties, lookupProperties } from '../properties';
-import { safeFileName } from './fileType';
+import { inputFailures } from '../../messages';
+import { jobProperties, lookupProperties } from '../../properties';
+import { safeFileName } from '../files/fileType';
 import {
 	asBoolean,
 	asChoice,

@@ -1,10 +1,10 @@
 import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
 
-import { fetchFile, type ByteStream } from '../api/fetchFile';
-import { retry, type Attempt, type RetryLimits } from '../api/retry';
-import type { Clock } from '../clock';
-import { Semaphore } from '../concurrency';
-import { reasons } from '../messages';
+import { fetchFile, type ByteStream } from '../../api/fetchFile';
+import { retry, type Attempt, type RetryLimits } from '../../api/retry';
+import type { Clock } from '../../clock';
+import { Semaphore } from '../../concurrency';
+import { reasons } from '../../messages';
 import { imageTypeOf, isWebPage, RESULT_HEAD_BYTES, resultTypeOf, type FileType } from './fileType';
 
 /** What files are fetched for, and so what is allowed and expected of them. */

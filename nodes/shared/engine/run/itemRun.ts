@@ -5,14 +5,14 @@ import type {
 	INodeExecutionData,
 } from 'n8n-workflow';
 
-import type { Clock } from '../clock';
-import { Semaphore } from '../concurrency';
-import { asFailure, toErrorItem, toNodeError, type Failure } from '../failure';
-import { hints, logLines, runFailures } from '../messages';
-import { noteInCustomData } from './customData';
-import { numberOf, type JobSlot } from './plan';
-import { isFinished } from './poll';
-import { isTool } from './settings';
+import type { Clock } from '../../clock';
+import { Semaphore } from '../../concurrency';
+import { asFailure, toErrorItem, toNodeError, type Failure } from '../../failure';
+import { hints, logLines, runFailures } from '../../messages';
+import { noteInCustomData } from '../jobs/customData';
+import { numberOf, type JobSlot } from '../jobs/plan';
+import { isFinished } from '../jobs/poll';
+import { isTool } from '../check/settings';
 
 /** An output item before it is paired with its input item. */
 export interface OutputItem {

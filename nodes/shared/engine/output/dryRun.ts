@@ -1,11 +1,11 @@
 import type { IDataObject } from 'n8n-workflow';
 
-import type { Endpoint, JobRequest } from '../endpoint';
-import { hints } from '../messages';
-import type { OutputItem } from './itemRun';
-import type { Remembered } from './ledger';
+import type { Endpoint, JobRequest } from '../../endpoint';
+import { hints } from '../../messages';
+import type { OutputItem } from '../run/itemRun';
+import type { Remembered } from '../jobs/ledger';
 import { echoOf, itemJson } from './output';
-import type { JobSlot, Plan, SubmitPlan } from './plan';
+import type { JobSlot, Plan, SubmitPlan } from '../jobs/plan';
 
 /** Whether a plan is only to be shown, not to be sent. */
 export function isDryRun<R>(plan: Plan<R>): plan is SubmitPlan<R> {

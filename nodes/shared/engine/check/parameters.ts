@@ -1,6 +1,6 @@
 import type { IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
-import { inputFailures } from '../messages';
+import { inputFailures } from '../../messages';
 
 /**
  * Reads the node's parameters, each expression once per item and everything else once per run: n8n

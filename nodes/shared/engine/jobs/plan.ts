@@ -1,6 +1,6 @@
-import type { JobState } from '../api/answer';
-import type { JobDraft, JobRequest, Values } from '../endpoint';
-import type { JobSettings } from './settings';
+import type { JobState } from '../../api/answer';
+import type { JobDraft, JobRequest, Values } from '../../endpoint';
+import type { JobSettings } from '../check/settings';
 
 /** One of the jobs that an input item starts. */
 export interface JobSlot {

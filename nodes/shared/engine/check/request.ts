@@ -11,8 +11,8 @@ import {
 	type Value,
 	type ValueField,
 	type Values,
-} from '../endpoint';
-import { inputFailures } from '../messages';
+} from '../../endpoint';
+import { inputFailures } from '../../messages';
 import { readInputFiles, type InputFileReader } from './inputFiles';
 import {
 	asBoolean,

@@ -1,6 +1,6 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
-import { contextOf } from '../n8n';
+import { contextOf } from '../../n8n';
 
 /** The count's place in the context that n8n keeps for a node while its workflow runs. */
 const KEY = 'aetherForgeJobCount';

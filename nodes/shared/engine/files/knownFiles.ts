@@ -6,7 +6,7 @@ import type {
 } from 'n8n-workflow';
 
 import type { StoredContent } from './requestFile';
-import { isTool } from './settings';
+import { isTool } from '../check/settings';
 
 /** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
 export const COMBINED_BINARY_KEY = '_files';

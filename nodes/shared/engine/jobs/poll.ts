@@ -1,9 +1,9 @@
-import type { PollOutcome } from '../api/api';
-import type { JobState } from '../api/answer';
-import { backOffMs } from '../api/retry';
-import { abortable, type Clock } from '../clock';
-import { Semaphore } from '../concurrency';
-import { apiFailures, reasons, runFailures } from '../messages';
+import type { PollOutcome } from '../../api/api';
+import type { JobState } from '../../api/answer';
+import { backOffMs } from '../../api/retry';
+import { abortable, type Clock } from '../../clock';
+import { Semaphore } from '../../concurrency';
+import { apiFailures, reasons, runFailures } from '../../messages';
 
 /** The API advises to poll 1 s after creation, and then every 2 to 5 s (docs/api.md). */
 const FIRST_POLL_MS = 1000;

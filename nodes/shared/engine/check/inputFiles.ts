@@ -1,12 +1,12 @@
 import type { IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
-import { isHttpUrl } from '../api/fetchFile';
-import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../endpoint';
-import { inputFailures } from '../messages';
-import { isFileContent } from './fileType';
-import { COMBINED_BINARY_KEY, type KnownFiles } from './knownFiles';
+import { isHttpUrl } from '../../api/fetchFile';
+import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../../endpoint';
+import { inputFailures } from '../../messages';
+import { isFileContent } from '../files/fileType';
+import { COMBINED_BINARY_KEY, type KnownFiles } from '../files/knownFiles';
 import { asChoice, typeName, type ParameterReader } from './parameters';
-import { hasContent, storageIdOf, storedFile, type GivenFile } from './requestFile';
+import { hasContent, storageIdOf, storedFile, type GivenFile } from '../files/requestFile';
 
 /** "image_2" comes before "image_10". */
 const naturalOrder = new Intl.Collator('en', { numeric: true });
