@@ -11,3 +11,14 @@ export function contextOf(context: IExecuteFunctions): IDataObject {
 		return {};
 	}
 }
+
+/**
+ * Whether the node runs as an AI agent's tool. n8n drops binary data there and gives every call a
+ * run index of its own. Its own `isToolExecution` is false for tools of the newest agents.
+ */
+export function isTool(context: IExecuteFunctions): boolean {
+	return context.getNode().type.endsWith('Tool');
+}
+
+/** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
+export const COMBINED_BINARY_KEY = '_files';

@@ -1,5 +1,4 @@
-import { loopOverItems, chain, imageGenerate, manualTrigger, workflow } from '../e2e/workflow';
-import type { Link } from '../e2e/workflow';
+import { loopOverItems, chain, imageGenerate, manualTrigger, workflow, type Link } from '../e2e/workflow';
 import type { WorkflowFile } from '../e2e/real-n8n/rest-client';
 import { makeGate } from './gate';
 import {

@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { startEmulator } from './emulator';
-import type { RequestRecord } from './emulator';
+import { startEmulator, type RequestRecord } from './emulator';
 import { ENDPOINTS } from './endpoints';
 import { PROMPT_TAGS } from './jobs';
 

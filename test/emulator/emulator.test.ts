@@ -2,10 +2,8 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { PassThrough } from 'node:stream';
 import type FormData from 'form-data';
-import { formOf, poll, post } from './client';
-import type { Reply } from './client';
-import { startEmulator } from './emulator';
-import type { Emulator, EmulatorOptions } from './emulator';
+import { formOf, poll, post, type Reply } from './client';
+import { startEmulator, type Emulator, type EmulatorOptions } from './emulator';
 import { tinyPicture } from './pictures';
 
 const IMAGE_PATH = '/public/v1/generate/image';

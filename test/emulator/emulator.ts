@@ -1,17 +1,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ENDPOINTS } from './endpoints';
-import type { Endpoint } from './endpoints';
-import { Faults, send, strike, strikesAfterWork } from './faults';
-import type { Answer, Fault, FaultPlace, RequestRecord } from './faults';
-import { ClientGone, MalformedForm, readForm } from './form';
-import type { ReadForm, ReceivedForm } from './form';
-import { Jobs, readPromptTags } from './jobs';
-import type { Job, JobWish, Outcome, Submit } from './jobs';
+import { ENDPOINTS, type Endpoint } from './endpoints';
+import { Faults, send, strike, strikesAfterWork, type Answer, type Fault, type FaultPlace, type RequestRecord } from './faults';
+import { ClientGone, MalformedForm, readForm, type ReadForm, type ReceivedForm } from './form';
+import { Jobs, readPromptTags, type Job, type JobWish, type Outcome, type Submit } from './jobs';
 import { pictureSource } from './pictures';
-import { refusalOf } from './validation';
-import type { Refusal } from './validation';
+import { refusalOf, type Refusal } from './validation';
 
 export type { AddedFault, Fault, FaultKind, FaultPlace, RequestRecord } from './faults';
 export type { ReceivedFile, ReceivedForm } from './form';

@@ -1,7 +1,5 @@
-import { downloadResults, formOf, poll, post } from './client';
-import type { Reply, Sending } from './client';
-import { startEmulator } from './emulator';
-import type { Emulator, EmulatorOptions } from './emulator';
+import { downloadResults, formOf, poll, post, type Reply, type Sending } from './client';
+import { startEmulator, type Emulator, type EmulatorOptions } from './emulator';
 import { ENDPOINTS } from './endpoints';
 import { EXAMPLES } from './examples';
 import { tinyPicture } from './pictures';

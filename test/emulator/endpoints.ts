@@ -1,5 +1,4 @@
-import { SPRITE_STYLES } from './artwork';
-import type { Artwork, SpriteStyle } from './artwork';
+import { SPRITE_STYLES, type Artwork, type SpriteStyle } from './artwork';
 import type { ReceivedForm } from './form';
 import { readBoolean, readInteger } from './formValues';
 import type { ImageFormat } from './jobs';

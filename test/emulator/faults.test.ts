@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import FormData from 'form-data';
-import { startEmulator } from './emulator';
-import type { Emulator, Fault, FaultPlace } from './emulator';
+import { startEmulator, type Emulator, type Fault, type FaultPlace } from './emulator';
 import { PROXY_HTML_PAGE } from './faults';
 
 const SUBMIT_PATH = '/public/v1/generate/image';

@@ -1,10 +1,8 @@
 import { createCanvas, loadImage } from '@napi-rs/canvas';
 import type { Canvas } from '@napi-rs/canvas';
 import { decompressFrames, parseGIF } from 'gifuct-js';
-import { downloadResults, formOf, post } from './client';
-import type { Sending } from './client';
-import { startEmulator } from './emulator';
-import type { Emulator } from './emulator';
+import { downloadResults, formOf, post, type Sending } from './client';
+import { startEmulator, type Emulator } from './emulator';
 import { EXAMPLES } from './examples';
 
 // What a person sees of each endpoint's results, drawn and served.

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { Busboy } from '@fastify/busboy';
 import type { IBinaryData, IBinaryKeyData, INodeParameters } from 'n8n-workflow';
 
-import type { Value, Values } from '../../nodes/shared/endpoint';
+import type { Value, Values } from '../../nodes/shared/api/request';
 import { tinyPicture } from '../emulator/pictures';
 import {
 	bytesOf,

@@ -1,11 +1,6 @@
 import fc from 'fast-check';
-import {
-	detailOf,
-	excerptOf,
-	jobIdFrom,
-	jobStateFrom,
-	parseJson,
-} from '../../nodes/shared/api/answer';
+import { detailOf, excerptOf, parseJson } from '../../nodes/shared/api/answer';
+import { jobIdFrom, jobStateFrom } from '../../nodes/shared/api/job';
 
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 

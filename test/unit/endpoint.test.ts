@@ -2,13 +2,13 @@ import path from 'node:path';
 import type { INodeProperties, INodePropertyOptions } from 'n8n-workflow';
 import {
 	choicesOf,
-	maxFiles,
 	propertiesOf,
 	propertiesOfField,
 	type Endpoint,
 	type FilesField,
 	type TextField,
 } from '../../nodes/shared/endpoint';
+import { maxFiles } from '../../nodes/shared/engine/check/inputFiles';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { root, sourcesIn } from '../package/sources';
 

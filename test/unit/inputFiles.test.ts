@@ -9,7 +9,8 @@ import type {
 	INodeProperties,
 	IWorkflowDataProxyData,
 } from 'n8n-workflow';
-import type { FilesField, FileToFetch, RequestFile } from '../../nodes/shared/endpoint';
+import type { FilesField } from '../../nodes/shared/endpoint';
+import type { FileToFetch, RequestFile } from '../../nodes/shared/api/request';
 import { readInputFiles } from '../../nodes/shared/engine/check/inputFiles';
 import { KnownFiles } from '../../nodes/shared/engine/files/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/check/parameters';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Clock } from '../../nodes/shared/clock';
-import { isFinished, nextPauseMs, PollScheduler } from '../../nodes/shared/engine/jobs/poll';
+import { isFinished } from '../../nodes/shared/api/job';
+import { nextPauseMs, PollScheduler } from '../../nodes/shared/engine/jobs/poll';
 import { SimulatedClock } from '../support/simulatedClock';
 
 const DEFAULT_INTERVAL_MS = 2000;

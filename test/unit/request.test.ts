@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { IExecuteFunctions, INode, INodeProperties } from 'n8n-workflow';
-import type { Endpoint, Values } from '../../nodes/shared/endpoint';
+import type { Endpoint } from '../../nodes/shared/endpoint';
+import type { Values } from '../../nodes/shared/api/request';
 import type { InputFileReader } from '../../nodes/shared/engine/check/inputFiles';
 import { KnownFiles } from '../../nodes/shared/engine/files/knownFiles';
 import { ParameterReader } from '../../nodes/shared/engine/check/parameters';

@@ -1,5 +1,5 @@
 import type { Account, Api, SubmitOutcome } from '../../nodes/shared/api/api';
-import type { JobRequest } from '../../nodes/shared/endpoint';
+import type { JobRequest } from '../../nodes/shared/api/request';
 import { Submitter, type SubmitOptions } from '../../nodes/shared/engine/jobs/submit';
 import { Failure } from '../../nodes/shared/failure';
 import { SimulatedClock } from '../support/simulatedClock';

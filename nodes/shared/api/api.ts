@@ -1,19 +1,11 @@
 import type { IExecuteFunctions, IHttpRequestOptions } from 'n8n-workflow';
 
 import type { Clock } from '../clock';
-import type { JobRequest } from '../endpoint';
+import type { JobRequest } from './request';
 import { asFailure, Failure } from '../failure';
 import { apiFailures, connectionReason, credentialFailures, reasons } from '../messages';
-import {
-	detailOf,
-	excerptOf,
-	isRecord,
-	jobIdFrom,
-	jobStateFrom,
-	LONGEST_QUOTE,
-	parseJson,
-	type JobState,
-} from './answer';
+import { detailOf, excerptOf, isRecord, LONGEST_QUOTE, parseJson } from './answer';
+import { jobIdFrom, jobStateFrom, type JobState } from './job';
 import { checkBaseUrl } from './baseUrl';
 import { readConnectionFailure, type ConnectionFailure } from './connection';
 import type { StreamedAnswer } from './fetchFile';

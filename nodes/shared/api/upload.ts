@@ -1,4 +1,4 @@
-import type { JobRequest, RequestFile } from '../endpoint';
+import type { JobRequest, RequestFile } from './request';
 
 /** A file part that opens its bytes only when they are sent. */
 class StreamedFile extends File {

@@ -1,9 +1,10 @@
 import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
 import { Api, type Account, type SubmitOutcome } from '../api/api';
-import type { JobState } from '../api/answer';
+import { type JobState, isFinished } from '../api/job';
 import { systemClock, type Clock } from '../clock';
-import type { Endpoint, Values } from '../endpoint';
+import type { Endpoint } from '../endpoint';
+import type { Values } from '../api/request';
 import { asFailure } from '../failure';
 import { apiFailures, hints, inputFailures, logLines, runFailures } from '../messages';
 import { JobBudget } from './jobs/budget';
@@ -11,15 +12,23 @@ import { Downloader, RESULTS } from './files/download';
 import { dryRunHint, dryRunItem, isDryRun } from './output/dryRun';
 import { InputFetcher } from './files/fetchInputs';
 import type { InputFileReader } from './check/inputFiles';
-import { isResult, ItemRun, type OutputItem } from './run/itemRun';
+import { isResult, type OutputItem } from './output/item';
+import { ItemRun } from './run/itemRun';
 import { KnownFiles } from './files/knownFiles';
 import { Ledger, type Entry, type Remembered } from './jobs/ledger';
-import { echoOf, jobItems, submittedItem, withInputFields, withUniqueFileNames } from './output/output';
+import {
+	echoOf,
+	jobItems,
+	submittedItem,
+	withInputFields,
+	withUniqueFileNames,
+} from './output/output';
 import { ParameterReader } from './check/parameters';
 import type { DraftPlan, JobSlot, Plan, ResumedJob, SubmitPlan } from './jobs/plan';
-import { isFinished, PollScheduler, waitForJob, type WaitResult } from './jobs/poll';
+import { PollScheduler, waitForJob, type WaitResult } from './jobs/poll';
 import { readRequest, readValues } from './check/request';
-import { isTool, readJobSettings, type JobSettings } from './check/settings';
+import { isTool } from '../n8n';
+import { readJobSettings, type JobSettings } from './check/settings';
 import { Submitter } from './jobs/submit';
 
 /** How long the check phase waits for the status of a remembered job, at most. */

@@ -1,17 +1,19 @@
 import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
-import { isJobId } from '../api/answer';
+import { isJobId } from '../api/job';
 import { Api } from '../api/api';
 import { systemClock, type Clock } from '../clock';
 import { asFailure } from '../failure';
 import { apiFailures, inputFailures, runFailures } from '../messages';
 import { Downloader, RESULTS } from './files/download';
-import { ItemRun, type OutputItem } from './run/itemRun';
+import { ItemRun } from './run/itemRun';
+import type { OutputItem } from './output/item';
 import { jobItems, withInputFields, withUniqueFileNames } from './output/output';
 import { asText, ParameterReader } from './check/parameters';
 import type { JobSlot } from './jobs/plan';
 import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './jobs/poll';
-import { isTool, readLookupSettings, type OutputSettings } from './check/settings';
+import { isTool } from '../n8n';
+import { readLookupSettings, type OutputSettings } from './check/settings';
 
 /** Another endpoint started the job, and another try is all that can be advised. */
 const ADVICE_IF_FAILED = 'Change the request and start a new job.';

@@ -1,6 +1,5 @@
 import type { SKRSContext2D } from '@napi-rs/canvas';
-import { drawShadow, stand } from './character';
-import type { Character } from './character';
+import { drawShadow, stand, type Character } from './character';
 import { poseAt } from './motion';
 
 const OUTLINE = '#2a2135';

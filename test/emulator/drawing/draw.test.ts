@@ -2,9 +2,8 @@ import { createCanvas, loadImage } from '@napi-rs/canvas';
 import FormData from 'form-data';
 import { draw } from './draw';
 import { startEmulator } from '../emulator';
-import { Jobs } from '../jobs';
+import { Jobs, type ImageFormat, type Job, type PictureSubject } from '../jobs';
 import type { KeptFile } from '../form';
-import type { ImageFormat, Job, PictureSubject } from '../jobs';
 
 const SUBJECT = { prompt: 'A lighthouse', model: 'GPT Image 2', references: [] };
 

@@ -1,8 +1,6 @@
-import { drawShadow, stand } from './character';
-import type { Character } from './character';
+import { drawShadow, stand, type Character } from './character';
 import type { Commission } from './commission';
-import { cutOut } from './cutOut';
-import type { CutOut } from './cutOut';
+import { cutOut, type CutOut } from './cutOut';
 import { inputsOf } from './input';
 import { poseAt } from './motion';
 

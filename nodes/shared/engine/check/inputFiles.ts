@@ -1,10 +1,12 @@
 import type { IDataObject, IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
 import { isHttpUrl } from '../../api/fetchFile';
-import { choicesOf, type FilesField, type FileToFetch, type RequestFile } from '../../endpoint';
+import { choicesOf, type FilesField } from '../../endpoint';
+import type { FileToFetch, RequestFile, Values } from '../../api/request';
 import { inputFailures } from '../../messages';
 import { isFileContent } from '../files/fileType';
-import { COMBINED_BINARY_KEY, type KnownFiles } from '../files/knownFiles';
+import { COMBINED_BINARY_KEY } from '../../n8n';
+import type { KnownFiles } from '../files/knownFiles';
 import { asChoice, typeName, type ParameterReader } from './parameters';
 import { hasContent, storageIdOf, storedFile, type GivenFile } from '../files/requestFile';
 
@@ -265,4 +267,12 @@ function valueAt(json: IDataObject | undefined, path: string): unknown {
 		at = Reflect.get(at, key);
 	}
 	return at;
+}
+
+/** How many files of a field the API takes together with these values. */
+export function maxFiles({ limit: { max, by } }: FilesField, values: Values): number {
+	const value = by && values[by.apiName];
+	return typeof value === 'string' && by && Object.hasOwn(by.max, value)
+		? (by.max[value] ?? max)
+		: max;
 }

@@ -2,18 +2,14 @@ import type { IDataObject } from 'n8n-workflow';
 
 import {
 	choicesOf,
-	maxFiles,
 	type Column,
 	type Endpoint,
-	type JobDraft,
-	type Row,
 	type TableField,
-	type Value,
 	type ValueField,
-	type Values,
 } from '../../endpoint';
+import { maxFiles, readInputFiles, type InputFileReader } from './inputFiles';
+import type { JobDraft, Row, Value, Values } from '../../api/request';
 import { inputFailures } from '../../messages';
-import { readInputFiles, type InputFileReader } from './inputFiles';
 import {
 	asBoolean,
 	asChoice,

@@ -1,4 +1,4 @@
-import type { IExecuteFunctions, INodeProperties } from 'n8n-workflow';
+import type { INodeProperties } from 'n8n-workflow';
 
 import { inputFailures } from '../../messages';
 import { jobProperties, lookupProperties } from '../../properties';
@@ -46,14 +46,6 @@ export interface JobSettings extends OutputSettings {
 
 /** Values of further form fields, by their names in the API. */
 export type AdditionalFields = Readonly<Record<string, string | number | boolean>>;
-
-/**
- * Whether the node runs as an AI agent's tool. n8n drops binary data there and gives every call a
- * run index of its own. Its own `isToolExecution` is false for tools of the newest agents.
- */
-export function isTool(context: IExecuteFunctions): boolean {
-	return context.getNode().type.endsWith('Tool');
-}
 
 const FORM_FIELD_NAME = /^[\w.-]{1,64}$/;
 

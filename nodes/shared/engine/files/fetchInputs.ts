@@ -1,7 +1,7 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
 import type { Clock } from '../../clock';
-import type { FileToFetch, JobDraft, JobRequest, RequestFile } from '../../endpoint';
+import type { FileToFetch, JobDraft, JobRequest, RequestFile } from '../../api/request';
 import { inputFailures } from '../../messages';
 import { Downloader, INPUTS, type Download } from './download';
 import { fileNameIn } from './fileType';

@@ -6,10 +6,7 @@ import type {
 } from 'n8n-workflow';
 
 import type { StoredContent } from './requestFile';
-import { isTool } from '../check/settings';
-
-/** Where n8n keeps an item's files when a workflow's binary mode is "combined". */
-export const COMBINED_BINARY_KEY = '_files';
+import { COMBINED_BINARY_KEY, isTool } from '../../n8n';
 
 /** What an expression can ask of another node: the items of one of its runs. */
 interface NodeItems {

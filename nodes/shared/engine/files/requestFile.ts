@@ -1,6 +1,6 @@
 import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
 
-import type { FileToFetch, RequestFile } from '../../endpoint';
+import type { FileToFetch, RequestFile } from '../../api/request';
 import { inputFailures, shortened } from '../../messages';
 import { IMAGE_SIGNATURE_BYTES, imageTypeOf, safeFileName, type FileType } from './fileType';
 

@@ -1,4 +1,4 @@
-import { isJobId } from '../../api/answer';
+import { isJobId } from '../../api/job';
 
 /**
  * Where n8n keeps what the Executions list can be searched for: jobs are found by this key and a part

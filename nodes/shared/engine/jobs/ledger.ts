@@ -2,10 +2,8 @@ import { createHash } from 'crypto';
 import type { IDataObject, IExecuteFunctions, INodeParameters } from 'n8n-workflow';
 
 import { propertiesOf, type Endpoint } from '../../endpoint';
-import { contextOf } from '../../n8n';
-import { COMBINED_BINARY_KEY } from '../files/knownFiles';
+import { contextOf, COMBINED_BINARY_KEY, isTool } from '../../n8n';
 import type { JobSlot } from './plan';
-import { isTool } from '../check/settings';
 
 /** What the ledger remembers: a paid job, or that a submit's outcome is unknown. */
 export type Entry =

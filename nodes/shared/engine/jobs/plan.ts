@@ -1,5 +1,5 @@
-import type { JobState } from '../../api/answer';
-import type { JobDraft, JobRequest, Values } from '../../endpoint';
+import type { JobState } from '../../api/job';
+import type { JobDraft, JobRequest, Values } from '../../api/request';
 import type { JobSettings } from '../check/settings';
 
 /** One of the jobs that an input item starts. */

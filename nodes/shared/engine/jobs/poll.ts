@@ -1,5 +1,5 @@
 import type { PollOutcome } from '../../api/api';
-import type { JobState } from '../../api/answer';
+import { isFinished, type JobState } from '../../api/job';
 import { backOffMs } from '../../api/retry';
 import { abortable, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
@@ -106,11 +106,6 @@ export interface WaitOptions {
 	timeoutMs: number;
 	pollIntervalMs: number;
 	signal: AbortSignal;
-}
-
-/** Any other status, also one that is not documented, means that the job is still running. */
-export function isFinished(status: string): boolean {
-	return status === 'Succeed' || status === 'Failed';
 }
 
 /** The pause before the next poll of a job that is still pending. */

@@ -2,7 +2,7 @@ import type { Account, Api, PendingSubmit, SubmitOutcome } from '../../api/api';
 import { backOffMs, retry } from '../../api/retry';
 import { abortable, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
-import type { JobRequest } from '../../endpoint';
+import type { JobRequest } from '../../api/request';
 import { apiFailures, runFailures } from '../../messages';
 
 /** Tries of a submit whose connection is never established. */

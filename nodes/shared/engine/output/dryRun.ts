@@ -1,8 +1,9 @@
 import type { IDataObject } from 'n8n-workflow';
 
-import type { Endpoint, JobRequest } from '../../endpoint';
+import type { Endpoint } from '../../endpoint';
+import type { JobRequest } from '../../api/request';
 import { hints } from '../../messages';
-import type { OutputItem } from '../run/itemRun';
+import type { OutputItem } from './item';
 import type { Remembered } from '../jobs/ledger';
 import { echoOf, itemJson } from './output';
 import type { JobSlot, Plan, SubmitPlan } from '../jobs/plan';

@@ -1,13 +1,13 @@
 import type { IBinaryData, IDataObject, INodeExecutionData } from 'n8n-workflow';
 
-import type { JobState } from '../../api/answer';
-import type { Values } from '../../endpoint';
+import type { JobState } from '../../api/job';
+import type { Values } from '../../api/request';
 import { toErrorItem } from '../../failure';
 import { jobFailures } from '../../messages';
 import type { Download, Downloader } from '../files/download';
 import { numberedName } from '../files/fileType';
-import { COMBINED_BINARY_KEY } from '../files/knownFiles';
-import { isResult, type OutputItem } from '../run/itemRun';
+import { COMBINED_BINARY_KEY } from '../../n8n';
+import { isResult, type OutputItem } from './item';
 import { numberOf, type JobSlot } from '../jobs/plan';
 import type { WaitResult } from '../jobs/poll';
 import type { OutputSettings } from '../check/settings';

@@ -1,9 +1,4 @@
-import type {
-	IBinaryKeyData,
-	IDataObject,
-	IExecuteFunctions,
-	INodeExecutionData,
-} from 'n8n-workflow';
+import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
 import type { Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
@@ -11,14 +6,9 @@ import { asFailure, toErrorItem, toNodeError, type Failure } from '../../failure
 import { hints, logLines, runFailures } from '../../messages';
 import { noteInCustomData } from '../jobs/customData';
 import { numberOf, type JobSlot } from '../jobs/plan';
-import { isFinished } from '../jobs/poll';
-import { isTool } from '../check/settings';
-
-/** An output item before it is paired with its input item. */
-export interface OutputItem {
-	json: IDataObject;
-	binary?: IBinaryKeyData;
-}
+import { isFinished } from '../../api/job';
+import { isResult, type OutputItem } from '../output/item';
+import { isTool } from '../../n8n';
 
 /** The part that pending jobs and error items have in common. */
 interface PendingJob {
@@ -318,9 +308,4 @@ function withJobs(failure: Failure, jobIds: readonly string[]): Failure {
 	return first === undefined
 		? failure
 		: runFailures.withOwnJobs(failure, jobIds).with({ jobId: failure.facts.jobId ?? first });
-}
-
-/** Whether an item is anything but an error item. */
-export function isResult({ json }: OutputItem): boolean {
-	return !('error' in json);
 }
