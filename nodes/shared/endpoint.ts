@@ -27,6 +27,8 @@ export interface NumberField {
 	kind: 'number';
 	apiName: string;
 	property: INodeProperties;
+	/** An optional number is left out while it is blank. */
+	isOptional?: true;
 }
 
 /** Sent as `true` or `false`. */

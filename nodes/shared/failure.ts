@@ -1,18 +1,17 @@
-import type { IDataObject, INode, INodeExecutionData } from 'n8n-workflow';
-import { NodeApiError, NodeOperationError } from 'n8n-workflow';
-
 /** What a {@link Failure} knows; everything past the two texts is for workflows to read. */
 interface FailureFacts {
 	/** What happened. */
 	message: string;
 	/** What to do. */
 	description: string;
-	/** The job that was paid for. */
+	/** The job that the texts name. */
 	jobId?: string;
+	/** Whether that job has been charged, or may have been, where that is known by itself. */
+	charge?: 'certain' | 'possible';
 	/** The last status that the API gave for the job. */
 	status?: string;
-	imageUrls?: readonly string[];
-	httpStatus?: number;
+	imageUrls?: readonly string[] | undefined;
+	httpStatus?: number | undefined;
 	/** Which of an item's jobs it is, if the item starts several. */
 	jobNumber?: number;
 	jobCount?: number;
@@ -37,25 +36,9 @@ export class Failure extends Error {
 		return new Failure({ ...this.facts, ...facts });
 	}
 
-	/** All that a person reads of it. */
-	get text(): string {
-		return `${this.message} ${this.facts.description}`;
-	}
-
-	/** The same for the items that meet it unsent. */
-	withoutJob(): Failure {
-		const { message, description, httpStatus } = this.facts;
-		return new Failure({
-			message,
-			description,
-			...(httpStatus === undefined ? {} : { httpStatus }),
-			concernsAllItems: true,
-		});
-	}
-
-	/** For a tool of an AI agent: n8n 2.40 tells the agent's model the message alone. */
-	forModel(): Failure {
-		return this.with({ message: `${this.message}. ${this.facts.description}`, description: '' });
+	/** The same for one of an item's jobs, if the item starts several. */
+	of({ jobNumber, jobCount }: { jobNumber: number; jobCount: number }): Failure {
+		return jobCount > 1 ? this.with({ jobNumber, jobCount }) : this;
 	}
 }
 
@@ -80,67 +63,10 @@ export function asFailure(error: unknown): Failure {
 	});
 }
 
-/** The machine-readable part of a failure, in the API's own names. */
-function dataOf({ facts }: Failure): IDataObject {
-	return {
-		...(facts.jobNumber === undefined ? {} : { job_number: facts.jobNumber }),
-		...(facts.jobCount === undefined ? {} : { job_count: facts.jobCount }),
-		...(facts.jobId === undefined ? {} : { job_id: facts.jobId }),
-		...(facts.status === undefined ? {} : { status: facts.status }),
-		...(facts.imageUrls === undefined ? {} : { image_urls: [...facts.imageUrls] }),
-		...(facts.httpStatus === undefined ? {} : { http_status: facts.httpStatus }),
-	};
+/** An object without the properties that are undefined: n8n would save them, and show some. */
+export function withDefined<T extends object>(properties: T): Defined<T> {
+	const defined = Object.entries(properties).filter(([, value]) => value !== undefined);
+	return Object.fromEntries(defined) as Defined<T>;
 }
 
-/**
- * The item that stands for a failed one under continue-on-error: a single key `error` that holds an
- * object. Every n8n version sends just that shape to the error branch with its data; a second key
- * would send it down the success branch on older ones.
- *
- * @param itemIndex names the item in the message; undefined where that says nothing
- */
-export function toErrorItem(failure: Failure, itemIndex: number | undefined): INodeExecutionData {
-	const isNumbered = itemIndex !== undefined && !failure.facts.concernsAllItems;
-	return {
-		json: {
-			error: {
-				message: isNumbered ? `${failure.message} [Item ${itemIndex}]` : failure.message,
-				description: failure.facts.description,
-				...dataOf(failure),
-			},
-		},
-	};
-}
-
-/**
- * What a node throws. n8n adds the item's number to the message itself. The messages stay free of
- * codes such as ECONNRESET, since n8n replaces a message that holds one by a general sentence.
- *
- * @param itemIndex undefined when the failure is not about a single item
- * @param otherJobIds paid jobs of other items, for the data of the error
- */
-export function toNodeError(
-	node: INode,
-	failure: Failure,
-	itemIndex?: number,
-	otherJobIds: readonly string[] = [],
-): NodeApiError | NodeOperationError {
-	const { message } = failure;
-	const { description, httpStatus } = failure.facts;
-	const data = {
-		...dataOf(failure),
-		...(otherJobIds.length === 0 ? {} : { running_job_ids: [...otherJobIds] }),
-	};
-	const item = itemIndex === undefined ? {} : { itemIndex };
-	const error =
-		httpStatus === undefined
-			? new NodeOperationError(node, message, { description, ...item })
-			: new NodeApiError(
-					node,
-					{ message, description },
-					{ message, description, httpCode: String(httpStatus), ...item },
-				);
-	// n8n's panel shows whatever is there, an empty object too.
-	if (Object.keys(data).length > 0) error.context.data = data;
-	return error;
-}
+type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };

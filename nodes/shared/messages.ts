@@ -94,8 +94,14 @@ function listWithData(jobIds: readonly string[]): string {
 const GET_JOB_HINT =
 	'You can collect its result with the AetherForge Get Job node, free of charge.';
 
-const RETRY_HINT =
-	'To collect them free of charge, use Retry in the Executions tab, or the AetherForge Get Job node. Executing the step or the workflow again starts and pays for new jobs.';
+/** How to get at paid jobs. A Retry also starts what is missing; n8n offers none where a node continues. */
+function collectHint(jobCount: number, canRetry: boolean): string {
+	const them = jobCount === 1 ? 'it' : 'them';
+	const getJob = `To collect ${them} free of charge, use the AetherForge Get Job node`;
+	return canRetry
+		? `${getJob}. Retry in the Executions tab collects ${them} too, but also starts and pays for missing jobs. Executing the workflow again pays for all jobs anew.`
+		: `${getJob}.`;
+}
 
 const RESUBMIT_HINT =
 	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
@@ -156,11 +162,18 @@ export const inputFailures = quotingBriefly({
 			concernsAllItems: true,
 		}),
 
+	/** A retry that ends well is the last one that n8n offers. */
+	dryRunInRetry: (): Failure =>
+		new Failure({
+			message: 'A dry run would use up the Retry of an execution that has paid for jobs',
+			description:
+				'n8n offers no further Retry once one has ended well. Turn off "Dry Run" under Options, and retry: the jobs are resumed, and are not charged again.',
+		}),
+
 	noSuchOperation: (): Failure =>
 		new Failure({
 			message: 'This operation does not exist',
-			description:
-				'Open the node and select an operation and a version from their lists. No job was started.',
+			description: 'Open the node and select an operation and a version from their lists.',
 			concernsAllItems: true,
 		}),
 
@@ -259,7 +272,7 @@ export const inputFailures = quotingBriefly({
 	noFieldAtAll: (label: string, things: string): Failure =>
 		new Failure({
 			message: 'The item has no binary fields to send',
-			description: `"${label}" is set to send all binary fields, but this item has none: a node before this one dropped the files. A job without ${things} would be charged all the same. If that is what you want, set "${label}" to None.`,
+			description: `"${label}" is set to send all binary fields, but this item has none: a node before this one dropped the files. To start a job without ${things}, set "${label}" to None.`,
 		}),
 
 	foreignFile: (label: string): Failure =>
@@ -458,19 +471,30 @@ export const apiFailures = quotingBriefly({
 			httpStatus: 404,
 		}),
 
-	/** A job of this execution: its ID is right. */
+	/** A job that this execution has started a while ago: its ID is right. */
+	startedJobUnlisted: (jobId: string, ageMs: number, detail: string): Failure =>
+		new Failure({
+			message: `AetherForge does not list the job ${jobId}`,
+			description: `This execution started it ${seconds(ageMs)} ago. Check that the credential belongs to the account that started the job, and then use Retry in the Executions tab or the AetherForge Get Job node: both ask for this job again, free of charge. ${says(detail)}`,
+			jobId,
+			charge: 'certain',
+			httpStatus: 404,
+		}),
+
+	/** The same, long ago. */
 	startedJobGone: (jobId: string, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge no longer has the job ${jobId}`,
-			description: `This execution started the job, and it was charged, but its images can no longer be collected. Check that the credential belongs to the account that started the job, and look for the images in that account. A retry does not start a new job. To start and pay for a new one, execute the workflow again. ${says(detail)}`,
+			description: `This execution started the job, but its images can no longer be collected. Check that the credential belongs to the account that started the job, and look for the images in that account. A retry does not start a new job. To start and pay for a new one, execute the workflow again. ${says(detail)}`,
 			jobId,
+			charge: 'certain',
 			httpStatus: 404,
 		}),
 
 	rejected: (httpStatus: number, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge did not accept the request: ${detail}`,
-			description: `No job was started and nothing was charged. Change what the message names, and then run the workflow again. (HTTP ${httpStatus})`,
+			description: `Change what the message names, and then run the workflow again. (HTTP ${httpStatus})`,
 			httpStatus,
 		}),
 
@@ -478,21 +502,21 @@ export const apiFailures = quotingBriefly({
 	refusedOnTheWay: (httpStatus: number, excerpt: string): Failure =>
 		new Failure({
 			message: `A server between n8n and AetherForge refused the request (HTTP ${httpStatus})`,
-			description: `The response is not from the AetherForge API, so no job was started and nothing was charged. Check the Base URL in the AetherForge API credential, and allow requests to it in your firewall or proxy. The server says: ${excerpt.replace(/\.+$/, '')}.`,
+			description: `The response is not from the AetherForge API. Check the Base URL in the AetherForge API credential, and allow requests to it in your firewall or proxy. The server says: ${excerpt.replace(/\.+$/, '')}.`,
 			httpStatus,
 		}),
 
 	tooLarge: (detail: string): Failure =>
 		new Failure({
 			message: 'The files are larger than AetherForge accepts',
-			description: `Make the images smaller, for example with the Edit Image node. No job was started and nothing was charged. ${says(detail)}`,
+			description: `Make the images smaller, for example with the Edit Image node. ${says(detail)}`,
 			httpStatus: 413,
 		}),
 
 	noApi: (httpStatus: number, detail: string): Failure =>
 		new Failure({
 			message: 'There is no AetherForge API at the Base URL in the credential',
-			description: `No job was started. Change the Base URL in the AetherForge API credential. The service itself is at https://api.aetherforgeai.com. The server says: ${detail} (HTTP ${httpStatus})`,
+			description: `Change the Base URL in the AetherForge API credential. The service itself is at https://api.aetherforgeai.com. The server says: ${detail} (HTTP ${httpStatus})`,
 			httpStatus,
 			concernsAllItems: true,
 		}),
@@ -500,7 +524,7 @@ export const apiFailures = quotingBriefly({
 	redirected: (httpStatus: number, outcomeUnknown: boolean): Failure =>
 		new Failure({
 			message: 'The Base URL in the credential redirects to another URL',
-			description: `The API key is never sent to another server, so the redirect (HTTP ${httpStatus}) was not followed. Enter the final URL of the API as the Base URL in the AetherForge API credential.${outcomeUnknown ? ` It is not certain that no job was started, so a retry does not send the request again. ${RESUBMIT_HINT}` : ''}`,
+			description: `The API key is never sent to another server, so the redirect (HTTP ${httpStatus}) was not followed. Enter the final URL of the API as the Base URL in the AetherForge API credential.`,
 			httpStatus,
 			outcomeUnknown,
 			concernsAllItems: true,
@@ -510,7 +534,7 @@ export const apiFailures = quotingBriefly({
 	blocked: (reason: string): Failure =>
 		new Failure({
 			message: "n8n's SSRF protection blocked the request to AetherForge",
-			description: `Nothing was sent. Check the Base URL in the AetherForge API credential, or ask your n8n administrator to allow it. n8n says: ${reason}`,
+			description: `Check the Base URL in the AetherForge API credential, or ask your n8n administrator to allow it. n8n says: ${reason}`,
 			concernsAllItems: true,
 		}),
 
@@ -522,10 +546,10 @@ export const apiFailures = quotingBriefly({
 			httpStatus,
 		}),
 
-	rateLimited: (waitedMs: number, detail: string): Failure =>
+	rateLimited: (waitedMs: number, askedMs: number | undefined, detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge is rate limiting this account',
-			description: `The job could not be started within ${seconds(waitedMs)}, so nothing was charged for it. Lower "Max Concurrent Jobs" under Options, or run the workflow later. ${says(detail)}`,
+			description: `The job could not be started within ${seconds(waitedMs)}.${askedMs === undefined ? '' : ` AetherForge asks to wait ${seconds(askedMs)}.`} Lower "Max Concurrent Jobs" under Options, or run the workflow later. ${says(detail)}`,
 			httpStatus: 429,
 		}),
 
@@ -533,28 +557,29 @@ export const apiFailures = quotingBriefly({
 	uploadCutOff: (reason: string): Failure =>
 		new Failure({
 			message: 'The files could not be sent to AetherForge',
-			description: `The upload ended early, so no job was started and nothing was charged: ${reason}. Run the workflow again. If it happens again, make the images smaller.`,
+			description: `The upload ended early: ${reason}. Run the workflow again. If it happens again, make the images smaller.`,
 		}),
 
 	unreachable: (waitedMs: number, reason: string): Failure =>
 		new Failure({
 			message: 'AetherForge cannot be reached',
-			description: `Could not connect within ${seconds(waitedMs)}, so no job was started and nothing was charged. Check the Base URL in the AetherForge API credential and n8n's network access. (${reason})`,
+			description: `Could not connect within ${seconds(waitedMs)}. Check the Base URL in the AetherForge API credential and n8n's network access. (${reason})`,
 		}),
 
 	/** What an earlier try left unknown; nothing was sent this time. */
 	outcomeStillUnknown: (): Failure =>
 		new Failure({
-			message: 'It is not known whether an earlier try started the job',
-			description: `An earlier try of this execution sent the request, but no reliable response came back, so a job may exist and be charged. The request was not sent again. Check your AetherForge account. ${RESUBMIT_HINT}`,
+			message: 'It is not known whether an earlier attempt started the job',
+			description:
+				'An earlier attempt of this execution sent the request, but no reliable response came back. It was not sent again.',
 			outcomeUnknown: true,
 		}),
 
 	outcomeUnknown: (reason: string, httpStatus: number | undefined): Failure =>
 		new Failure({
 			message: 'It is not known whether AetherForge started the job',
-			description: `The request was sent, but no reliable response came back: ${reason}. A job may exist and be charged, so the request is not sent again automatically, not even by a retry. Check your AetherForge account. ${RESUBMIT_HINT}`,
-			...(httpStatus === undefined ? {} : { httpStatus }),
+			description: `The request was sent, but no reliable response came back: ${reason}.`,
+			httpStatus,
 			outcomeUnknown: true,
 		}),
 
@@ -573,6 +598,7 @@ export const jobFailures = quotingBriefly({
 			message: `AetherForge could not finish the job ${jobId}`,
 			description: `${reason === undefined ? 'AetherForge gave no reason.' : says(reason)} ${advice} To get failed jobs as regular items, set "On Failed Job" under Options to Return the Failed Job.`,
 			jobId,
+			charge: 'possible',
 			status: 'Failed',
 		}),
 
@@ -580,8 +606,9 @@ export const jobFailures = quotingBriefly({
 		new Failure({
 			message: `AetherForge finished the job ${jobId}, but returned no images`,
 			description:
-				'The job has been charged, and a retry does not start a new one: it asks for the images of this job again. If there still are none, contact AetherForge with the job ID.',
+				'A retry does not start a new job: it asks for the images of this one again, and so does the AetherForge Get Job node. If there still are none, contact AetherForge with the job ID.',
 			jobId,
+			charge: 'certain',
 			status: 'Succeed',
 			imageUrls: [],
 		}),
@@ -593,17 +620,29 @@ export const jobFailures = quotingBriefly({
 	): Failure =>
 		new Failure({
 			message: `The job ${job.jobId} is not finished after ${seconds(waitedMs)}`,
-			description: `Its last status was "${excerpt(job.status)}".${lastReason === undefined ? '' : ` The last status check did not work: ${lastReason}.`} The job is still running and has already been charged. ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
+			description: `${lastReason === undefined ? `Its status is "${excerpt(job.status)}".` : `When its status was last read, it was "${excerpt(job.status)}". The last status check did not work: ${lastReason}.`} ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
 			jobId: job.jobId,
+			charge: 'certain',
 			status: job.status,
-			...(job.imageUrls.length === 0 ? {} : { imageUrls: job.imageUrls }),
+			imageUrls: job.imageUrls.length === 0 ? undefined : job.imageUrls,
+		}),
+
+	/** Whether it is finished is not known. */
+	neverSeen: (jobId: string, waitedMs: number, lastReason: string): Failure =>
+		new Failure({
+			message: `The status of the job ${jobId} could not be read within ${seconds(waitedMs)}`,
+			description: `The last status check did not work: ${lastReason}. The job may be finished by now. ${GET_JOB_HINT}`,
+			jobId,
+			charge: 'certain',
+			status: 'Pending',
 		}),
 
 	notDownloaded: (jobId: string, url: string, reason: string): Failure =>
 		new Failure({
 			message: `An image of the job ${jobId} could not be downloaded`,
-			description: `The job is finished and has been charged. URL: ${shortened(url)}. What happened: ${reason}. ${GET_JOB_HINT}`,
+			description: `The job is finished. URL: ${shortened(url)}. What happened: ${reason}. ${GET_JOB_HINT}`,
 			jobId,
+			charge: 'certain',
 			status: 'Succeed',
 		}),
 });
@@ -621,53 +660,107 @@ export const runFailures = {
 	canceledWhileSubmitting: (): Failure =>
 		new Failure({
 			message: 'The execution was stopped while a job was being submitted',
-			description:
-				'The job may exist and be charged. n8n\'s log lists its ID at the level "info" as soon as AetherForge answers.',
+			description: 'n8n\'s log lists its ID at the level "info" as soon as AetherForge answers.',
 			outcomeUnknown: true,
 		}),
-
-	/** Says what input that was refused did not cost. */
-	withNothingStarted: (
-		failure: Failure,
-		{ isOneOfMany, isRetry }: { isOneOfMany: boolean; isRetry: boolean },
-	): Failure =>
-		failure.with({
-			description: `${failure.facts.description} ${isRetry ? 'No new job' : 'No job'} was started${isOneOfMany ? ' for this item' : ''}.`,
-		}),
-
-	/** Names the paid jobs of the item that has failed, unless its text does already. */
-	withOwnJobs: (failure: Failure, jobIds: readonly string[]): Failure => {
-		const unnamed = jobIds.filter((jobId) => !failure.text.includes(jobId));
-		if (unnamed.length === 0) return failure;
-		const [these, have] = unnamed.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
-		return failure.with({
-			description: `${failure.facts.description} The ${these} ${listWithData(unnamed)} ${have} already been started and charged. ${RETRY_HINT}`,
-		});
-	},
-
-	/** Names the job that was asked about, unless the text does already. */
-	withJob: (failure: Failure, jobId: string): Failure =>
-		failure.text.includes(jobId)
-			? failure
-			: failure.with({ description: `${failure.facts.description} Job: ${jobId}.`, jobId }),
-
-	/** Adds what is known of the other items' jobs to a failure that ends the run. */
-	withOtherJobs: (
-		failure: Failure,
-		jobIds: readonly string[],
-		unknownItems: readonly number[],
-	): Failure => {
-		const started =
-			jobIds.length === 0
-				? ''
-				: ` Other jobs of this run have already been started and charged: ${listWithData(jobIds)}.${failure.text.includes(RETRY_HINT) ? '' : ` ${RETRY_HINT}`}`;
-		const unknown =
-			unknownItems.length === 0
-				? ''
-				: ` It is not known whether a job was started for ${listOf(unknownItems.map((item) => `item ${item}`))}.`;
-		return failure.with({ description: `${failure.facts.description}${started}${unknown}` });
-	},
 };
+
+/** What else is known where a failure meets its reader. */
+export interface Circumstances {
+	/** Whether the node starts jobs, so that each text has to say what it cost. */
+	startsJobs: boolean;
+	/** Whether nothing has been sent yet. */
+	isChecking: boolean;
+	/** Whether jobs of earlier attempts, or of this one, exist or may exist. */
+	isRetry: boolean;
+	/** Whether other items go on. */
+	isOneOfMany: boolean;
+	/** Whether n8n offers a Retry: not where a node continues, and not to a tool's caller. */
+	canRetry: boolean;
+	/** Jobs of the item, without the one that the failure names. */
+	ownJobIds: readonly string[];
+	/** The run's other jobs. */
+	otherJobIds: readonly string[];
+	/** Other items of which it is not known whether a job exists. */
+	unknownItems: readonly number[];
+	/** Whether an AI agent's model reads it: n8n tells it the message alone. */
+	isForModel: boolean;
+}
+
+/** The circumstances of a failure that says all there is to say. */
+export const NO_JOBS: Circumstances = {
+	startsJobs: false,
+	isChecking: false,
+	isRetry: false,
+	isOneOfMany: false,
+	canRetry: false,
+	ownJobIds: [],
+	otherJobIds: [],
+	unknownItems: [],
+	isForModel: false,
+};
+
+/** A failure as people and models read it: what happened, what to do, what it cost, and what else exists. */
+export function rendered(
+	failure: Failure,
+	circumstances: Circumstances,
+): { message: string; description: string } {
+	const { message, description } = failure.facts;
+	const text = [
+		description,
+		ofCharge(failure, circumstances),
+		...ofJobs(circumstances),
+		ofUnknown(circumstances.unknownItems),
+	]
+		.filter((sentence) => sentence !== '')
+		.join(' ');
+	return circumstances.isForModel
+		? { message: `${message}. ${text}`, description: '' }
+		: { message, description: text };
+}
+
+/** What the failed job, or the request for one, has cost. */
+function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
+	const { startsJobs, isChecking, isRetry, isOneOfMany, ownJobIds } = circumstances;
+	if (facts.outcomeUnknown) {
+		return circumstances.canRetry
+			? `A job may exist and be charged, so the request is not sent again automatically, not even by a retry. Check your AetherForge account. ${RESUBMIT_HINT}`
+			: 'A job may exist and be charged. Check your AetherForge account before the request is sent again.';
+	}
+	if (facts.charge === 'possible') return 'The job may have been charged.';
+	if (facts.charge === 'certain') return 'The job has been charged.';
+	if (!startsJobs) return '';
+	if (facts.jobId !== undefined) return 'The job has been charged.';
+	if (ownJobIds.length > 0 && !isChecking) return '';
+	const [none, charged] = isRetry ? ['No new job', ''] : ['No job', ', and nothing was charged'];
+	if (isChecking) return `${none} was started${isOneOfMany ? ' for this item' : ''}${charged}.`;
+	return 'The request started no job, and nothing was charged for it.';
+}
+
+function ofJobs(circumstances: Circumstances): string[] {
+	const { startsJobs, ownJobIds, otherJobIds, canRetry } = circumstances;
+	if (!startsJobs) return ownJobIds.length === 0 ? [] : [`Job: ${listOf(ownJobIds)}.`];
+	const [these, have] = ownJobIds.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
+	const sentences: string[] = [];
+	if (ownJobIds.length > 0) {
+		sentences.push(
+			`The ${these} ${listWithData(ownJobIds)} ${have} already been started and charged.`,
+		);
+	}
+	if (otherJobIds.length > 0) {
+		sentences.push(
+			`Other jobs of this run have already been started and charged: ${listWithData(otherJobIds)}.`,
+		);
+	}
+	const count = ownJobIds.length + otherJobIds.length;
+	return count === 0 ? [] : [...sentences, collectHint(count, canRetry)];
+}
+
+function ofUnknown(items: readonly number[]): string {
+	if (items.length === 0) return '';
+	const [these, list] = [items.length === 1 ? 'item' : 'items', listOf(items.map(String))];
+	return `It is not known whether a job was started for ${these} ${list}.`;
+}
 
 /** Lines for n8n's own log, which is all that is left of a run that n8n forgets. */
 export const logLines = {
@@ -679,19 +772,31 @@ export const logLines = {
 		isCertain
 			? `AetherForge started no job for item ${itemIndex}, whose request was under way when the execution was stopped`
 			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was under way when the execution was stopped`,
+	leftBehind: (jobIds: readonly string[]): string =>
+		`Earlier attempts of this execution started AetherForge jobs that this one does not ask for: ${jobIds.join(', ')}`,
 	stopped: (jobIds: readonly string[]): string =>
 		`The execution was stopped before these AetherForge jobs were collected: ${jobIds.join(', ')}`,
 };
 
 /** Sentences for the output panel. */
 export const hints = {
-	jobs: (started: number, resumed: number, isManual: boolean): string => {
+	/** @param total of all attempts, rounds, and calls of the node in this execution */
+	jobs: (
+		{ started, unknown, total }: { started: number; unknown: number; total: number },
+		resumed: number,
+		isManual: boolean,
+	): string => {
 		const resumedPart = resumed === 0 ? '' : `, ${resumed} resumed (not charged again)`;
+		const totalPart = total > started + resumed ? ` (${total} in this execution)` : '';
+		const unknownPart =
+			unknown === 0
+				? ''
+				: ` Of ${plural(unknown, 'request')} it is not known whether a job was started.`;
 		const pin =
 			isManual && started > 0
 				? ' Pin this output while you build the workflow: executing the step again starts and pays for new jobs.'
 				: '';
-		return `${plural(started, 'job')} started${resumedPart}.${pin}`;
+		return `${plural(started, 'job')} started${totalPart}${resumedPart}.${unknownPart}${pin}`;
 	},
 	stillRunning: (jobIds: readonly string[], total: number): string =>
 		`${jobIds.length} of ${plural(total, 'job')} still running: ${listOf(jobIds)}. Check on ${jobIds.length === 1 ? 'it' : 'them'} later with the AetherForge Get Job node.`,
@@ -713,7 +818,7 @@ export const hints = {
 		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${unknown} Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.`;
 	},
 	unwanted: (jobIds: readonly string[]): string =>
-		`"Number of Variations" is lower than in the earlier try, so ${jobIds.length === 1 ? 'this paid job was' : 'these paid jobs were'} not collected: ${listOf(jobIds)}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,
+		`Earlier attempts of this execution paid for ${jobIds.length === 1 ? 'a job' : 'jobs'} that this one does not ask for, so ${jobIds.length === 1 ? 'it was' : 'they were'} not collected: ${listOf(jobIds)}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,
 };
 
 const CONNECTION_WORDS: Readonly<Record<string, string>> = {
@@ -761,6 +866,7 @@ export const reasons = quotingBriefly({
 	refusedOnTheWay: (httpStatus: number, excerpt: string): string =>
 		`HTTP ${httpStatus} from a server between n8n and AetherForge: ${excerpt}`,
 	proxyRefused: (): string => 'the proxy refused the connection',
+	otherJob: (): string => 'the response is about another job',
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
 		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,

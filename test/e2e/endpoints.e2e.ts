@@ -250,7 +250,7 @@ describe('on its own', () => {
 	])('%s refuses a wrong value before anything is sent', async (_, node, message) => {
 		const execution = await lab.run(workflow('Refused', chain(manualTrigger(), node)));
 		expect([execution.status, execution.errorMessage]).toEqual(['error', message]);
-		expect(execution.savedText).toContain('No job was started.');
+		expect(execution.savedText).toContain('No job was started, and nothing was charged.');
 		expect(lab.emulator.requests).toEqual([]);
 	});
 

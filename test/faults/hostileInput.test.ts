@@ -275,7 +275,7 @@ describe('a megabyte in the place of', () => {
 			items: [{ json: { huge }, binary: Object.fromEntries(fields.map((name) => [name, file])) }],
 		});
 		expect(error?.description).toContain(', and 490 more.');
-		expect(error?.description).toMatch(/No job was started\.$/);
+		expect(error?.description).toMatch(/No job was started, and nothing was charged\.$/);
 		expect(`${error?.message} ${error?.description}`.length).toBeLessThanOrEqual(1500);
 	});
 

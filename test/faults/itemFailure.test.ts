@@ -59,10 +59,10 @@ describe('one item’s failure, without continue-on-error', () => {
 		scene = await openScene({ jobDurationMs: 60_000 });
 		refuse('item 1');
 		const { error } = await generate(2);
-		expect(error?.description).toMatch(/use Retry in the Executions tab/);
 		expect(error?.description).toMatch(
-			/Executing the step or the workflow again starts and pays for new jobs/,
+			/use the AetherForge Get Job node\. Retry in the Executions tab collects it too/,
 		);
+		expect(error?.description).toMatch(/Executing the workflow again pays for all jobs anew/);
 	});
 
 	it('waits for the answers of submits under way, so that their jobs are named', async () => {
@@ -221,12 +221,14 @@ describe('the hint after a run', () => {
 		expect(message).toBe('0 jobs started, 2 resumed (not charged again).');
 	});
 
-	it('counts a job whose outcome is unknown as started', async () => {
+	it('tells a job whose outcome is unknown from those that were started', async () => {
 		scene = await openScene({ jobDurationMs: 0 });
 		scene.emulator.faults.add({ at: 'submit', kind: 'reset', when: 'accepted' });
 		const { hints } = await generate(2, {}, CONTINUES);
 		expect(hints.map(({ message }) => message)).toContainEqual(
-			expect.stringMatching(/^2 jobs started\./),
+			expect.stringMatching(
+				/^1 job started\. Of 1 request it is not known whether a job was started\./,
+			),
 		);
 	});
 });

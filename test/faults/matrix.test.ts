@@ -13,8 +13,8 @@ const PICTURE_MEGABYTES = 2;
 
 /** The longest that a run may take, by the place of its fault. */
 const LONGEST_RUN_MS: Record<FaultPlace, number> = {
-	// A rate limit may last so long.
-	submit: 90_000,
+	// An answer may take this long.
+	submit: 300_000,
 	// The last status check at the deadline has five seconds to be answered.
 	poll: TIMEOUT_SECONDS * 1000 + 5000,
 	// A transfer of unknown size.

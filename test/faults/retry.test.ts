@@ -8,7 +8,7 @@ import type {
 } from 'n8n-workflow';
 
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
-import { Ledger } from '../../nodes/shared/engine/jobs/ledger';
+import { ContextPage } from '../../nodes/shared/engine/jobs/contextPage';
 import type { JobWish } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import {
@@ -120,13 +120,15 @@ describe('Retry On Fail', () => {
 		wishes = [undefined, FAILED];
 		const { hints } = await generate({}, { nodeSettings: RETRIES });
 		expect(hints.map(({ message }) => message)).toContainEqual(
-			expect.stringMatching(/^1 job started, 2 resumed \(not charged again\)\./),
+			expect.stringMatching(
+				/^1 job started \(4 in this execution\), 2 resumed \(not charged again\)\./,
+			),
 		);
 	});
 
 	it('reads each expression once per item in each try, and asks the ledger once', async () => {
 		wishes = [undefined, FAILED];
-		const recall = jest.spyOn(Ledger.prototype, 'recall');
+		const recall = jest.spyOn(ContextPage.prototype, 'read');
 		const tries: string[][] = [];
 		const result = await generate(
 			{
@@ -327,9 +329,10 @@ describe('Retry from the list', () => {
 			times: Infinity,
 			match: ({ jobId }) => jobId === scene.emulator.submits[1]?.jobId,
 		});
+		await scene.clock.wait(21 * 86_400_000);
 		const again = await generate({}, { retryOf: first });
 		expect(again.error?.message).toMatch(/no longer has the job/);
-		expect(again.error?.description).toContain('started the job, and it was charged');
+		expect(again.error?.description).toContain('The job has been charged.');
 		expect(again.error?.description).not.toContain('job ID is complete');
 		expect(again.error?.context.data).toMatchObject({
 			job_id: scene.emulator.submits[1]?.jobId,
@@ -492,12 +495,7 @@ describe('Retry from the list', () => {
 		expect(stored).toContain(scene.emulator.submits[1]?.jobId);
 		expect(stored).not.toMatch(/secret|wish|name|"[abc]"/);
 		for (const entry of Object.values(ledgerOf(first)) as object[]) {
-			expect(Object.keys(entry).sort()).toEqual([
-				'executionId',
-				'guard',
-				'jobId',
-				'submittedAtMs',
-			]);
+			expect(Object.keys(entry).sort()).toEqual(['executionId', 'guard', 'jobId', 'submittedAtMs']);
 		}
 	});
 });

@@ -226,12 +226,7 @@ export function faultCases(key: string): FaultCase[] {
 /** How an outcome shows: its words, and what a workflow can read from its data. */
 export const SIGNS: Record<Exclude<Outcome, 'succeeded'>, { text: RegExp[]; data: string[] }> = {
 	outcomeUnknown: {
-		text: [
-			/not known whether AetherForge started the job/,
-			/may exist and be charged/,
-			/"Resubmit If Outcome Unknown"/,
-			/currently saved workflow/,
-		],
+		text: [/not known whether AetherForge started the job/, /may exist and be charged/],
 		data: [],
 	},
 	rejected: { text: [/did not accept/, /nothing was charged/], data: ['http_status'] },
@@ -241,7 +236,7 @@ export const SIGNS: Record<Exclude<Outcome, 'succeeded'>, { text: RegExp[]; data
 	account: { text: [/API key|account/], data: ['http_status'] },
 	timedOut: {
 		text: [
-			/is not finished after|could not be checked/,
+			/is not finished after|could not be (checked|read)/,
 			/last status check did not work|no usable response/,
 			/Get Job|Try again later/,
 		],

@@ -177,7 +177,7 @@ describe('Stop', () => {
 
 describe('Stop during the paid POST', () => {
 	const TWO = [{ json: { id: 0 } }, { json: { id: 1 } }];
-	const UNKNOWN = 'It is not known whether an earlier try started the job';
+	const UNKNOWN = 'It is not known whether an earlier attempt started the job';
 
 	interface StoppedPost extends EngineResult {
 		silenceMs: number;
@@ -270,9 +270,9 @@ describe('Stop during the paid POST', () => {
 			executionId: '2',
 		});
 		expect(again.error?.message).toBe(UNKNOWN);
-		expect(again.error?.description).toMatch(/a job may exist and be charged/);
+		expect(again.error?.description).toMatch(/A job may exist and be charged/);
 		expect(again.error?.description).toMatch(
-			/No new job was started\. It is not known whether a job was started for item 1\./,
+			/It was not sent again\. .* It is not known whether a job was started for item 1\.$/,
 		);
 		expect(scene.postCount()).toBe(2);
 		await lateLines(first, first.answer);

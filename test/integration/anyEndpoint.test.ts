@@ -333,7 +333,7 @@ describe('what cannot be sent is refused with its place', () => {
 		const { error } = await run(parameters);
 		expect(error?.message).toBe(message);
 		expect(error?.description).toContain(description);
-		expect(error?.description).toMatch(/ No job was started\.$/);
+		expect(error?.description).toMatch(/ No job was started, and nothing was charged\.$/);
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
@@ -370,7 +370,7 @@ describe('a retry', () => {
 			items,
 			nodeSettings: { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 },
 		});
-		expect(first.error?.message).toContain('is not finished after 5 seconds');
+		expect(first.error?.message).toContain('could not be read within 5 seconds');
 		expect(first.calls).toBe(3);
 		expect(scene.emulator.submits).toHaveLength(2);
 

@@ -5,7 +5,7 @@ import { startBinaryStorage, storeBinary, type EngineResult } from '../support/e
 import { openScene, type Scene } from '../support/scene';
 
 const PNG = tinyPicture('a picture', 'png');
-const NO_JOB = 'No job was started.';
+const NO_JOB = 'No job was started, and nothing was charged.';
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 
 let scene: Scene;
@@ -53,7 +53,7 @@ const REFUSALS: Refusal[] = [
 		parameters: fromJson('prompt', 'prompt'),
 		bad: { json: { prompt } },
 		message: /^The "Prompt" parameter is empty/,
-		description: /^Enter some text in "Prompt"\. .* No job was started\.$/,
+		description: /^Enter some text in "Prompt"\. .* No job was started, and nothing was charged\.$/,
 	})),
 	...[
 		['undefined', 'an expression that returned nothing'],
@@ -142,7 +142,7 @@ const REFUSALS: Refusal[] = [
 		good: { json: { prompt: 'p' }, binary: files(1) },
 		bad: { json: { prompt: 'p' } },
 		message: /^The item has no binary fields to send$/,
-		description: 'If that is what you want, set "Reference Images" to None.',
+		description: 'To start a job without reference images, set "Reference Images" to None.',
 	},
 	...(
 		[
@@ -319,7 +319,7 @@ describe.each<[string, Refusal, string]>([
 			message: /^The "Prompt" parameter is empty \[Item 1\]$/,
 			description: '',
 		},
-		' No job was started for this item.',
+		' No job was started for this item, and nothing was charged.',
 	],
 	[
 		'an item with a malformed job ID',

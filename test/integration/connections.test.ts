@@ -32,8 +32,16 @@ async function closedPort(): Promise<number> {
 const GIVEN: EngineOptions = { node: 'imageGenerate', parameters: { prompt: 'p' } };
 
 describe.each<[string, () => number | Promise<number>, RegExp]>([
-	['a port on which nothing listens', closedPort, /\(connection refused \(ECONNREFUSED\)\)$/],
-	['port 0', () => 0, /\((the address is not available|connection refused) \(E[A-Z]+\)\)$/],
+	[
+		'a port on which nothing listens',
+		closedPort,
+		/\(connection refused \(ECONNREFUSED\)\) The request started no job/,
+	],
+	[
+		'port 0',
+		() => 0,
+		/\((the address is not available|connection refused) \(E[A-Z]+\)\) The request started no job/,
+	],
 ])('a Base URL with %s', (_, portOf, reason) => {
 	it('is tried five times, and a retry with the right one sends', async () => {
 		const baseUrl = `http://127.0.0.1:${await portOf()}`;
@@ -45,7 +53,7 @@ describe.each<[string, () => number | Promise<number>, RegExp]>([
 		});
 		expect(first.error?.context).not.toHaveProperty('data');
 		expect(first.error?.description).toMatch(
-			/^Could not connect within [\d.]+ seconds, so no job was started and nothing was charged\./,
+			/^Could not connect within [\d.]+ seconds\. .* started no job, and nothing was charged for it\.$/,
 		);
 		expect(first.error?.description).toMatch(reason);
 		// Besides the time limit of each try, four pauses between five tries.
@@ -66,7 +74,7 @@ it('a request that failed for a reason without a code is not sent again, not eve
 	expect(first.error?.message).toBe('It is not known whether AetherForge started the job');
 	expect(first.error?.description).toContain('no idea (unknown)');
 	const again = await scene.run({ ...GIVEN, retryOf: first });
-	expect(again.error?.message).toBe('It is not known whether an earlier try started the job');
+	expect(again.error?.message).toBe('It is not known whether an earlier attempt started the job');
 	expect(scene.postCount()).toBe(0);
 });
 

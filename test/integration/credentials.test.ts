@@ -59,7 +59,7 @@ describe.each(FLAWS)('%s', (_, credential, message) => {
 	it('is refused before anything is sent', async () => {
 		const { error } = await generate(credential);
 		expect(error?.message).toBe(message);
-		expect(error?.description).toMatch(/ No job was started\.$/);
+		expect(error?.description).toMatch(/ No job was started, and nothing was charged\.$/);
 		expect(scene.emulator.requests).toEqual([]);
 	});
 });
@@ -205,7 +205,9 @@ describe('a credential by expression', () => {
 			{ message: expect.stringMatching(/^AetherForge does not accept the API key/) as string },
 			{
 				message: 'The API key in the AetherForge credential is empty [Item 1]',
-				description: expect.stringMatching(/No job was started\.$/) as string,
+				description: expect.stringMatching(
+					/The request started no job, and nothing was charged/,
+				) as string,
 			},
 			'Succeed',
 		]);
@@ -251,7 +253,7 @@ describe('a credential that is changed or deleted while the node runs', () => {
 		});
 		expect(first.error?.message).toBe('The AetherForge credential could not be read');
 		expect(first.error?.description).toContain(`n8n says: ${GONE}`);
-		expect(first.error?.description).toMatch(/No job was started\.$/);
+		expect(first.error?.description).toMatch(/The request started no job, and nothing was charged/);
 		expect(scene.postCount()).toBe(0);
 		const again = await scene.run({
 			node: 'imageGenerate',

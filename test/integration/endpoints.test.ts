@@ -594,7 +594,7 @@ describe('each endpoint refuses before anything is paid for', () => {
 	])('%s', async (_, node, parameters, message) => {
 		const { error, items } = await run(node, parameters);
 		expect([error?.message, items]).toEqual([message, []]);
-		expect(error?.description).toContain('No job was started.');
+		expect(error?.description).toContain('No job was started, and nothing was charged.');
 	});
 
 	it('an operation that does not exist is an error item in the error output, for each item', async () => {

@@ -158,7 +158,7 @@ describe('a file by expression', () => {
 			expect(error?.message).toBe(
 				'The file in "Input Data Field Name(s)" does not belong to this execution',
 			);
-			expect(error?.description).toContain('No job was started.');
+			expect(error?.description).toContain('No job was started, and nothing was charged.');
 			expect(scene.emulator.requests).toEqual([]);
 		},
 	);
@@ -241,7 +241,7 @@ describe('a file by expression', () => {
 			expect(names()).toEqual(isSent ? ['photo.png'] : []);
 			if (isSent) return;
 			expect(error?.message).toMatch(/^The file in ".*" belongs to another workflow$/);
-			expect(error?.description).toContain('No job was started.');
+			expect(error?.description).toContain('No job was started, and nothing was charged.');
 			expect(scene.emulator.requests).toEqual([]);
 		});
 
@@ -378,7 +378,7 @@ describe('a file by URL', () => {
 		);
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
 		expect(error?.description).toContain(`What happened: ${reason}`);
-		expect(error?.description).toContain('No job was started.');
+		expect(error?.description).toContain('No job was started, and nothing was charged.');
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(error?.context.itemIndex).toBe(1);
 		expect(scene.emulator.requests).toEqual([]);
@@ -420,7 +420,7 @@ describe('a file by URL', () => {
 			referenceImageUrls: '={{ $json.none }}',
 		});
 		expect(error?.message).toBe('The "Reference Image URL(s)" parameter is empty');
-		expect(error?.description).toContain('No job was started.');
+		expect(error?.description).toContain('No job was started, and nothing was charged.');
 		expect(scene.emulator.requests).toEqual([]);
 	});
 

@@ -370,7 +370,7 @@ describe('additional form fields', () => {
 		const { error } = await generate({ additionalFields: JSON.stringify(given) });
 		expect(error?.message).toContain(message);
 		expect(error?.description).toContain(description);
-		expect(error?.description).toContain('No job was started.');
+		expect(error?.description).toContain('No job was started, and nothing was charged.');
 		expect(scene.emulator.requests).toEqual([]);
 	});
 

@@ -67,7 +67,7 @@ describe.each([
 		const { error, calls } = await generate([{ json: makeJson() }]);
 		expect(calls).toBe(3);
 		expect(scene.postCount()).toBe(1);
-		expect(error?.message).toBe('It is not known whether an earlier try started the job');
+		expect(error?.message).toBe('It is not known whether an earlier attempt started the job');
 	});
 });
 
@@ -206,7 +206,7 @@ describe('the output panel says what was paid for', () => {
 			mode: 'retry',
 			retryOf: first,
 		});
-		expect(hints[0]).toBe('1 job started, 1 resumed (not charged again).');
+		expect(hints[0]).toBe('1 job started (3 in this execution), 1 resumed (not charged again).');
 	});
 });
 

@@ -102,7 +102,7 @@ describe('an image that cannot be had', () => {
 		});
 		expect(error?.description).toContain(`URL: ${scene.resultUrl(jobId, 2)}.`);
 		expect(error?.description).toContain('HTTP 410');
-		expect(error?.description).toContain('The job is finished and has been charged.');
+		expect(error?.description).toContain('The job has been charged.');
 	});
 
 	it('is an error item between the other images when the node continues', async () => {
@@ -402,7 +402,7 @@ describe('a finished job without URLs', () => {
 				message: `AetherForge finished the job ${jobId}, but returned no images`,
 				context: { itemIndex: 0, data: { job_id: jobId, status: 'Succeed', image_urls: [] } },
 			});
-			expect(error?.description).toContain('a retry does not start a new one');
+			expect(error?.description).toContain('A retry does not start a new job');
 			// The first poll comes a second after the submit.
 			expect(scene.clock.now() - startedAt).toBe(11_000);
 		},

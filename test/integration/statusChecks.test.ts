@@ -76,8 +76,8 @@ const FINAL: Told[] = [
 		name: '404, an unknown job',
 		answer: detail(404, 'Job not found'),
 		message: (id) => `AetherForge does not know the job ${id}`,
-		messageIfStarted: (id) => `AetherForge no longer has the job ${id}`,
-		says: ['the account that started the job', 'no longer', 'AetherForge says: Job not found.'],
+		messageIfStarted: (id) => `AetherForge does not list the job ${id}`,
+		says: ['the account that started the job', 'AetherForge says: Job not found.'],
 	},
 	{
 		name: '422, not a UUID',

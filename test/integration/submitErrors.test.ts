@@ -90,7 +90,7 @@ const ANSWERS: Told[] = [
 		name: '400',
 		answer: detail(400, 'Invalid image file'),
 		message: 'AetherForge did not accept the request: Invalid image file',
-		says: ['No job was started and nothing was charged.', '(HTTP 400)'],
+		says: ['The request started no job, and nothing was charged for it.', '(HTTP 400)'],
 	},
 	{
 		name: '422, what is wrong with which field',
@@ -112,7 +112,10 @@ const ANSWERS: Told[] = [
 		name: `${status} of a firewall`,
 		answer: { status, body: '<!DOCTYPE html><title>Just a moment</title>' },
 		message: `A server between n8n and AetherForge refused the request (HTTP ${status})`,
-		says: ['no job was started and nothing was charged', 'The server says: Just a moment.'],
+		says: [
+			'The request started no job, and nothing was charged for it.',
+			'The server says: Just a moment.',
+		],
 	})),
 	{
 		name: '400 without a detail',
@@ -162,7 +165,11 @@ const ANSWERS: Told[] = [
 		name: '302, a redirect that may come after a job was made',
 		answer: { status: 302, headers: { location: 'https://elsewhere.example/' } },
 		message: 'The Base URL in the credential redirects to another URL',
-		says: ['The API key is never sent to another server', '(HTTP 302)', 'It is not certain that'],
+		says: [
+			'The API key is never sent to another server',
+			'(HTTP 302)',
+			'A job may exist and be charged',
+		],
 		concernsAll: true,
 	},
 	{
@@ -282,8 +289,8 @@ it('a failure names the jobs of other items that were paid for', async () => {
 	expect(error?.context.data).toEqual({ http_status: 400, running_job_ids: jobIds });
 	for (const jobId of jobIds.slice(0, 10)) expect(error?.description).toContain(jobId);
 	expect(error?.description).toContain('and 2 more');
-	expect(error?.description).toContain('use Retry in the Executions tab');
-	expect(error?.description).toContain('again starts and pays for new jobs');
+	expect(error?.description).toContain('Retry in the Executions tab collects them too');
+	expect(error?.description).toContain('again pays for all jobs anew');
 });
 
 describe('a server that repeats the key', () => {
@@ -323,7 +330,7 @@ describe('behind an HTTP proxy', () => {
 			const first = await generate(BEHIND);
 			expect(first.error?.message).toBe('AetherForge cannot be reached');
 			expectSays(first.error?.description, [
-				'so no job was started and nothing was charged',
+				'The request started no job, and nothing was charged for it.',
 				`(the proxy refused the connection (HTTP ${status}))`,
 			]);
 			expect(proxy.asked).toEqual(Array.from({ length: 5 }, () => 'api.example.test:443'));

@@ -53,7 +53,9 @@ it.each<[string, string, (value: string) => INodeParameters]>([
 ])('%s is refused when its expression returns %s', async (label, value, parameters) => {
 	const { error } = await generate(parameters(`={{ ${value} }}`));
 	expect(error?.message).toBe(`"${label}" must be true or false`);
-	expect(error?.description).toMatch(/^Its value is .* No job was started\.$/);
+	expect(error?.description).toMatch(
+		/^Its value is .* No job was started, and nothing was charged\.$/,
+	);
 	expect(scene.emulator.requests).toEqual([]);
 });
 

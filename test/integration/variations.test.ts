@@ -212,7 +212,7 @@ it.each([0, 21, -1, 1.5, 'x', true, null, '={{ undefined }}', '={{ [3] }}'])(
 	async (jobsPerItem) => {
 		const { error } = await generate({ jobsPerItem });
 		expect(error?.message).toBe('"Number of Variations" must be a whole number from 1 to 20');
-		expect(error?.description).toContain('No job was started.');
+		expect(error?.description).toContain('No job was started, and nothing was charged.');
 		expect(scene.emulator.requests).toEqual([]);
 	},
 );
@@ -240,7 +240,9 @@ describe('a variation that fails', () => {
 		expect(scene.emulator.submits).toHaveLength(4);
 		expect(items.map(({ json }) => json.job_number)).toEqual([1, 2, 3]);
 		expect(new Set(jobIds(items))).toEqual(new Set([0, 2, 3].map((n) => scene.jobIdOf(n))));
-		expect(hints[0]?.message).toBe('1 job started, 2 resumed (not charged again).');
+		expect(hints[0]?.message).toBe(
+			'1 job started (4 in this execution), 2 resumed (not charged again).',
+		);
 	});
 
 	it('leaves the others to come out when the node continues', async () => {
@@ -328,8 +330,8 @@ describe('a variation whose outcome is unknown', () => {
 		expect(calls).toBe(2);
 		expect(scene.postCount()).toBe(3);
 		expect(items[0] && errorOf(items[0])).toEqual({
-			message: 'It is not known whether an earlier try started the job',
-			description: expect.stringContaining('The request was not sent again.') as string,
+			message: 'It is not known whether an earlier attempt started the job',
+			description: expect.stringContaining('It was not sent again.') as string,
 			job_number: 1,
 			job_count: 3,
 		});
@@ -422,14 +424,16 @@ describe('a retry of three variations, all of them paid', () => {
 		expect(again.items[0]?.json).not.toHaveProperty('job_number');
 		const [, hint = ''] = hintsOf(again);
 		expect(hint).toContain(
-			'"Number of Variations" is lower than in the earlier try, so these paid jobs were not collected: ',
+			'Earlier attempts of this execution paid for jobs that this one does not ask for, so they were not collected: ',
 		);
 		const collected = again.items[0]?.json.job_id;
 		const left = scene.emulator.submits.map(({ jobId }) => jobId).filter((id) => id !== collected);
 		expect(left).toHaveLength(2);
 		for (const jobId of left) expect(hint).toContain(jobId);
 		expect(hint).not.toContain(collected);
-		expect(hintsOf(again)[0]).toBe('0 jobs started, 1 resumed (not charged again).');
+		expect(hintsOf(again)[0]).toBe(
+			'0 jobs started (3 in this execution), 1 resumed (not charged again).',
+		);
 	});
 
 	it('with one variation less names just that job', async () => {
@@ -438,7 +442,7 @@ describe('a retry of three variations, all of them paid', () => {
 		const collected = jobIds(again.items);
 		const left = scene.emulator.submits.find(({ jobId }) => !collected.includes(jobId))?.jobId;
 		expect(hintsOf(again)[1]).toBe(
-			`"Number of Variations" is lower than in the earlier try, so this paid job was not collected: ${left}. Collect it with the AetherForge Get Job node, free of charge.`,
+			`Earlier attempts of this execution paid for a job that this one does not ask for, so it was not collected: ${left}. Collect it with the AetherForge Get Job node, free of charge.`,
 		);
 	});
 

@@ -53,8 +53,8 @@ describe('a job that is not finished in time', () => {
 			context: { itemIndex: 0, data: { job_id: jobId, status: 'Pending' } },
 		});
 		for (const words of [
-			'Its last status was "Pending".',
-			'The job is still running and has already been charged.',
+			'Its status is "Pending".',
+			'The job has been charged.',
 			'with the AetherForge Get Job node, free of charge.',
 			'raise "Timeout (Seconds)"',
 		]) {
@@ -125,7 +125,7 @@ describe('a job that is not finished in time', () => {
 		scene.emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
 		const { error } = await generate({ options: { timeout: 20 } });
 		expect(error?.description).toContain(
-			'Its last status was "Pending". The last status check did not work: HTTP 502: 502 Bad Gateway.',
+			'The last status check did not work: HTTP 502: 502 Bad Gateway. The job may be finished by now.',
 		);
 		expect(error?.context.data).toEqual({ job_id: scene.jobIdOf(0), status: 'Pending' });
 	});
@@ -247,7 +247,7 @@ describe('a job that the API does not list yet', () => {
 			times: Infinity,
 		});
 		const { error } = await generate();
-		expect(error?.message).toBe(`AetherForge no longer has the job ${scene.jobIdOf(0)}`);
+		expect(error?.message).toBe(`AetherForge does not list the job ${scene.jobIdOf(0)}`);
 		const seconds = (scene.clock.now() - startedAt) / 1000;
 		expect(seconds).toBeGreaterThanOrEqual(30);
 		expect(seconds).toBeLessThan(60);
@@ -304,7 +304,7 @@ describe('a job that the API does not list yet', () => {
 			match: () => scene.polls().length > 2,
 		});
 		const { error } = await generate();
-		expect(error?.message).toContain('no longer has the job');
+		expect(error?.message).toContain('does not list the job');
 		expect(scene.polls()).toHaveLength(3);
 	});
 });

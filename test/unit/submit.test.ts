@@ -1,10 +1,12 @@
 import type { Account, Api, SubmitOutcome } from '../../nodes/shared/api/api';
 import type { JobRequest } from '../../nodes/shared/api/request';
-import { Submitter, type SubmitOptions } from '../../nodes/shared/engine/jobs/submit';
+import type { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
+import { Submitter } from '../../nodes/shared/engine/jobs/submit';
 import { Failure } from '../../nodes/shared/failure';
 import { SimulatedClock } from '../support/simulatedClock';
 
-const REQUEST: JobRequest = { path: '/public/v1/generate/image', values: {}, files: [] };
+const submit: JobRequest = { path: '/public/v1/generate/image', values: {}, files: [] };
+const PLAN = { slot: { itemIndex: 0, jobNumber: 1, jobCount: 1 }, submit };
 const REFUSED = 'ECONNREFUSED';
 
 function limited(retryAfterMs?: number): SubmitOutcome {
@@ -25,39 +27,49 @@ interface Service {
 	submitter: Submitter;
 	/** When the POSTs came in, and what came of them. */
 	posts: { atMs: number; kind: SubmitOutcome['kind'] }[];
-	submit: (options?: Partial<SubmitOptions>) => Promise<string>;
+	submit: (signal?: AbortSignal) => Promise<string>;
 }
 
-const ACCOUNT: Account = { baseUrl: new URL('https://api.example'), apiKey: 'key' };
+const account: Account = { baseUrl: new URL('https://api.example'), apiKey: 'key' };
+
+/** A submitter, and what the book was told of its only slot. */
+function submitterOf(postJob: Api['postJob'], clock: SimulatedClock) {
+	const api: Pick<Api, 'accountOf' | 'postJob'> = {
+		accountOf: async () => await Promise.resolve(account),
+		postJob,
+	};
+	const told: string[] = [];
+	const book: Pick<JobBook, 'started' | 'unknown' | 'notStarted' | 'stopped'> = {
+		started: (_, jobId) => told.push(`started ${jobId}`),
+		unknown: () => told.push('unknown'),
+		notStarted: () => told.push('not started'),
+		stopped: () => told.push('stopped'),
+	};
+	const submitter = new Submitter(api as Api, book as JobBook, clock, () => undefined);
+	return { submitter, told };
+}
 
 /** An API that answers after 40 ms, by its own rule. */
 function serviceThat(answer: (atMs: number, postCount: number) => SubmitOutcome): Service {
 	const clock = new SimulatedClock();
 	const posts: Service['posts'] = [];
-	const api: Pick<Api, 'postJob'> = {
-		postJob: () => {
-			const atMs = clock.now();
-			const outcome = answer(atMs, posts.length + 1);
-			posts.push({ atMs, kind: outcome.kind });
-			return {
-				outcome: clock.sleep(40).then(() => outcome),
-				isSent: () => true,
-				cancel: () => undefined,
-			};
-		},
+	const postJob: Api['postJob'] = () => {
+		const atMs = clock.now();
+		const outcome = answer(atMs, posts.length + 1);
+		posts.push({ atMs, kind: outcome.kind });
+		return {
+			outcome: clock.sleep(40).then(() => outcome),
+			isSent: () => true,
+			cancel: () => undefined,
+		};
 	};
-	const submitter = new Submitter(api as Api, ACCOUNT, clock);
+	const { submitter } = submitterOf(postJob, clock);
 	return {
 		clock,
 		submitter,
 		posts,
-		submit: async (options) =>
-			await submitter.submit(REQUEST, {
-				signal: new AbortController().signal,
-				canceled: undefined,
-				onLateOutcome: () => undefined,
-				...options,
-			}),
+		submit: async (signal = new AbortController().signal) =>
+			await submitter.submit(PLAN, { signal, canceled: undefined }),
 	};
 }
 
@@ -161,13 +173,12 @@ describe('a rate limit', () => {
 		expect(service.clock.now()).toBeLessThan(7000);
 	});
 
-	it('in which nothing is accepted for 90 s ends it, and says that nothing was charged', async () => {
+	it('in which nothing is accepted for 90 s ends it', async () => {
 		const service = serviceThat(() => limited());
 		const outcomes = await submitAll(service, 5);
 		for (const outcome of outcomes) {
 			const { message, facts } = outcome as Failure;
 			expect(message).toBe('AetherForge is rate limiting this account');
-			expect(facts.description).toContain('nothing was charged');
 			expect(facts).toMatchObject({ httpStatus: 429 });
 			expect(facts.outcomeUnknown).toBeUndefined();
 		}
@@ -188,12 +199,24 @@ describe('a rate limit', () => {
 		expect(service.clock.now()).toBeGreaterThan(200_000);
 	});
 
+	it('by jobs at once is waited for while jobs of the run are running, and 90 s longer', async () => {
+		const service = serviceThat(() => limited(10_000));
+		const running = service.submitter.whileRunning(async () => {
+			await service.clock.sleep(200_000);
+		});
+		const [outcome] = await submitAll(service, 1);
+		await service.clock.run(running);
+		expect((outcome as Failure).message).toBe('AetherForge is rate limiting this account');
+		expect(service.clock.now()).toBeGreaterThan(270_000);
+		expect(service.clock.now()).toBeLessThan(291_000);
+	});
+
 	it('does not keep a run that is over waiting', async () => {
 		const service = serviceThat(() => limited(60_000));
 		const controller = new AbortController();
 		const { signal } = controller;
 		const submits = [1, 2, 3].map(async () => {
-			await expect(service.submit({ signal })).rejects.toThrow('The execution was stopped');
+			await expect(service.submit(signal)).rejects.toThrow('The execution was stopped');
 		});
 		void service.clock.sleep(5000).then(() => {
 			controller.abort();
@@ -205,14 +228,13 @@ describe('a rate limit', () => {
 });
 
 describe('a connection that is never established', () => {
-	it('is tried five times, and nothing was charged then', async () => {
+	it('is tried five times', async () => {
 		const service = serviceThat(() => ({ kind: 'neverConnected', reason: REFUSED }));
 		const [failure] = await submitAll(service, 1);
 		expect(service.posts).toHaveLength(5);
 		expect(failure).toMatchObject({ message: 'AetherForge cannot be reached' });
 		const { description, outcomeUnknown } = (failure as Failure).facts;
 		expect(description).toContain(REFUSED);
-		expect(description).toContain('nothing was charged');
 		expect(outcomeUnknown).toBeUndefined();
 	});
 
@@ -246,44 +268,38 @@ describe('stopping the execution during a request', () => {
 	async function stopDuring(isSent: boolean, outcome: SubmitOutcome) {
 		const clock = new SimulatedClock();
 		const stop = new AbortController();
-		const late: SubmitOutcome[] = [];
 		const state = { wasCanceled: false };
-		const api: Pick<Api, 'postJob'> = {
-			postJob: () => ({
-				outcome: clock.sleep(5000).then(() => outcome),
-				isSent: () => isSent,
-				cancel: () => {
-					state.wasCanceled = true;
-				},
-			}),
-		};
-		const submitted = new Submitter(api as Api, ACCOUNT, clock).submit(REQUEST, {
-			signal: stop.signal,
-			canceled: stop.signal,
-			onLateOutcome: (each) => late.push(each),
+		const postJob: Api['postJob'] = () => ({
+			outcome: clock.sleep(5000).then(() => outcome),
+			isSent: () => isSent,
+			cancel: () => {
+				state.wasCanceled = true;
+			},
 		});
+		const { submitter, told } = submitterOf(postJob, clock);
+		const submitted = submitter.submit(PLAN, { signal: stop.signal, canceled: stop.signal });
 		void clock.sleep(1000).then(() => {
 			stop.abort();
 		});
 		const failure = await clock.run(submitted.then(String, (error: unknown) => error as Failure));
 		const endedAtMs = clock.now();
 		await clock.run(clock.sleep(10_000));
-		return { failure: failure as Failure, endedAtMs, late, wasCanceled: state.wasCanceled };
+		return { failure: failure as Failure, endedAtMs, told, wasCanceled: state.wasCanceled };
 	}
 
-	it('ends at once, and tells the late answer of a request that the server has', async () => {
-		const { failure, endedAtMs, late, wasCanceled } = await stopDuring(true, accepted());
+	it('ends at once, and records the late answer of a request that the server has', async () => {
+		const { failure, endedAtMs, told, wasCanceled } = await stopDuring(true, accepted());
 		expect(failure.facts.outcomeUnknown).toBe(true);
 		expect(endedAtMs).toBe(1000);
-		expect(late).toEqual([accepted()]);
+		expect(told).toEqual(['stopped', 'started job']);
 		expect(wasCanceled).toBe(false);
 	});
 
 	it('cancels a request that is still being uploaded, which starts no job', async () => {
-		const { failure, endedAtMs, late, wasCanceled } = await stopDuring(false, accepted());
+		const { failure, endedAtMs, told, wasCanceled } = await stopDuring(false, accepted());
 		expect(failure.facts.outcomeUnknown).toBeUndefined();
 		expect(endedAtMs).toBe(1000);
-		expect(late).toEqual([]);
+		expect(told).not.toContain('stopped');
 		expect(wasCanceled).toBe(true);
 	});
 });

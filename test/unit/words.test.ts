@@ -10,7 +10,8 @@ import {
 } from 'n8n-workflow';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import type { FilesField } from '../../nodes/shared/endpoint';
-import { asFailure, Failure, toErrorItem, toNodeError } from '../../nodes/shared/failure';
+import { errorItem, nodeError } from '../../nodes/shared/engine/output/failed';
+import { asFailure, Failure } from '../../nodes/shared/failure';
 import * as sentences from '../../nodes/shared/messages';
 import { root, sourcesIn } from '../package/sources';
 
@@ -18,7 +19,7 @@ const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const URL = 'https://cdn.example/1.png';
 const DETAIL = 'its own words';
 
-const { connectionReason, shortened, ...groups } = sentences;
+const { connectionReason, shortened, rendered, NO_JOBS, ...groups } = sentences;
 const SENTENCES = { ...groups, connection: { connectionReason }, url: { shortened } };
 
 type Sentences = typeof SENTENCES;
@@ -68,6 +69,7 @@ const SAMPLES: Samples = {
 			[1, 0, 0.5],
 			[1, 2, 2],
 		],
+		dryRunInRetry: [[]],
 		noSuchOperation: [[]],
 		malformedJobId: [['abc'], ['x'.repeat(200)]],
 		noRows: [['Prompt']],
@@ -151,6 +153,7 @@ const SAMPLES: Samples = {
 		forbidden: [[DETAIL]],
 		outOfCredits: [[DETAIL]],
 		unknownJob: [[JOB, DETAIL]],
+		startedJobUnlisted: [[JOB, 34_000, DETAIL]],
 		startedJobGone: [[JOB, DETAIL]],
 		rejected: [[400, DETAIL]],
 		refusedOnTheWay: [[403, 'Just a moment']],
@@ -162,7 +165,10 @@ const SAMPLES: Samples = {
 		],
 		blocked: [[DETAIL]],
 		statusCheckRejected: [[JOB, 422, DETAIL]],
-		rateLimited: [[59_940, DETAIL]],
+		rateLimited: [
+			[59_940, undefined, DETAIL],
+			[0, 3_600_000, DETAIL],
+		],
 		unreachable: [[1000, 'connection refused (ECONNREFUSED)']],
 		uploadCutOff: [['the connection was cut while sending (EPIPE)']],
 		outcomeStillUnknown: [[]],
@@ -182,26 +188,12 @@ const SAMPLES: Samples = {
 			[PENDING, 300_000, undefined],
 			[{ ...PENDING, imageUrls: [URL] }, 300_000, 'the connection was cut (ECONNRESET)'],
 		],
+		neverSeen: [[JOB, 300_000, 'the connection was cut (ECONNRESET)']],
 		notDownloaded: [[JOB, URL, 'no response in time (ETIMEDOUT)']],
 	},
 	runFailures: {
 		canceled: [[]],
 		canceledWhileSubmitting: [[]],
-		withNothingStarted: [
-			[failure, { isOneOfMany: false, isRetry: false }],
-			[failure, { isOneOfMany: true, isRetry: true }],
-		],
-		withOwnJobs: [
-			[failure, []],
-			[failure, [JOB]],
-			[failure, manyJobs],
-		],
-		withJob: [[failure, JOB]],
-		withOtherJobs: [
-			[failure, [], []],
-			[failure, [JOB], []],
-			[failure, manyJobs, [2, 5]],
-		],
 	},
 	logLines: {
 		started: [[JOB, 3]],
@@ -210,14 +202,15 @@ const SAMPLES: Samples = {
 			[3, true],
 			[3, false],
 		],
+		leftBehind: [[[JOB]]],
 		stopped: [[[JOB]]],
 	},
 	hints: {
 		jobs: [
-			[1, 0, true],
-			[12, 3, true],
-			[0, 1, true],
-			[12, 0, false],
+			[{ started: 1, unknown: 0, total: 1 }, 0, true],
+			[{ started: 12, unknown: 1, total: 25 }, 3, true],
+			[{ started: 0, unknown: 0, total: 0 }, 1, true],
+			[{ started: 12, unknown: 2, total: 12 }, 0, false],
 		],
 		stillRunning: [
 			[[JOB], 1],
@@ -255,6 +248,7 @@ const SAMPLES: Samples = {
 		status: [[502, DETAIL]],
 		refusedOnTheWay: [[403, 'Just a moment']],
 		proxyRefused: [[]],
+		otherJob: [[]],
 		notListedYet: [[]],
 		errorPage: [['text/html'], ['']],
 		fileStatus: [[403], [404]],
@@ -283,6 +277,9 @@ const SAID: Said[] = Object.entries(SENTENCES).flatMap(([group, functions]) =>
 		}));
 	}),
 );
+
+/** All that a failure says by itself. */
+const textOf = ({ facts }: Failure): string => `${facts.message} ${facts.description}`;
 
 const FAILURES = SAID.flatMap(({ place, args, made }) =>
 	made instanceof Failure ? [{ place, args, made }] : [],
@@ -415,7 +412,8 @@ describe.each(FAILURES)('$place', ({ made }) => {
 			position: [0, 0],
 			parameters: {},
 		};
-		const shown = toNodeError(node, made, 2, ['other']);
+		const others = { ...NO_JOBS, otherJobIds: ['other'] };
+		const shown = nodeError(node, made, others, 2);
 		const data = {
 			...(made.facts.jobId === undefined ? {} : { job_id: made.facts.jobId }),
 			...(made.facts.status === undefined ? {} : { status: made.facts.status }),
@@ -424,7 +422,7 @@ describe.each(FAILURES)('$place', ({ made }) => {
 		};
 		// n8n shows the item's number beside the message by itself.
 		expect(shown.message).toBe(message);
-		expect(shown.description).toBe(description);
+		expect(shown.description).toBe(rendered(made, others).description);
 		expect(shown.context).toMatchObject({
 			itemIndex: 2,
 			data: { ...data, running_job_ids: ['other'] },
@@ -432,16 +430,31 @@ describe.each(FAILURES)('$place', ({ made }) => {
 		const { httpStatus } = made.facts;
 		if (httpStatus === undefined) expect(shown).toBeInstanceOf(NodeOperationError);
 		else expect((shown as NodeApiError).httpCode).toBe(String(httpStatus));
-		expect(toNodeError(node, made, 0).message).toBe(message);
-		const alone = toNodeError(node, made, 0).context.data;
+		const alone = nodeError(node, made, NO_JOBS, 0).context.data;
 		expect(alone).toEqual(Object.keys(data).length === 0 ? undefined : data);
-		expect(toNodeError(node, made).context.itemIndex).toBeUndefined();
+		expect(nodeError(node, made, NO_JOBS).context.itemIndex).toBeUndefined();
 
-		expect(toErrorItem(made, 2)).toEqual({
-			json: { error: { message: ofItem2, description, ...data } },
+		const { description: own } = rendered(made, NO_JOBS);
+		expect(errorItem(made, NO_JOBS, 2)).toEqual({
+			json: { error: { message: ofItem2, description: own, ...data } },
 		});
-		expect(toErrorItem(made, undefined).json).toHaveProperty('error.message', message);
+		expect(errorItem(made, NO_JOBS, undefined).json).toHaveProperty('error.message', message);
 	});
+});
+
+it('is shown as it is although n8n knows a code of Node.js in it', () => {
+	const node: INode = {
+		id: 'n',
+		name: 'Node',
+		type: 't',
+		typeVersion: 1,
+		position: [0, 0],
+		parameters: {},
+	};
+	const made = new Failure({ message: 'ECONNRESET in "preexisting"', description: 'Do this.' });
+	expect(nodeError(node, made, NO_JOBS).message).toBe('ECONNRESET in "preexisting"');
+	const forModel = nodeError(node, made, { ...NO_JOBS, isForModel: true });
+	expect(forModel.message).toBe('ECONNRESET in "preexisting". Do this.');
 });
 
 it.each([
@@ -458,16 +471,18 @@ it.each([
 			const functions = (SENTENCES as Record<string, object>)[group] ?? {};
 			const say = Reflect.get(functions, name) as (...args: unknown[]) => unknown;
 			const said = say(...args.map((each) => (each === URL ? secret : each)));
-			const text = said instanceof Failure ? said.text : String(said);
+			const text = said instanceof Failure ? textOf(said) : String(said);
 			expect([place, text]).toEqual([place, expect.not.stringContaining('SECRET')]);
 		}
 	}
 });
 
+const STARTS = { ...NO_JOBS, startsJobs: true, isChecking: true, isRetry: true, canRetry: true };
+
 it('names at most ten jobs in a text', () => {
 	const texts = [
-		sentences.runFailures.withOtherJobs(failure, manyJobs, []).facts.description,
-		sentences.runFailures.withOwnJobs(failure, manyJobs).facts.description,
+		rendered(failure, { ...STARTS, otherJobIds: manyJobs }).description,
+		rendered(failure, { ...STARTS, ownJobIds: manyJobs }).description,
 		sentences.hints.stillRunning(manyJobs, 20),
 		sentences.hints.unwanted(manyJobs),
 	];
@@ -479,7 +494,7 @@ it('names at most ten jobs in a text', () => {
 });
 
 /** What sentences with several names take from declarations. */
-const OURS = new Set([NAMES, 'row 2 of "Prompt"', 'row', 'title']);
+const OURS = new Set([NAMES, 'a JSON object', 'row 2 of "Prompt"', 'row', 'title']);
 
 describe.each(['x', '.', '<', '@', '"', '\n', '\\', '🦊'])('a megabyte of %j', (character) => {
 	const huge = character.repeat(1_000_000 / character.length);
@@ -515,7 +530,7 @@ describe.each(['x', '.', '<', '@', '"', '\n', '\\', '🦊'])('a megabyte of %j',
 
 	it('makes no text of more than 1,500 characters, with no character in two', () => {
 		for (const { place, made: said } of made) {
-			expectBrief(place, said instanceof Failure ? said.text : (said as string));
+			expectBrief(place, said instanceof Failure ? textOf(said) : (said as string));
 		}
 	});
 
@@ -523,60 +538,73 @@ describe.each(['x', '.', '<', '@', '"', '\n', '\\', '🦊'])('a megabyte of %j',
 		for (const { place, made: said } of made) {
 			// What n8n has to say may be a little longer.
 			if (place.startsWith('runFailures.')) continue;
-			const text = said instanceof Failure ? said.text : (said as string);
+			const text = said instanceof Failure ? textOf(said) : (said as string);
 			const runs = text.match(/(.)\1{200,}/gsu) ?? [];
 			expect([place, runs.map((run) => run.length)]).toEqual([place, []]);
 		}
 	});
 
 	it('cuts neither a job ID nor what is said of charges, however much is added to a text', () => {
-		const { withNothingStarted, withOwnJobs, withOtherJobs } = sentences.runFailures;
-		const others = manyJobs.map((jobId) => `${jobId}00`);
-		const items = Array.from({ length: 10_000 }, (_, index) => 100_000 + index);
+		const otherJobIds = manyJobs.map((jobId) => `${jobId}00`);
+		const unknownItems = Array.from({ length: 10_000 }, (_, index) => 100_000 + index);
+		const more = { ownJobIds: manyJobs, otherJobIds, unknownItems, isOneOfMany: true };
 		for (const { place, made: base } of made) {
 			if (!(base instanceof Failure) || place.startsWith('runFailures.')) continue;
-			const refused = withNothingStarted(base, { isOneOfMany: true, isRetry: true });
-			const { text } = withOtherJobs(withOwnJobs(refused, manyJobs), others, items);
+			if (base.facts.outcomeUnknown ?? base.facts.jobId !== undefined) continue;
+			const { message, description } = rendered(base, { ...STARTS, ...more });
+			const text = `${message} ${description}`;
 			expectBrief(place, text);
 			expect(text).toContain('No new job was started for this item.');
 			expect(text.match(/have already been started and charged/g)).toHaveLength(2);
-			for (const jobId of [...manyJobs.slice(0, 10), ...others.slice(0, 10)]) {
+			for (const jobId of [...manyJobs.slice(0, 10), ...otherJobIds.slice(0, 10)]) {
 				expect(text).toContain(`${jobId}, `);
 			}
-			expect(text).toMatch(/It is not known whether a job was started for item 100000, .*more\.$/);
+			expect(text).toMatch(/It is not known whether a job was started for items 100000, .*more\.$/);
 		}
 	});
 });
 
-it('says of every request that the API has refused that no job was started', () => {
-	const refusals =
-		/^apiFailures\.(rejected|tooLarge|noApi|rateLimited|unreachable|blocked)|\.canceled$/;
-	const told = FAILURES.filter(({ place }) => refusals.test(place));
-	expect(told).toHaveLength(7);
-	for (const { made } of told) {
-		expect(made.text).toMatch(/nothing was charged|No job was started|Nothing (more )?was sent/);
-		expect(made.facts.outcomeUnknown).toBeUndefined();
+it('says of each failure once what it cost', () => {
+	const COSTS: [RegExp, (failure: Failure) => boolean][] = [
+		[/A job may exist and be charged/, ({ facts }) => facts.outcomeUnknown === true],
+		[/The job may have been charged\./, ({ facts }) => facts.charge === 'possible'],
+		[/The job has been charged\./, ({ facts }) => facts.charge === 'certain'],
+		[/The job has been charged\./, ({ facts }) => facts.jobId !== undefined],
+		[/started no job, and nothing was charged for it\./, () => true],
+	];
+	for (const { place, made } of FAILURES) {
+		if (place === 'runFailures.canceled') continue;
+		const { description } = rendered(made, { ...STARTS, isChecking: false });
+		const [cost] = COSTS.find(([, isOf]) => isOf(made)) ?? [/never/];
+		expect([place, description]).toEqual([place, expect.stringMatching(cost)]);
+		expect([place, description.match(/charged( for it)?\b/g)]).toHaveLength(2);
+		const said = description.match(/(may exist and be|has been|may have been|was) charged/g);
+		expect([place, said]).toEqual([place, [expect.any(String)]]);
 	}
 });
 
-it('says of input that was refused what was not started', () => {
-	const said = [
-		{ isOneOfMany: false, isRetry: false },
-		{ isOneOfMany: true, isRetry: false },
-		{ isOneOfMany: false, isRetry: true },
-	].map((how) => sentences.runFailures.withNothingStarted(failure, how).facts.description);
-	expect(said).toEqual([
-		'Try it again. No job was started.',
-		'Try it again. No job was started for this item.',
-		'Try it again. No new job was started.',
-	]);
+it.each([
+	[{ isRetry: false }, 'Try it again. No job was started, and nothing was charged.'],
+	[
+		{ isRetry: false, isOneOfMany: true },
+		'Try it again. No job was started for this item, and nothing was charged.',
+	],
+	[{ isRetry: true }, 'Try it again. No new job was started.'],
+	[
+		{ isRetry: true, ownJobIds: ['a'], canRetry: false },
+		'Try it again. No new job was started. The job a has already been started and charged. To collect it free of charge, use the AetherForge Get Job node.',
+	],
+	[{ startsJobs: false, ownJobIds: ['a'] }, 'Try it again. Job: a.'],
+])('says of input that was refused what was not started: %j', (how, description) => {
+	expect(rendered(failure, { ...STARTS, ...how }).description).toBe(description);
 });
 
-it('warns of a second charge wherever it is not known whether a job was started', () => {
-	const unknown = FAILURES.filter(({ made }) => made.facts.outcomeUnknown);
-	expect(unknown).toHaveLength(5);
-	for (const { made } of unknown) {
-		expect(made.text).toMatch(/may exist and be charged|not certain that no job was started/);
+it('advises no Retry where n8n offers none', () => {
+	for (const { place, made } of FAILURES) {
+		if (/canceled|startedJob|withoutImages|dryRunInRetry/.test(place)) continue;
+		const jobs = { ownJobIds: ['a'], otherJobIds: ['b'], canRetry: false };
+		const { description } = rendered(made, { ...STARTS, ...jobs });
+		expect([place, description]).toEqual([place, expect.not.stringMatching(/\bretry\b/i)]);
 	}
 });
 
@@ -591,18 +619,10 @@ it('names the job in the message and in the data of whatever happened to one', (
 	}
 });
 
-it('names the paid jobs of an item that has failed, unless its text does so already', () => {
-	const { withOwnJobs } = sentences.runFailures;
-	const timedOut = sentences.jobFailures.timedOut(PENDING, 1000, undefined);
-	expect(withOwnJobs(timedOut, [JOB])).toBe(timedOut);
-	expect(withOwnJobs(failure, [JOB]).text).toContain(JOB);
-	const both = withOwnJobs(timedOut, [JOB, 'another']).facts.description;
-	expect(both).toContain('another');
-	expect(both).not.toContain(JOB);
-});
-
 it('never shows the password of a Base URL', () => {
-	const { text } = sentences.credentialFailures.baseUrl('https://me:secret@a.example', 'userInfo');
+	const text = textOf(
+		sentences.credentialFailures.baseUrl('https://me:secret@a.example', 'userInfo'),
+	);
 	expect(text).not.toMatch(/\bme\b|secret/);
 	expect(text).toContain('https://***@a.example');
 });

@@ -20,7 +20,7 @@ export const CREDENTIAL = 'aetherForgeApi';
 export type SubmitOutcome =
 	| { kind: 'accepted'; jobId: string }
 	/** 429: the API has refused the request, which may be sent again. */
-	| { kind: 'rateLimited'; detail: string; retryAfterMs?: number }
+	| { kind: 'rateLimited'; detail: string; retryAfterMs?: number | undefined }
 	/** The server cannot have seen the request, which may be sent again. */
 	| { kind: 'neverConnected'; reason: string }
 	/** Sending it again is out of the question; with `outcomeUnknown` a job may exist all the same. */
@@ -46,12 +46,13 @@ export type PollOutcome =
 			reason: string;
 			/** Whether the API asks to poll less often (429). */
 			isRateLimited: boolean;
-			retryAfterMs?: number;
+			retryAfterMs?: number | undefined;
 	  };
 
 /** Time limits of single requests. Uploads get more, by their size. */
 const ANSWER_LIMIT_MS = 30_000;
-const SUBMIT_ANSWER_LIMIT_MS = 60_000;
+/** A job that is accepted late is charged all the same: n8n's own limit for requests. */
+const SUBMIT_ANSWER_LIMIT_MS = 300_000;
 const UPLOAD_BYTES_PER_SECOND = 100_000;
 /** No answer of this API comes near it; more is a server gone wild, and not worth n8n's memory. */
 const ANSWER_LIMIT_BYTES = 1_048_576;
@@ -59,7 +60,7 @@ const ANSWER_LIMIT_BYTES = 1_048_576;
 /** An answer that was read. Its texts are for people and never hold the key. */
 interface Answer {
 	status: number;
-	retryAfterMs?: number;
+	retryAfterMs?: number | undefined;
 	/** Undefined when the body is not JSON. */
 	body: unknown;
 	/** Whether a refusal is the API's own word: a firewall or proxy on the way has its own format. */
@@ -160,7 +161,8 @@ export class Api {
 		if (!failure.facts.concernsAllItems) return failure;
 		// With one account for all items, naming one of them says nothing.
 		const concernsAllItems = this.#accounts.size === 1;
-		account.refusal ??= failure.withoutJob().with({ concernsAllItems });
+		// What is not sent has no unknown outcome.
+		account.refusal ??= failure.with({ concernsAllItems, outcomeUnknown: false });
 		return failure.with({ concernsAllItems });
 	}
 
@@ -213,10 +215,9 @@ export class Api {
 			{ method: 'GET', url: `/public/v1/job/${jobId}` },
 			Math.min(limitMs, ANSWER_LIMIT_MS),
 		);
-		const fail = (failure: Failure) => this.#noted(account, failure.with({ jobId }));
 		if ('reason' in answer) {
 			const blocked = answer.connection?.blocked;
-			if (blocked !== undefined) throw fail(apiFailures.blocked(blocked));
+			if (blocked !== undefined) throw this.#noted(account, apiFailures.blocked(blocked));
 			return { kind: 'transient', reason: answer.reason, isRateLimited: false };
 		}
 		const { status, body, isFromApi, detail, excerpt } = answer;
@@ -226,13 +227,16 @@ export class Api {
 				// Once cut to its length, a text might hold a part of the key.
 				job.errorMessage = scrub(account, job.errorMessage).slice(0, LONGEST_QUOTE);
 			}
+			if (job && !isAbout(body, jobId)) {
+				return { kind: 'transient', isRateLimited: false, reason: reasons.otherJob() };
+			}
 			if (job) return { kind: 'job', job };
 			const reason =
 				body === undefined ? reasons.notJson(status, excerpt) : reasons.noJob(status, excerpt);
 			return { kind: 'transient', isRateLimited: false, reason };
 		}
 		const refusal = accountFailure(answer);
-		if (refusal) throw fail(refusal);
+		if (refusal) throw this.#noted(account, refusal);
 		if (status === 404 && isFromApi) return { kind: 'unknown', detail };
 		if (!isFromApi || status >= 500 || status < 400 || [408, 425, 429].includes(status)) {
 			return {
@@ -241,7 +245,7 @@ export class Api {
 					? reasons.refusedOnTheWay(status, excerpt)
 					: reasons.status(status, detail),
 				isRateLimited: status === 429,
-				...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
+				retryAfterMs: answer.retryAfterMs,
 			};
 		}
 		throw apiFailures.statusCheckRejected(jobId, status, detail);
@@ -358,9 +362,15 @@ export class Api {
 			isFromApi: /^\s*\{\s*"detail"\s*:/.test(text) || (isRecord(body) && 'detail' in body),
 			detail: scrub(account, detailOf(harmless)),
 			excerpt: excerptOf(harmless),
-			...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
+			retryAfterMs: waitMs,
 		};
 	}
+}
+
+/** Whether an answer is about a job: a proxy may mix answers up. One that names no job is. */
+function isAbout(body: unknown, jobId: string): boolean {
+	const named = isRecord(body) ? body.job_id : undefined;
+	return typeof named !== 'string' || named.toLowerCase() === jobId.toLowerCase();
 }
 
 /** Servers may repeat what they were sent, and what they say ends up in texts that people share. */
@@ -385,12 +395,8 @@ function submitOutcome(answer: Answer | NoAnswer, isSent: boolean): SubmitOutcom
 	const jobId = answer.status < 300 ? jobIdFrom(answer.body) : undefined;
 	if (jobId !== undefined) return { kind: 'accepted', jobId };
 	if (answer.status !== 429) return { kind: 'failed', failure: submitFailure(answer) };
-	const { detail, retryAfterMs: waitMs } = answer;
-	return {
-		kind: 'rateLimited',
-		detail,
-		...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
-	};
+	const { detail, retryAfterMs } = answer;
+	return { kind: 'rateLimited', detail, retryAfterMs };
 }
 
 /** Why an answer to a submit brought no job. */

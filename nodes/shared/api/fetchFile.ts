@@ -18,7 +18,7 @@ export interface StreamedAnswer {
 /** What an attempt to fetch a file came to. */
 export type FetchOutcome =
 	| { kind: 'stream'; stream: ByteStream; contentType: string; bytes: number | undefined }
-	| { kind: 'failed'; reason: string; isRetryable: boolean; retryAfterMs?: number };
+	| { kind: 'failed'; reason: string; isRetryable: boolean; retryAfterMs?: number | undefined };
 
 const REDIRECTS = 5;
 
@@ -69,7 +69,7 @@ export async function fetchFile(
 			kind: 'failed',
 			reason: reasons.fileStatus(status),
 			isRetryable: [403, 404, 408, 429].includes(status) || status >= 500,
-			...(again === undefined ? {} : { retryAfterMs: again }),
+			retryAfterMs: again,
 		};
 	} catch (error) {
 		const connection = readConnectionFailure(error);

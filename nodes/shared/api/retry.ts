@@ -1,7 +1,7 @@
 import type { Clock } from '../clock';
 
 /** One try: a value to end with, or one to end with only if there is no further try. */
-export type Attempt<T> = { value: T } | { valueIfLast: T; retryAfterMs?: number };
+export type Attempt<T> = { value: T } | { valueIfLast: T; retryAfterMs?: number | undefined };
 
 export interface RetryLimits {
 	tries: number;

@@ -1,19 +1,18 @@
 import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
 
-import { isJobId } from '../api/job';
 import { Api } from '../api/api';
+import { isJobId } from '../api/job';
 import { systemClock, type Clock } from '../clock';
-import { asFailure } from '../failure';
-import { apiFailures, inputFailures, runFailures } from '../messages';
+import { apiFailures, inputFailures } from '../messages';
+import { asText } from './check/parameters';
+import { readLookupSettings, type OutputSettings } from './check/settings';
 import { Downloader, RESULTS } from './files/download';
-import { ItemRun } from './run/itemRun';
+import { onlyJobOf, type JobSlot } from './jobs/plan';
+import { CONCURRENT_POLLS, Poller, STATUS_CHECK_BUDGET_MS } from './jobs/poll';
 import type { OutputItem } from './output/item';
 import { jobItems, withInputFields, withUniqueFileNames } from './output/output';
-import { asText, ParameterReader } from './check/parameters';
-import type { JobSlot } from './jobs/plan';
-import { CONCURRENT_POLLS, PollScheduler, STATUS_CHECK_BUDGET_MS, waitForJob } from './jobs/poll';
-import { isTool } from '../n8n';
-import { readLookupSettings, type OutputSettings } from './check/settings';
+import { NO_KNOWN_JOBS, Results } from './run/results';
+import { Run } from './run/run';
 
 /** Another endpoint started the job, and another try is all that can be advised. */
 const ADVICE_IF_FAILED = 'Change the request and start a new job.';
@@ -34,40 +33,39 @@ export async function runLookups(
 	context: IExecuteFunctions,
 	clock: Clock = systemClock,
 ): Promise<INodeExecutionData[][]> {
-	const run = new ItemRun(context, clock, false);
-	const reader = new ParameterReader(context);
-	const asTool = isTool(context);
-	const lookups = await run.checkItems<Lookup>((itemIndex) => {
-		const settings = readLookupSettings(reader, itemIndex, asTool);
-		const jobId = asText(reader.read('jobId', itemIndex, ''), 'Job ID').trim();
+	const run = new Run(context, clock);
+	const jobIds = new Map<number, string>();
+	const of = ({ itemIndex }: JobSlot) => jobIds.get(itemIndex);
+	const results = new Results(run, { ...NO_KNOWN_JOBS, of });
+	const lookups = await results.checkItems<Lookup>((itemIndex) => {
+		const settings = readLookupSettings(run.reader, itemIndex, run.isTool);
+		const jobId = asText(run.reader.read('jobId', itemIndex, ''), 'Job ID').trim();
 		if (!isJobId(jobId)) throw inputFailures.malformedJobId(jobId);
-		return Promise.resolve([{ slot: { itemIndex, jobNumber: 1, jobCount: 1 }, jobId, settings }]);
+		jobIds.set(itemIndex, jobId);
+		return Promise.resolve([{ slot: onlyJobOf(itemIndex), jobId, settings }]);
 	});
-	if (lookups.length === 0) return [run.items()];
 
 	const api = new Api(context, clock);
-	const scheduler = new PollScheduler(clock);
+	const poller = new Poller(api, clock);
 	const downloader = new Downloader(context, clock, RESULTS);
-	// A status check must not use up its time in line; whoever waits, waits beside the others.
+	// A status check must not use up its time in line; jobs that are waited for wait side by side.
 	const isWaiting = lookups.some(({ settings }) => settings.waitForCompletion);
 	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
-
-	const check = async (
-		{ slot, jobId, settings }: Lookup,
-		signal: AbortSignal,
-	): Promise<OutputItem[]> => {
-		const { waitForCompletion } = settings;
-		const { refusal } = await api.accountOf(slot.itemIndex);
+	await results.performAll(lookups, limit, async (lookup, signal): Promise<OutputItem[]> => {
+		const { slot, jobId, settings } = lookup;
+		const { waitForCompletion, pollIntervalMs, onTimeout } = settings;
+		const { itemIndex } = slot;
+		const { refusal } = await api.accountOf(itemIndex);
 		if (refusal) throw refusal;
-		const getJob = async (limitMs: number) => await api.getJob(slot.itemIndex, jobId, limitMs);
-		const result = await waitForJob(getJob, clock, scheduler, jobId, {
+		const result = await poller.waitFor(jobId, {
+			itemIndex,
 			until: waitForCompletion ? 'finished' : 'seen',
 			timeoutMs: waitForCompletion ? settings.timeoutMs : STATUS_CHECK_BUDGET_MS,
-			pollIntervalMs: settings.pollIntervalMs,
+			pollIntervalMs,
 			signal,
 		});
-		const isWantedPending = waitForCompletion && settings.onTimeout === 'returnPending';
-		if (!result.wasSeen && !isWantedPending) {
+		const isWantedPending = waitForCompletion && onTimeout === 'returnPending';
+		if (result.kind === 'timedOut' && !result.wasSeen && !isWantedPending) {
 			throw apiFailures.noStatus(jobId, result.waitedMs, result.lastReason ?? '');
 		}
 		const items = await jobItems(result, {
@@ -77,20 +75,13 @@ export async function runLookups(
 			signal,
 			echo: {},
 			adviceIfFailed: ADVICE_IF_FAILED,
-			errorItems: run.errorItemsOf(slot),
+			errorItemFor: results.errorItemFor(slot),
 		});
 		if (!settings.includeInputFields) return items;
-		return withInputFields(items, context.getInputData()[slot.itemIndex]);
-	};
-	await run.carryOut(lookups, limit, async (lookup, signal) => {
-		try {
-			return await check(lookup, signal);
-		} catch (error) {
-			throw runFailures.withJob(asFailure(error), lookup.jobId);
-		}
+		return withInputFields(items, context.getInputData()[itemIndex]);
 	});
 
-	const output = withUniqueFileNames(run.items());
-	run.hintAtPendingJobs(output, lookups.length);
+	const output = withUniqueFileNames(results.items());
+	results.hintAtPendingJobs(output, lookups.length);
 	return [output];
 }

@@ -87,6 +87,12 @@ export function typeName(value: unknown): string {
 	return Array.isArray(value) ? 'a list' : 'an object';
 }
 
+interface NumberLimits {
+	min?: number | undefined;
+	max?: number | undefined;
+	isWhole?: boolean;
+}
+
 /**
  * A number, or a text that is one.
  * @throws Failure for anything else, and outside the limits
@@ -94,7 +100,7 @@ export function typeName(value: unknown): string {
 export function asNumber(
 	value: unknown,
 	label: string,
-	{ min = 0, max = Infinity, isWhole = false }: { min?: number; max?: number; isWhole?: boolean },
+	{ min = 0, max = Infinity, isWhole = false }: NumberLimits,
 ): number {
 	const number = numeric(value);
 	const most = isInexact(number) ? Math.min(max, Number.MAX_SAFE_INTEGER) : max;

@@ -97,10 +97,9 @@ function readValue(
 			return asChoice(given, label, choicesOf(field.property));
 		}
 		case 'number':
-			return asNumber(given, label, {
-				...(typeOptions?.minValue === undefined ? {} : { min: typeOptions.minValue }),
-				...(typeOptions?.maxValue === undefined ? {} : { max: typeOptions.maxValue }),
-			});
+			return field.isOptional && isBlank(given)
+				? undefined
+				: asNumber(given, label, { min: typeOptions?.minValue, max: typeOptions?.maxValue });
 		case 'boolean':
 			return asBoolean(given, label);
 	}

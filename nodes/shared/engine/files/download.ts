@@ -97,7 +97,7 @@ export class Downloader {
 			if (fetched.kind === 'failed') {
 				const { reason, isRetryable, retryAfterMs } = fetched;
 				if (!isRetryable) return { value: { reason } };
-				return { valueIfLast: { reason }, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+				return { valueIfLast: { reason }, retryAfterMs };
 			}
 			const { stream, contentType, bytes = 0 } = fetched;
 			if (bytes > this.#rules.largestBytes) {

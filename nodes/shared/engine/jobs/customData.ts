@@ -7,8 +7,8 @@ import { isJobId } from '../../api/job';
  */
 const KEY = 'aetherforge_jobs';
 
-/** Half of what n8n keeps for an execution: the rest is the workflow's own. */
-const MOST_KEYS = 5;
+/** Of the ten that n8n keeps for an execution: the rest is the workflow's own. */
+const MOST_KEYS = 3;
 
 /** n8n takes longer values, but logs an error for each. */
 const LONGEST_VALUE = 255;

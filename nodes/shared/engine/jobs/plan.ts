@@ -11,32 +11,25 @@ export interface JobSlot {
 	jobCount: number;
 }
 
-/** A job that an earlier try has paid for. */
-export interface ResumedJob {
+/** A job that exists. */
+export interface PaidJob {
 	jobId: string;
 	/** Milliseconds since the epoch. */
 	submittedAtMs: number;
 	/** As the check phase has seen it, if the API has answered. */
-	state?: JobState;
+	state?: JobState | undefined;
 }
 
 /**
- * What one job needs, decided before anything is charged. Carrying it out reads no parameter and
- * asks the ledger nothing.
+ * What one job needs, decided before anything is charged. Performing it reads no parameter and asks for
+ * no earlier attempt.
  */
 export type Plan<Request = JobRequest> = {
 	slot: JobSlot;
 	settings: JobSettings;
 	/** What output items repeat of the request, by the API's names. */
 	echo: Values;
-} & (
-	| {
-			submit: Request;
-			/** Whether the limit of jobs counts it already, as it takes the place of one that failed. */
-			isCounted: boolean;
-	  }
-	| { resume: ResumedJob }
-);
+} & ({ submit: Request } | { resume: PaidJob });
 
 /** A plan that starts a job. */
 export type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: Request }>;
@@ -44,10 +37,17 @@ export type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: 
 /** A plan whose files have not been fetched yet. */
 export type DraftPlan = Plan<JobDraft>;
 
-/** Which of an item's jobs it is, if the item starts several: for the data of a failure. */
-export function numberOf({ jobNumber, jobCount }: JobSlot): {
-	jobNumber?: number;
-	jobCount?: number;
-} {
-	return jobCount > 1 ? { jobNumber, jobCount } : {};
+/** The only job of an item. */
+export function onlyJobOf(itemIndex: number): JobSlot {
+	return { itemIndex, jobNumber: 1, jobCount: 1 };
+}
+
+/** Whether a plan is only to be shown, not to be sent. */
+export function isDryRun<R>(plan: Plan<R>): plan is SubmitPlan<R> {
+	return 'submit' in plan && plan.settings.dryRun;
+}
+
+/** Whether a plan starts a job that is charged. */
+export function startsJob<R>(plan: Plan<R>): plan is SubmitPlan<R> {
+	return 'submit' in plan && !plan.settings.dryRun;
 }

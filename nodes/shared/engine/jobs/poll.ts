@@ -1,4 +1,4 @@
-import type { PollOutcome } from '../../api/api';
+import type { Api, PollOutcome } from '../../api/api';
 import { isFinished, type JobState } from '../../api/job';
 import { backOffMs } from '../../api/retry';
 import { abortable, type Clock } from '../../clock';
@@ -17,6 +17,8 @@ const LONGEST_SLOW_DOWN_MS = 60_000;
 const SLOW_DOWN_MS = 1000;
 /** How long after its submit a job may be unknown to the API before that counts. */
 const VISIBILITY_MS = 30_000;
+/** A job that is not listed from then on has been deleted; nothing is documented (docs/api.md). */
+const OLD_JOB_MS = 86_400_000;
 /** How long a finished job may be without its results before that counts. */
 const LATE_RESULTS_MS = 10_000;
 /** A poll at the deadline still gets a fair time for its answer. */
@@ -82,21 +84,28 @@ export class PollScheduler {
 	}
 }
 
-/** A job as it was when the waiting ended. */
-export interface WaitResult {
-	/** As last seen; a job that was never seen is taken for pending. */
-	job: JobState;
-	wasSeen: boolean;
-	timedOut: boolean;
-	waitedMs: number;
-	/** Why the last poll brought nothing. */
-	lastReason?: string;
-}
+/** How the waiting for a job ended. */
+export type WaitResult =
+	/** `Succeed` or `Failed`. */
+	| { kind: 'finished'; job: JobState }
+	/** It is running, and only its status was wanted. */
+	| { kind: 'seen'; job: JobState }
+	| {
+			kind: 'timedOut';
+			/** As last seen; a job that was never seen is taken for pending. */
+			job: JobState;
+			wasSeen: boolean;
+			waitedMs: number;
+			/** Why the last poll brought nothing. */
+			lastReason: string | undefined;
+	  };
 
 export interface WaitOptions {
+	/** Whose credential is used. */
+	itemIndex: number;
 	/**
 	 * When this job was submitted, in milliseconds since the epoch, if that is known: the API may not
-	 * list it at once.
+	 * list it at once, and its ID is right.
 	 */
 	submittedAtMs?: number;
 	/** Whether the job was submitted just now: then its first poll has time. */
@@ -113,87 +122,112 @@ export function nextPauseMs(waitedMs: number, pollIntervalMs: number): number {
 	return Math.max(pollIntervalMs, Math.min(LONG_JOB_INTERVAL_MS, waitedMs * INTERVAL_GROWTH));
 }
 
-/**
- * Polls a job until it is finished or the time is up, and says how it was last seen: what a timeout
- * means is the caller's to decide. Whatever is transient is tried again with growing pauses.
- *
- * The job is always polled once, and once more at the deadline, before it counts as late.
- *
- * @param getJob checks the job's status once, within so many milliseconds
- * @throws Failure when polling again cannot help, or the signal aborts
- */
-export async function waitForJob(
-	getJob: (limitMs: number) => Promise<PollOutcome>,
-	clock: Clock,
-	scheduler: PollScheduler,
-	jobId: string,
-	options: WaitOptions,
-): Promise<WaitResult> {
-	const { submittedAtMs, until, timeoutMs, pollIntervalMs, signal } = options;
-	const startedAtMs = clock.now();
-	const deadlineMs = startedAtMs + timeoutMs;
-	let job: JobState = { jobId, status: 'Pending', imageUrls: [] };
-	let wasSeen = false;
-	let resultsDueMs: number | undefined;
-	let transientCount = 0;
-	let pauseMs = 0;
+/** Polls the jobs of a run. */
+export class Poller {
+	readonly #api: Api;
+	readonly #clock: Clock;
+	readonly #scheduler: PollScheduler;
 
-	if (options.isNew) await clock.sleep(Math.min(FIRST_POLL_MS, timeoutMs), signal);
-	for (;;) {
-		if (pauseMs > 0) await clock.sleep(pauseMs, signal);
-		await scheduler.waitForSlot(deadlineMs, signal);
-		const outcome = await scheduler.poll(
-			async () => await getJob(Math.max(LAST_POLL_MS, deadlineMs - clock.now())),
-			signal,
-		);
-		if (outcome === undefined) throw runFailures.canceled();
+	constructor(api: Api, clock: Clock) {
+		this.#api = api;
+		this.#clock = clock;
+		this.#scheduler = new PollScheduler(clock);
+	}
 
-		const now = clock.now();
-		const waitedMs = now - startedAtMs;
-		let lastReason: string | undefined;
-		if (outcome.kind === 'job') {
-			({ job } = outcome);
-			wasSeen = true;
-			transientCount = 0;
-			const lacksResults = job.status === 'Succeed' && job.imageUrls.length === 0;
-			if (lacksResults) resultsDueMs ??= now + LATE_RESULTS_MS;
-			const isSettled = lacksResults
-				? now >= (resultsDueMs ?? now)
-				: until === 'seen' || isFinished(job.status);
-			if (isSettled) return { job, wasSeen, timedOut: false, waitedMs };
-			pauseMs = nextPauseMs(waitedMs, pollIntervalMs);
-		} else {
-			const ageMs = submittedAtMs === undefined ? undefined : now - submittedAtMs;
-			lastReason = reasonOf(outcome, jobId, ageMs, wasSeen);
-			const askedMs = outcome.kind === 'transient' ? outcome.retryAfterMs : undefined;
-			if (outcome.kind === 'transient' && outcome.isRateLimited) {
-				scheduler.slowDown(askedMs ?? SLOW_DOWN_MS);
+	/** A job's state as the API gives it now, if it does. */
+	async glance(
+		itemIndex: number,
+		jobId: string,
+		signal: AbortSignal,
+	): Promise<JobState | undefined> {
+		await this.#scheduler.waitForSlot(this.#clock.now(), signal);
+		try {
+			const outcome = await this.#poll(itemIndex, jobId, LAST_POLL_MS, signal);
+			return outcome?.kind === 'job' ? outcome.job : undefined;
+		} catch {
+			// Waiting for the job meets the same, and reports it.
+			return undefined;
+		}
+	}
+
+	/**
+	 * Polls a job until it is finished or the time is up: what a timeout means is the caller's to decide.
+	 * Whatever is transient is tried again with growing pauses. The job is always polled once, and once
+	 * more at the deadline, before it counts as late.
+	 *
+	 * @throws Failure when polling again cannot help, or the signal aborts
+	 */
+	async waitFor(jobId: string, options: WaitOptions): Promise<WaitResult> {
+		const { itemIndex, until, timeoutMs, pollIntervalMs, signal } = options;
+		const clock = this.#clock;
+		const startedAtMs = clock.now();
+		const deadlineMs = startedAtMs + timeoutMs;
+		let job: JobState = { jobId, status: 'Pending', imageUrls: [] };
+		let wasSeen = false;
+		let resultsDueMs: number | undefined;
+		let transientCount = 0;
+		let pauseMs = options.isNew ? Math.min(FIRST_POLL_MS, timeoutMs) : 0;
+
+		for (;;) {
+			if (pauseMs > 0) await clock.sleep(pauseMs, signal);
+			await this.#scheduler.waitForSlot(deadlineMs, signal);
+			const limitMs = Math.max(LAST_POLL_MS, deadlineMs - clock.now());
+			const outcome = await this.#poll(itemIndex, jobId, limitMs, signal);
+			if (outcome === undefined) throw runFailures.canceled();
+
+			const now = clock.now();
+			const waitedMs = now - startedAtMs;
+			let lastReason: string | undefined;
+			if (outcome.kind === 'job') {
+				({ job } = outcome);
+				wasSeen = true;
+				transientCount = 0;
+				const lacksResults = job.status === 'Succeed' && job.imageUrls.length === 0;
+				if (lacksResults) resultsDueMs ??= now + LATE_RESULTS_MS;
+				if (isFinished(job.status) && !lacksResults) return { kind: 'finished', job };
+				if (until === 'seen' && !lacksResults) return { kind: 'seen', job };
+				pauseMs = nextPauseMs(waitedMs, pollIntervalMs);
+			} else {
+				lastReason = reasonOf(outcome, jobId, now, wasSeen, options.submittedAtMs);
+				const askedMs = outcome.kind === 'transient' ? outcome.retryAfterMs : undefined;
+				if (outcome.kind === 'transient' && outcome.isRateLimited) {
+					this.#scheduler.slowDown(askedMs ?? SLOW_DOWN_MS);
+				}
+				pauseMs = Math.max(backOffMs(transientCount++), askedMs ?? 0);
 			}
-			pauseMs = Math.max(backOffMs(transientCount++), askedMs ?? 0);
+			const endsAtMs = resultsDueMs ?? deadlineMs;
+			if (now >= endsAtMs) {
+				return isFinished(job.status)
+					? { kind: 'finished', job }
+					: { kind: 'timedOut', job, wasSeen, waitedMs, lastReason };
+			}
+			pauseMs = Math.min(pauseMs, endsAtMs - now);
 		}
-		const endsAtMs = resultsDueMs ?? deadlineMs;
-		if (now >= endsAtMs) {
-			return {
-				job,
-				wasSeen,
-				timedOut: !isFinished(job.status),
-				waitedMs,
-				...(lastReason === undefined ? {} : { lastReason }),
-			};
-		}
-		pauseMs = Math.min(pauseMs, endsAtMs - now);
+	}
+
+	async #poll(
+		itemIndex: number,
+		jobId: string,
+		limitMs: number,
+		signal: AbortSignal,
+	): Promise<PollOutcome | undefined> {
+		const poll = async () => await this.#api.getJob(itemIndex, jobId, limitMs);
+		return await this.#scheduler.poll(poll, signal);
 	}
 }
 
-/** @param ageMs how long ago the job was submitted, if that is known: then its ID is right */
 function reasonOf(
 	outcome: Exclude<PollOutcome, { kind: 'job' }>,
 	jobId: string,
-	ageMs: number | undefined,
+	now: number,
 	wasSeen: boolean,
+	submittedAtMs: number | undefined,
 ): string {
 	if (outcome.kind === 'transient') return outcome.reason;
-	if (ageMs === undefined) throw apiFailures.unknownJob(jobId, outcome.detail);
-	if (wasSeen || ageMs >= VISIBILITY_MS) throw apiFailures.startedJobGone(jobId, outcome.detail);
-	return reasons.notListedYet();
+	if (submittedAtMs === undefined) throw apiFailures.unknownJob(jobId, outcome.detail);
+	const ageMs = now - submittedAtMs;
+	if (!wasSeen && ageMs < VISIBILITY_MS) return reasons.notListedYet();
+	throw ageMs < OLD_JOB_MS
+		? apiFailures.startedJobUnlisted(jobId, ageMs, outcome.detail)
+		: apiFailures.startedJobGone(jobId, outcome.detail);
 }

@@ -2,49 +2,53 @@ import type { Account, Api, PendingSubmit, SubmitOutcome } from '../../api/api';
 import { backOffMs, retry } from '../../api/retry';
 import { abortable, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
-import type { JobRequest } from '../../api/request';
+import { asFailure, type Failure } from '../../failure';
 import { apiFailures, runFailures } from '../../messages';
+import type { JobBook } from './jobBook';
+import type { JobSlot, SubmitPlan } from './plan';
 
-/** Tries of a submit whose connection is never established. */
-const CONNECT_TRIES = 5;
+/** Submits in progress at once, however many jobs may be unfinished. */
+const CONCURRENT_SUBMITS = 20;
+/** Attempts of a submit whose connection is never established. */
+const CONNECT_ATTEMPTS = 5;
 /** How long a submit may be tried, and how long a rate limit may last in which nothing is accepted. */
 const BUDGET_MS = 90_000;
-/** So many jobs accepted one after the other end the probing that a rate limit begins. */
+/** This many jobs accepted one after the other end the probing that a rate limit begins. */
 const ACCEPTED_IN_A_ROW = 3;
 /** What is added to a pause at most, so that many runs do not come back all at once. */
 const JITTER = 0.25;
 
 type RateLimited = Extract<SubmitOutcome, { kind: 'rateLimited' }>;
 
-/** What a submit does when n8n's Stop comes while it is under way. */
-export interface SubmitOptions {
-	/** Ends waiting between tries. */
+/** What ends a submit. */
+interface Signals {
+	/** Ends waiting between attempts. */
 	signal: AbortSignal;
 	/** n8n's Stop and workflow timeout. */
 	canceled: AbortSignal | undefined;
-	/** Called with the outcome of a request that was under way when the execution was stopped. */
-	onLateOutcome: (outcome: SubmitOutcome) => void;
 }
 
-/**
- * Sends the paid requests of one account. A rate limit concerns all of them: they share one pause, and
- * after it a single one at a time probes whether the API accepts jobs again.
- */
+/** Starts the paid jobs of a run, and has the book record each answer the moment it arrives. */
 export class Submitter {
 	readonly #api: Api;
-	readonly #account: Account;
+	readonly #book: JobBook;
 	readonly #clock: Clock;
-	readonly #probe = new Semaphore(1);
-	/** The rate limit that is in force. */
-	#limit: { sinceMs: number; heldUntilMs: number; outcome: RateLimited } | undefined;
-	#pauses = 0;
-	#pausesInARow = 0;
-	#acceptedInARow = 0;
+	readonly #noteFailure: (slot: JobSlot, failure: Failure) => void;
+	readonly #turns = new Semaphore(CONCURRENT_SUBMITS);
+	readonly #limits = new Map<Account, RateLimit>();
+	#runningJobs = 0;
 
-	constructor(api: Api, account: Account, clock: Clock) {
+	/** @param noteFailure records a failure before the next submit may start */
+	constructor(
+		api: Api,
+		book: JobBook,
+		clock: Clock,
+		noteFailure: (slot: JobSlot, failure: Failure) => void,
+	) {
 		this.#api = api;
-		this.#account = account;
+		this.#book = book;
 		this.#clock = clock;
+		this.#noteFailure = noteFailure;
 	}
 
 	/**
@@ -54,11 +58,54 @@ export class Submitter {
 	 * @returns the job's ID
 	 * @throws Failure; with `outcomeUnknown` when a job may exist although no ID came back
 	 */
-	async submit(request: JobRequest, options: SubmitOptions): Promise<string> {
+	async submit(plan: Pick<SubmitPlan, 'slot' | 'submit'>, signals: Signals): Promise<string> {
+		return await this.#turns.run(async () => {
+			try {
+				return await this.#submitInTurn(plan, signals);
+			} catch (error) {
+				const failure = asFailure(error);
+				this.#noteFailure(plan.slot, failure);
+				throw failure;
+			}
+		});
+	}
+
+	/** Waits for a job of this run: a limit of jobs at once is no reason to give up while some are running. */
+	async whileRunning<T>(wait: () => Promise<T>): Promise<T> {
+		this.#runningJobs++;
+		try {
+			return await wait();
+		} finally {
+			this.#runningJobs--;
+			for (const limit of this.#limits.values()) limit.restartBudget();
+		}
+	}
+
+	async #submitInTurn(
+		{ slot, submit: request }: Pick<SubmitPlan, 'slot' | 'submit'>,
+		signals: Signals,
+	): Promise<string> {
+		const { signal, canceled } = signals;
+		const stopIfOver = () => {
+			if (signal.aborted) throw runFailures.canceled();
+		};
+		stopIfOver();
+		const account = await this.#api.accountOf(slot.itemIndex);
+		if (account.refusal) throw account.refusal;
+		const limit =
+			this.#limits.get(account) ?? new RateLimit(this.#clock, () => this.#runningJobs > 0);
+		this.#limits.set(account, limit);
+
+		const send = async (): Promise<SubmitOutcome> => {
+			stopIfOver();
+			const pending = this.#api.postJob(account, request);
+			const recorded = pending.outcome.then((outcome) => this.#record(slot, outcome));
+			return (await abortable(recorded, canceled)) ?? this.#abandon(slot, pending);
+		};
 		const startedAtMs = this.#clock.now();
-		const limits = { tries: CONNECT_TRIES, budgetMs: BUDGET_MS };
-		const outcome = await retry<SubmitOutcome>(this.#clock, limits, options.signal, async () => {
-			const last = await this.#sendUnlessLimited(request, options);
+		const limits = { tries: CONNECT_ATTEMPTS, budgetMs: BUDGET_MS };
+		const outcome = await retry<SubmitOutcome>(this.#clock, limits, signal, async () => {
+			const last = await limit.send(send, signal);
 			return last.kind === 'neverConnected' ? { valueIfLast: last } : { value: last };
 		});
 		const waitedMs = this.#clock.now() - startedAtMs;
@@ -68,41 +115,88 @@ export class Submitter {
 			case 'failed':
 				throw outcome.failure;
 			case 'neverConnected':
-				if (options.signal.aborted) throw runFailures.canceled();
+				stopIfOver();
 				throw apiFailures.unreachable(waitedMs, outcome.reason);
 			case 'rateLimited':
-				if (options.signal.aborted) throw runFailures.canceled();
-				throw apiFailures.rateLimited(waitedMs, outcome.detail);
+				stopIfOver();
+				throw apiFailures.rateLimited(waitedMs, outcome.retryAfterMs, outcome.detail);
 		}
 	}
 
-	/** Sends a request, in its turn while the API limits the rate, until something else comes of it. */
-	async #sendUnlessLimited(request: JobRequest, options: SubmitOptions): Promise<SubmitOutcome> {
+	#record(slot: JobSlot, outcome: SubmitOutcome): SubmitOutcome {
+		if (outcome.kind === 'accepted') this.#book.started(slot, outcome.jobId);
+		else if (outcome.kind === 'failed' && outcome.failure.facts.outcomeUnknown) {
+			this.#book.unknown(slot, outcome.failure.facts.description);
+		} else this.#book.notStarted(slot);
+		return outcome;
+	}
+
+	/**
+	 * Leaves a request that is open when the execution is stopped. The run ends at once, and n8n saves
+	 * nothing that comes after it, but the book still records the late answer.
+	 */
+	#abandon(slot: JobSlot, pending: PendingSubmit): never {
+		if (!pending.isSent()) {
+			pending.cancel();
+			throw runFailures.canceled();
+		}
+		const failure = runFailures.canceledWhileSubmitting();
+		this.#book.stopped(slot, failure.facts.description);
+		throw failure;
+	}
+}
+
+/**
+ * The rate limit of one account. It concerns all of its submits: they share one pause, and after it a
+ * single one at a time probes whether the API accepts jobs again.
+ */
+class RateLimit {
+	readonly #clock: Clock;
+	readonly #hasRunningJobs: () => boolean;
+	readonly #probe = new Semaphore(1);
+	/** The limit that is in force. */
+	#limit: { sinceMs: number; heldUntilMs: number; outcome: RateLimited } | undefined;
+	#pauses = 0;
+	#pausesInARow = 0;
+	#acceptedInARow = 0;
+
+	constructor(clock: Clock, hasRunningJobs: () => boolean) {
+		this.#clock = clock;
+		this.#hasRunningJobs = hasRunningJobs;
+	}
+
+	/** The API may accept jobs again: everyone who waits has the whole 90 s. */
+	restartBudget(): void {
+		if (this.#limit) this.#limit.sinceMs = this.#clock.now();
+	}
+
+	/** Sends a request, in its turn while the API limits the rate, until it has another outcome. */
+	async send(send: () => Promise<SubmitOutcome>, signal: AbortSignal): Promise<SubmitOutcome> {
 		for (;;) {
 			const outcome = this.#limit
-				? await this.#probe.run(async () => await this.#sendAfterPause(request, options))
-				: await this.#send(request, options);
+				? await this.#probe.run(async () => await this.#sendAfterPause(send, signal))
+				: await this.#sendNow(send);
 			if (outcome.kind !== 'rateLimited') return outcome;
-			if (this.#isHopeless() || options.signal.aborted) return outcome;
+			if (this.#isHopeless() || signal.aborted) return outcome;
 		}
 	}
 
-	async #sendAfterPause(request: JobRequest, options: SubmitOptions): Promise<SubmitOutcome> {
+	async #sendAfterPause(
+		send: () => Promise<SubmitOutcome>,
+		signal: AbortSignal,
+	): Promise<SubmitOutcome> {
 		for (;;) {
 			const limit = this.#limit;
 			const pauseMs = (limit?.heldUntilMs ?? 0) - this.#clock.now();
 			if (limit && this.#isHopeless()) return limit.outcome;
-			if (pauseMs <= 0 || options.signal.aborted) return await this.#send(request, options);
-			await this.#clock.sleep(pauseMs, options.signal);
+			if (pauseMs <= 0 || signal.aborted) return await this.#sendNow(send);
+			await this.#clock.sleep(pauseMs, signal);
 		}
 	}
 
-	async #send(request: JobRequest, options: SubmitOptions): Promise<SubmitOutcome> {
-		if (options.signal.aborted) throw runFailures.canceled();
+	async #sendNow(send: () => Promise<SubmitOutcome>): Promise<SubmitOutcome> {
 		const pausesBefore = this.#pauses;
-		const pending = this.#api.postJob(this.#account, request);
-		const outcome = await abortable(pending.outcome, options.canceled);
-		if (outcome === undefined) throw abandoned(pending, options);
+		const outcome = await send();
 		if (outcome.kind === 'accepted') this.#noteAccepted();
 		if (outcome.kind === 'rateLimited') this.#noteLimited(outcome, pausesBefore);
 		return outcome;
@@ -113,8 +207,7 @@ export class Submitter {
 		this.#pausesInARow = 0;
 		if (!this.#limit) return;
 		if (this.#acceptedInARow >= ACCEPTED_IN_A_ROW) this.#limit = undefined;
-		// The API does accept jobs, so that whoever waits in line has all the time again.
-		else this.#limit.sinceMs = this.#clock.now();
+		else this.restartBudget();
 	}
 
 	/** Many that were sent side by side are limited at once, which is one reason for one pause. */
@@ -129,7 +222,7 @@ export class Submitter {
 		const growing = isNews ? backOffMs(this.#pausesInARow - 1, () => 1) : 0;
 		this.#limit ??= { sinceMs: now, heldUntilMs: now, outcome };
 		const askedMs = Math.max(growing, outcome.retryAfterMs ?? 0);
-		// What is added must not make a pause too long that is not.
+		// Jitter must not push an affordable pause over the budget.
 		const leftMs = Math.max(0, this.#limit.sinceMs + BUDGET_MS - now - askedMs);
 		const pauseMs = askedMs + Math.min(leftMs, askedMs * Math.random() * JITTER);
 		this.#limit.outcome = outcome;
@@ -140,20 +233,8 @@ export class Submitter {
 	#isHopeless(): boolean {
 		if (!this.#limit) return false;
 		const { sinceMs, heldUntilMs } = this.#limit;
-		return heldUntilMs > this.#clock.now() && heldUntilMs - sinceMs > BUDGET_MS;
+		const pauseMs = heldUntilMs - this.#clock.now();
+		if (pauseMs <= 0) return false;
+		return pauseMs > BUDGET_MS || (heldUntilMs - sinceMs > BUDGET_MS && !this.#hasRunningJobs());
 	}
-}
-
-/**
- * What is told of a request that was under way when the execution was stopped. The run ends at once;
- * n8n saves nothing that comes after it, so that only its log can take the late answer.
- */
-function abandoned(pending: PendingSubmit, { onLateOutcome }: SubmitOptions): Error {
-	if (!pending.isSent()) {
-		pending.cancel();
-		return runFailures.canceled();
-	}
-	// n8n reports a rejection that nobody handles, and nobody is left who could.
-	pending.outcome.then(onLateOutcome).catch(() => undefined);
-	return runFailures.canceledWhileSubmitting();
 }

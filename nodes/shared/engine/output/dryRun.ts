@@ -4,14 +4,9 @@ import type { Endpoint } from '../../endpoint';
 import type { JobRequest } from '../../api/request';
 import { hints } from '../../messages';
 import type { OutputItem } from './item';
-import type { Remembered } from '../jobs/ledger';
+import type { JobBook } from '../jobs/jobBook';
 import { echoOf, itemJson } from './output';
-import type { JobSlot, Plan, SubmitPlan } from '../jobs/plan';
-
-/** Whether a plan is only to be shown, not to be sent. */
-export function isDryRun<R>(plan: Plan<R>): plan is SubmitPlan<R> {
-	return 'submit' in plan && plan.settings.dryRun;
-}
+import type { JobSlot, SubmitPlan } from '../jobs/plan';
 
 /** What would be sent: the files by their API names, with the binary fields or URLs they come from. */
 export function dryRunItem(slot: JobSlot, { values, files }: JobRequest): OutputItem {
@@ -26,14 +21,14 @@ export function dryRunItem(slot: JobSlot, { values, files }: JobRequest): Output
 /** How many jobs would be started, by what decides their price, and what would become of the rest. */
 export function dryRunHint(
 	{ name, pricedBy }: Endpoint,
-	remembered: Remembered,
+	book: JobBook,
 	dryRuns: readonly SubmitPlan[],
 ): string {
 	const counts = new Map<string, number>();
 	let resumed = 0;
 	let withheld = 0;
 	for (const { slot, settings, submit } of dryRuns) {
-		const entry = remembered.get(slot.itemIndex)?.get(slot.jobNumber);
+		const entry = book.recalled(slot);
 		if (entry && 'jobId' in entry && !entry.hasFailed) {
 			resumed++;
 			continue;

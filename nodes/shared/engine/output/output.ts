@@ -2,13 +2,13 @@ import type { IBinaryData, IDataObject, INodeExecutionData } from 'n8n-workflow'
 
 import type { JobState } from '../../api/job';
 import type { Values } from '../../api/request';
-import { toErrorItem } from '../../failure';
+import { withDefined, type Failure } from '../../failure';
 import { jobFailures } from '../../messages';
 import type { Download, Downloader } from '../files/download';
 import { numberedName } from '../files/fileType';
 import { COMBINED_BINARY_KEY } from '../../n8n';
 import { isResult, type OutputItem } from './item';
-import { numberOf, type JobSlot } from '../jobs/plan';
+import type { JobSlot } from '../jobs/plan';
 import type { WaitResult } from '../jobs/poll';
 import type { OutputSettings } from '../check/settings';
 
@@ -22,11 +22,8 @@ export interface OutputContext {
 	echo: Values;
 	/** What to try when the job has failed, as a sentence. */
 	adviceIfFailed: string;
-	/**
-	 * With continue-on-error, an image that cannot be had is an error item between the others: the
-	 * index to name in it, if there are several input items.
-	 */
-	errorItems: { itemIndex: number | undefined } | undefined;
+	/** With continue-on-error, an image that cannot be downloaded is an error item between the others. */
+	errorItemFor: ((failure: Failure) => OutputItem) | undefined;
 }
 
 /**
@@ -89,75 +86,61 @@ export function submittedItem(slot: JobSlot, jobId: string, echo: Values): Outpu
  * @throws Failure for a job that counts as failed, and for an image that cannot be had
  */
 export async function jobItems(result: WaitResult, output: OutputContext): Promise<OutputItem[]> {
-	const { job, timedOut, waitedMs, lastReason } = result;
-	const { slot, settings, echo } = output;
+	const { job } = result;
+	const { settings } = output;
 	const isFailure = settings.onFailed === 'error';
-	const item = (more: IDataObject = {}): OutputItem[] => [
-		{
-			json: itemJson(
-				slot,
-				{
-					job_id: job.jobId,
-					status: job.status,
-					image_urls: [...job.imageUrls],
-					...more,
-				},
-				echo,
-			),
-		},
-	];
-	if (job.status === 'Succeed') {
-		if (job.imageUrls.length === 0) {
-			if (isFailure) throw jobFailures.withoutImages(job.jobId);
-			return item();
+	if (result.kind === 'seen') return [jobAsItem(job, output)];
+	if (result.kind === 'timedOut') {
+		const { waitedMs, wasSeen, lastReason } = result;
+		if (settings.onTimeout === 'error') {
+			throw wasSeen
+				? jobFailures.timedOut(job, waitedMs, lastReason)
+				: jobFailures.neverSeen(job.jobId, waitedMs, lastReason ?? '');
 		}
-		return settings.outputItems === 'perJob'
-			? [await jobItem(job, output)]
-			: await imageItems(job, output);
+		const waited_seconds = Math.round(waitedMs / 1000);
+		return [jobAsItem(job, output, { timed_out: true, waited_seconds })];
 	}
 	if (job.status === 'Failed') {
 		if (isFailure) throw jobFailures.failed(job.jobId, job.errorMessage, output.adviceIfFailed);
-		return item(job.errorMessage === undefined ? {} : { error_message: job.errorMessage });
+		return [jobAsItem(job, output, withDefined({ error_message: job.errorMessage }))];
 	}
-	if (!timedOut) return item();
-	if (settings.onTimeout === 'error') {
-		throw jobFailures.timedOut(job, waitedMs, lastReason);
+	if (job.imageUrls.length === 0) {
+		if (isFailure) throw jobFailures.withoutImages(job.jobId);
+		return [jobAsItem(job, output)];
 	}
-	return item({ timed_out: true, waited_seconds: Math.round(waitedMs / 1000) });
+	return settings.outputItems === 'perJob'
+		? [await jobItem(job, output)]
+		: await imageItems(job, output);
+}
+
+function jobAsItem(
+	{ jobId, status, imageUrls }: JobState,
+	{ slot, echo }: OutputContext,
+	more: IDataObject = {},
+): OutputItem {
+	const own = { job_id: jobId, status, image_urls: [...imageUrls], ...more };
+	return { json: itemJson(slot, own, echo) };
 }
 
 async function jobItem(job: JobState, output: OutputContext): Promise<OutputItem> {
-	const { slot, settings, echo } = output;
 	const downloads = await downloadAll(job, output);
-	const binary = new Map<string, IBinaryData>();
-	downloads.forEach((download, index) => {
+	const files = downloads.map((download, index): [string, IBinaryData] => {
 		if ('reason' in download) throw undownloadable(job, index, download.reason, job.imageUrls);
 		const suffix = index === 0 ? '' : `_${index}`;
-		binary.set(`${settings.outputField}${suffix}`, download.file);
+		return [`${output.settings.outputField}${suffix}`, download.file];
 	});
-	return {
-		json: itemJson(
-			slot,
-			{
-				job_id: job.jobId,
-				status: job.status,
-				image_urls: [...job.imageUrls],
-			},
-			echo,
-		),
-		...(binary.size === 0 ? {} : { binary: Object.fromEntries(binary) }),
-	};
+	const item = jobAsItem(job, output);
+	return files.length === 0 ? item : { ...item, binary: Object.fromEntries(files) };
 }
 
 async function imageItems(job: JobState, output: OutputContext): Promise<OutputItem[]> {
-	const { slot, settings, echo, errorItems } = output;
+	const { slot, settings, echo, errorItemFor } = output;
 	const downloads = await downloadAll(job, output);
 	return job.imageUrls.map((url, index) => {
 		const download = downloads[index];
 		if (download && 'reason' in download) {
-			if (!errorItems) throw undownloadable(job, index, download.reason, job.imageUrls);
-			const failure = undownloadable(job, index, download.reason, [url]).with(numberOf(slot));
-			return toErrorItem(failure, errorItems.itemIndex);
+			if (!errorItemFor) throw undownloadable(job, index, download.reason, job.imageUrls);
+			return errorItemFor(undownloadable(job, index, download.reason, [url]));
 		}
 		return {
 			json: itemJson(

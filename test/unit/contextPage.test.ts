@@ -10,10 +10,10 @@ import type {
 } from 'n8n-workflow';
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
-import { Ledger, type Entry } from '../../nodes/shared/engine/jobs/ledger';
+import { ContextPage, type Entry } from '../../nodes/shared/engine/jobs/contextPage';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 
-/** All that the ledger asks of n8n. */
+/** All that the page asks of n8n. */
 interface Execution {
 	/** What n8n keeps for the node; saved as JSON with the execution. */
 	kept: IDataObject;
@@ -27,12 +27,15 @@ interface Execution {
 const ENTRY: Entry = { jobId: 'j', submittedAtMs: 1, executionId: '1' };
 const FIRST: JobSlot = { itemIndex: 0, jobNumber: 1, jobCount: 1 };
 
-/** What the ledger remembers of one job. */
-function recalled(ledger: Ledger, { itemIndex, jobNumber }: JobSlot): Entry | undefined {
-	return ledger.recall().get(itemIndex)?.get(jobNumber);
+/** What the page has of one job, of the same work. */
+function recalled(page: ContextPage, { itemIndex, jobNumber }: JobSlot): Entry | undefined {
+	const found = page
+		.read()
+		.find(({ slot }) => slot.itemIndex === itemIndex && slot.jobNumber === jobNumber);
+	return found?.isSameWork ? found.entry : undefined;
 }
 
-function ledgerOf(execution: Execution): Ledger {
+function pageOf(execution: Execution): ContextPage {
 	const node: INode = {
 		id: 'node',
 		name: 'Node',
@@ -51,7 +54,7 @@ function ledgerOf(execution: Execution): Ledger {
 		getInputData: () => execution.items ?? [{ json: {} }],
 		getWorkflowDataProxy: () => proxy as IWorkflowDataProxyData,
 	};
-	return new Ledger(context as IExecuteFunctions, execution.endpoint ?? generateImage);
+	return new ContextPage(context as IExecuteFunctions, execution.endpoint ?? generateImage);
 }
 
 /** What n8n saves of its context, as the next try or retry finds it. */
@@ -65,7 +68,7 @@ const entry = fc.oneof(
 		submittedAtMs: fc.nat(),
 		executionId: fc.constant('1'),
 	}),
-	fc.constant({ outcomeUnknown: true as const }),
+	fc.constant({ outcomeUnknown: true as const, executionId: '1' }),
 );
 const json = fc
 	.dictionary(fc.string(), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 4 })
@@ -80,8 +83,8 @@ const parameters = fc.record({
 /** Records in one try, and recalls in another that differs from it as given. */
 function recalls(first: Omit<Execution, 'kept'>, second: Omit<Execution, 'kept'>): boolean {
 	const kept: IDataObject = {};
-	ledgerOf({ kept, ...first }).record(FIRST, ENTRY);
-	return recalled(ledgerOf({ kept: saved(kept), ...second }), FIRST) !== undefined;
+	pageOf({ kept, ...first }).write(FIRST, ENTRY);
+	return recalled(pageOf({ kept: saved(kept), ...second }), FIRST) !== undefined;
 }
 
 /** The same with one item that differs. */
@@ -92,7 +95,7 @@ function recallsItem(before: unknown, after: unknown): boolean {
 	);
 }
 
-describe('what the ledger gives back', () => {
+describe('what the page gives back', () => {
 	it('is what was recorded, for the same run, item, job and work, and nothing else', () => {
 		const small = fc.nat({ max: 4 });
 		fc.assert(
@@ -106,20 +109,17 @@ describe('what the ledger gives back', () => {
 					const kept: IDataObject = {};
 					const work = { parameters: given, items: data.map((each) => ({ json: each })) };
 					for (const [runIndex, itemIndex, jobNumber, made] of recorded) {
-						ledgerOf({ kept, runIndex, ...work }).record(
-							{ itemIndex, jobNumber, jobCount: 5 },
-							made,
-						);
+						pageOf({ kept, runIndex, ...work }).write({ itemIndex, jobNumber, jobCount: 5 }, made);
 					}
 					const later = saved(kept);
 					for (let runIndex = 0; runIndex < 5; runIndex++) {
-						const ledger = ledgerOf({ kept: later, runIndex, ...work });
+						const page = pageOf({ kept: later, runIndex, ...work });
 						for (let at = 0; at < 25; at++) {
 							const [itemIndex, jobNumber] = [at % 5, Math.floor(at / 5)];
 							const made = recorded.find(
 								([run, item, job]) => run === runIndex && item === itemIndex && job === jobNumber,
 							);
-							const found = recalled(ledger, { itemIndex, jobNumber, jobCount: 5 });
+							const found = recalled(page, { itemIndex, jobNumber, jobCount: 5 });
 							if (made) expect(found).toMatchObject(made[3]);
 							else expect(found).toBeUndefined();
 						}
@@ -133,18 +133,15 @@ describe('what the ledger gives back', () => {
 	it('does not mix up runs, items and jobs whose numbers look alike together', () => {
 		const kept: IDataObject = {};
 		const items = Array.from({ length: 12 }, () => ({ json: {} }));
-		ledgerOf({ kept, items, runIndex: 1 }).record(
-			{ itemIndex: 11, jobNumber: 1, jobCount: 1 },
-			ENTRY,
-		);
-		const alike = ledgerOf({ kept, items, runIndex: 11 });
-		expect(alike.recall()).toEqual(new Map());
+		pageOf({ kept, items, runIndex: 1 }).write({ itemIndex: 11, jobNumber: 1, jobCount: 1 }, ENTRY);
+		const alike = pageOf({ kept, items, runIndex: 11 });
+		expect(alike.read()).toEqual([]);
 	});
 
 	it('is in the order of items and their jobs, in whatever order these were started', () => {
 		const kept: IDataObject = {};
 		const items = Array.from({ length: 11 }, () => ({ json: {} }));
-		const ledger = ledgerOf({ kept, items });
+		const page = pageOf({ kept, items });
 		const slots = [
 			[10, 2],
 			[2, 10],
@@ -153,11 +150,9 @@ describe('what the ledger gives back', () => {
 			[10, 1],
 		] as const;
 		for (const [itemIndex, jobNumber] of slots) {
-			ledger.record({ itemIndex, jobNumber, jobCount: 10 }, ENTRY);
+			page.write({ itemIndex, jobNumber, jobCount: 10 }, ENTRY);
 		}
-		const order = [...ledger.recall()].flatMap(([itemIndex, jobs]) =>
-			[...jobs.keys()].map((jobNumber) => [itemIndex, jobNumber]),
-		);
+		const order = page.read().map(({ slot: { itemIndex, jobNumber } }) => [itemIndex, jobNumber]);
 		expect(order).toEqual([
 			[0, 1],
 			[2, 9],
@@ -185,12 +180,12 @@ describe('what the ledger gives back', () => {
 	it('takes into account what an item was when the job was prepared', () => {
 		const kept: IDataObject = {};
 		const item = { json: { a: 1 } };
-		const ledger = ledgerOf({ kept, items: [item] });
-		ledger.prepare(0);
+		const page = pageOf({ kept, items: [item] });
+		page.prepare(0);
 		item.json = { a: 2 };
-		ledger.record(FIRST, ENTRY);
-		expect(recalled(ledgerOf({ kept, items: [{ json: { a: 1 } }] }), FIRST)).toBeDefined();
-		expect(recalled(ledgerOf({ kept, items: [item] }), FIRST)).toBeUndefined();
+		page.write(FIRST, ENTRY);
+		expect(recalled(pageOf({ kept, items: [{ json: { a: 1 } }] }), FIRST)).toBeDefined();
+		expect(recalled(pageOf({ kept, items: [item] }), FIRST)).toBeUndefined();
 	});
 
 	it('is nothing once the item’s JSON differs', () => {
@@ -352,21 +347,31 @@ function circular(id: number): object {
 	return data;
 }
 
-describe('what the ledger forgets', () => {
+describe('what the page erases', () => {
 	const slots = [0, 1].flatMap((itemIndex) =>
 		[1, 2].map((jobNumber): JobSlot => ({ itemIndex, jobNumber, jobCount: 2 })),
 	);
 
-	const twoRuns = (): { kept: IDataObject; runs: [Ledger, Ledger] } => {
+	const twoRuns = (): { kept: IDataObject; runs: [ContextPage, ContextPage] } => {
 		const kept: IDataObject = {};
 		const items = [{ json: {} }, { json: {} }];
-		const runs: [Ledger, Ledger] = [
-			ledgerOf({ kept, runIndex: 1, items }),
-			ledgerOf({ kept, runIndex: 11, items }),
+		const runs: [ContextPage, ContextPage] = [
+			pageOf({ kept, runIndex: 1, items }),
+			pageOf({ kept, runIndex: 11, items }),
 		];
-		for (const ledger of runs) for (const slot of slots) ledger.record(slot, ENTRY);
+		for (const page of runs) for (const slot of slots) page.write(slot, ENTRY);
 		return { kept, runs };
 	};
+
+	it('is one job of one item', () => {
+		const { runs } = twoRuns();
+		runs[0].erase(FIRST);
+		const left = runs.map((page) => slots.map((slot) => recalled(page, slot) !== undefined));
+		expect(left).toEqual([
+			[false, true, true, true],
+			[true, true, true, true],
+		]);
+	});
 
 	it('is one run, also when the number of another starts alike', () => {
 		const { runs } = twoRuns();
@@ -379,26 +384,16 @@ describe('what the ledger forgets', () => {
 
 	it('leaves nothing in what n8n saves when all is cleared', () => {
 		const { kept, runs } = twoRuns();
-		for (const ledger of runs) ledger.clear();
+		for (const page of runs) page.clear();
 		expect(kept).toEqual({ aetherForgeJobs: {} });
 	});
 
-	it('is not a job that has failed: a retry that replaces it needs to know', () => {
-		const { runs } = twoRuns();
-		runs[0].recordFailure(FIRST);
-		const [first, ...others] = runs.flatMap((ledger) =>
-			slots.map((slot) => recalled(ledger, slot)),
-		);
-		expect(first).toMatchObject({ ...ENTRY, hasFailed: true });
-		for (const other of others) expect(other).not.toHaveProperty('hasFailed');
-	});
-
 	it('is what it knew before, when it records anew', () => {
-		const ledger = ledgerOf({ kept: {} });
-		ledger.record(FIRST, { outcomeUnknown: true });
-		ledger.record(FIRST, ENTRY);
-		expect(recalled(ledger, FIRST)).toMatchObject(ENTRY);
-		expect(recalled(ledger, FIRST)).not.toHaveProperty('outcomeUnknown');
+		const page = pageOf({ kept: {} });
+		page.write(FIRST, { outcomeUnknown: true, executionId: '1' });
+		page.write(FIRST, ENTRY);
+		expect(recalled(page, FIRST)).toMatchObject(ENTRY);
+		expect(recalled(page, FIRST)).not.toHaveProperty('outcomeUnknown');
 	});
 });
 
@@ -406,11 +401,11 @@ describe('as a tool of an AI agent', () => {
 	it('stores nothing in what n8n keeps, and remembers during the call', () => {
 		const kept: IDataObject = {};
 		const nodeType = 'n8n-nodes-aetherforge.imageGenerateTool';
-		const ledger = ledgerOf({ kept, nodeType });
-		ledger.record(FIRST, ENTRY);
-		expect(recalled(ledger, FIRST)).toMatchObject(ENTRY);
+		const page = pageOf({ kept, nodeType });
+		page.write(FIRST, ENTRY);
+		expect(recalled(page, FIRST)).toMatchObject(ENTRY);
 		expect(kept).toEqual({});
-		expect(recalled(ledgerOf({ kept, nodeType }), FIRST)).toBeUndefined();
+		expect(recalled(pageOf({ kept, nodeType }), FIRST)).toBeUndefined();
 	});
 });
 
@@ -419,7 +414,7 @@ it('stores nothing of prompts, items and files', () => {
 	fc.assert(
 		fc.property(text, text, text, (prompt, value, fileName) => {
 			const kept: IDataObject = {};
-			ledgerOf({
+			pageOf({
 				kept,
 				parameters: { prompt },
 				items: [
@@ -428,7 +423,7 @@ it('stores nothing of prompts, items and files', () => {
 						binary: { data: { fileName, data: fileName, mimeType: 'image/png' } },
 					},
 				],
-			}).record(FIRST, ENTRY);
+			}).write(FIRST, ENTRY);
 			const stored = JSON.stringify(kept);
 			for (const secret of [prompt, value, fileName]) expect(stored).not.toContain(secret);
 			expect(stored.length).toBeLessThan(160);

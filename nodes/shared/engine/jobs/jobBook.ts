@@ -1,0 +1,262 @@
+import type { IExecuteFunctions } from 'n8n-workflow';
+
+import type { Clock } from '../../clock';
+import type { Endpoint } from '../../endpoint';
+import { logLines } from '../../messages';
+import { contextOf } from '../../n8n';
+import { ContextPage, type Entry } from './contextPage';
+import { noteInCustomData } from './customData';
+import type { JobSlot } from './plan';
+
+interface Line {
+	slot: JobSlot;
+	entry: Entry;
+	/** Whether an earlier attempt has written it. */
+	isRecalled: boolean;
+}
+
+/** How many jobs the node has started in an execution. */
+interface Count {
+	executionId: string | undefined;
+	/** For the limit: a job that replaces another one is not counted again. */
+	jobs: number;
+	/** All that were started, or may have been. */
+	started: number;
+}
+
+/** The count's place in the context that n8n keeps for a node while its workflow runs. */
+const COUNT = 'aetherForgeJobCount';
+
+/**
+ * The one place that knows which jobs exist: those of this run, and those that earlier attempts have paid
+ * for. Each is written down in memory, n8n's log, the node's context, and the execution's custom data, in
+ * this order. Nothing of that throws: nothing may come between the user and a job that has been charged.
+ *
+ * Jobs are counted for the node in its execution: all rounds of a loop, and all calls by an agent. A retry
+ * from the executions list counts anew, and so does each call without an execution, by an MCP Server
+ * Trigger or by one of n8n's own Agents.
+ */
+export class JobBook {
+	readonly startsJobs = true;
+	/** Paid jobs of earlier attempts that this run does not ask for: the workflow or the items were edited. */
+	readonly leftBehind: readonly string[];
+
+	readonly #context: IExecuteFunctions;
+	readonly #clock: Clock;
+	readonly #page: ContextPage;
+	readonly #count: Count;
+	/** By item index and job number. */
+	readonly #lines = new Map<number, Map<number, Line>>();
+	/** Slots that are counted, but have not come to a job yet. */
+	readonly #reserved = new Set<string>();
+	/** Slots whose request was open when the execution was stopped. */
+	readonly #stopped = new Set<string>();
+
+	constructor(context: IExecuteFunctions, endpoint: Endpoint, clock: Clock) {
+		this.#context = context;
+		this.#clock = clock;
+		this.#page = new ContextPage(context, endpoint);
+		const kept = contextOf(context);
+		const executionId = context.getExecutionId() as string | undefined;
+		const count = kept[COUNT] as Count | undefined;
+		const isSame = executionId !== undefined && count?.executionId === executionId;
+		this.#count = isSame ? count : { executionId, jobs: 0, started: 0 };
+		kept[COUNT] = this.#count;
+		const leftBehind: string[] = [];
+		for (const { slot, entry, isSameWork } of this.#page.read()) {
+			const jobIds = jobIdsIn({ slot, entry, isRecalled: true });
+			if (isSameWork) this.#put({ slot, entry, isRecalled: true });
+			else leftBehind.push(...jobIds);
+			for (const jobId of jobIds) noteInCustomData(context, jobId);
+		}
+		this.leftBehind = leftBehind;
+		if (leftBehind.length > 0) this.#log('info', logLines.leftBehind(leftBehind));
+	}
+
+	/** Jobs that the node has started in this execution, and those that have been reserved. */
+	get countedJobs(): number {
+		return this.#count.jobs;
+	}
+
+	/** Whether it is certain that no job exists. */
+	get isEmpty(): boolean {
+		return this.#lines.size === 0;
+	}
+
+	/** How many jobs this run has started or may have, and how many the node has in this execution. */
+	get counts(): { started: number; unknown: number; total: number } {
+		const started = this.#linesOf().filter(
+			({ entry, isRecalled }) => !isRecalled && 'jobId' in entry,
+		);
+		const unknown = this.#linesOf().filter((line) => !line.isRecalled && !('jobId' in line.entry));
+		const total = this.#count.started - unknown.length;
+		return { started: started.length, unknown: unknown.length, total };
+	}
+
+	/** What earlier attempts have left of a slot. */
+	recalled(slot: JobSlot): Entry | undefined {
+		const line = this.#at(slot);
+		return line?.isRecalled ? line.entry : undefined;
+	}
+
+	/** The jobs that earlier attempts have paid for, unless they are known to have failed. */
+	recalledJobs(): { slot: JobSlot; jobId: string }[] {
+		return this.#linesOf().flatMap((line) =>
+			line.isRecalled ? jobIdsIn(line).map((jobId) => ({ slot: line.slot, jobId })) : [],
+		);
+	}
+
+	/** Jobs of an item that earlier attempts have paid for, beyond the number that is wanted now. */
+	unwanted(itemIndex: number, jobCount: number): string[] {
+		return this.#linesOf(itemIndex).flatMap((line) =>
+			line.slot.jobNumber > jobCount ? jobIdsIn(line) : [],
+		);
+	}
+
+	/** Whether a slot takes the place of a job, or of an unknown outcome, that this execution has counted. */
+	isCounted(slot: JobSlot): boolean {
+		const entry = this.recalled(slot);
+		const { executionId } = this.#count;
+		return executionId !== undefined && entry?.executionId === executionId;
+	}
+
+	/** Does what takes time beforehand: nothing may be left to go wrong once the API has answered. */
+	prepare(itemIndex: number): void {
+		this.#page.prepare(itemIndex);
+	}
+
+	/** Counts jobs before they are started, so that calls of an agent side by side cannot both fit. */
+	reserve(slots: readonly JobSlot[]): void {
+		for (const slot of slots) {
+			if (this.isCounted(slot)) continue;
+			this.#reserved.add(keyOf(slot));
+			this.#count.jobs++;
+		}
+	}
+
+	/** The API has answered with a job. */
+	started(slot: JobSlot, jobId: string): void {
+		const { executionId } = this.#count;
+		const line = logLines.started(jobId, slot.itemIndex);
+		this.#write(slot, { jobId, submittedAtMs: this.#clock.now(), executionId }, 'info', line);
+		noteInCustomData(this.#context, jobId);
+	}
+
+	/** A job may exist, although no job ID came back. */
+	unknown(slot: JobSlot, why: string): void {
+		const { itemIndex } = slot;
+		const isLate = this.#stopped.has(keyOf(slot));
+		if (isLate) this.#log('info', logLines.notStartedAfterStop(itemIndex, false));
+		else
+			this.#write(
+				slot,
+				{ outcomeUnknown: true, executionId: this.#count.executionId },
+				'warn',
+				logLines.outcomeUnknown(itemIndex, why),
+			);
+	}
+
+	/** The execution was stopped while the request is open. Its answer is still written down. */
+	stopped(slot: JobSlot, why: string): void {
+		this.unknown(slot, why);
+		this.#stopped.add(keyOf(slot));
+	}
+
+	/** The request that was open when the execution was stopped was not accepted after all. */
+	notStarted(slot: JobSlot): void {
+		if (!this.#stopped.has(keyOf(slot))) return;
+		this.#lines.get(slot.itemIndex)?.delete(slot.jobNumber);
+		this.#log('info', logLines.notStartedAfterStop(slot.itemIndex, true));
+		quietly(() => {
+			this.#page.erase(slot);
+		});
+	}
+
+	/** The job has failed. It stays in the book: the one that replaces it is not counted again. */
+	failed(slot: JobSlot): void {
+		const line = this.#at(slot);
+		if (!line || !('jobId' in line.entry)) return;
+		const entry: Entry = { ...line.entry, hasFailed: true };
+		line.entry = entry;
+		quietly(() => {
+			this.#page.write(slot, entry);
+		});
+	}
+
+	/** The job of a slot, unless an earlier attempt has seen it fail. */
+	of(slot: JobSlot): string | undefined {
+		const line = this.#at(slot);
+		return line && jobIdsIn(line)[0];
+	}
+
+	/** All jobs of the run, or those of one item. */
+	jobIds(itemIndex?: number): string[] {
+		return this.#linesOf(itemIndex).flatMap(jobIdsIn);
+	}
+
+	/** The slots of which it is not known whether a job exists. */
+	unknownSlots(): JobSlot[] {
+		return this.#linesOf().flatMap(({ slot, entry }) => ('outcomeUnknown' in entry ? [slot] : []));
+	}
+
+	/** Forgets the run; only for one that ended without an error item. */
+	forget(): void {
+		this.#page.clear();
+	}
+
+	/** Takes back what was reserved and has not come to a job. */
+	close(): void {
+		this.#count.jobs -= this.#reserved.size;
+		this.#reserved.clear();
+	}
+
+	#at({ itemIndex, jobNumber }: JobSlot): Line | undefined {
+		return this.#lines.get(itemIndex)?.get(jobNumber);
+	}
+
+	#linesOf(itemIndex?: number): Line[] {
+		const items =
+			itemIndex === undefined ? [...this.#lines.values()] : [this.#lines.get(itemIndex)];
+		return items.flatMap((lines) => [...(lines?.values() ?? [])]);
+	}
+
+	#put(line: Line): void {
+		const { itemIndex, jobNumber } = line.slot;
+		const ofItem = this.#lines.get(itemIndex) ?? new Map<number, Line>();
+		this.#lines.set(itemIndex, ofItem.set(jobNumber, line));
+	}
+
+	#write(slot: JobSlot, entry: Entry, level: 'info' | 'warn', line: string): void {
+		if (this.#at(slot)?.isRecalled !== false) this.#count.started++;
+		this.#put({ slot, entry, isRecalled: false });
+		this.#reserved.delete(keyOf(slot));
+		this.#log(level, line);
+		quietly(() => {
+			this.#page.write(slot, entry);
+		});
+	}
+
+	#log(level: 'info' | 'warn', line: string): void {
+		quietly(() => {
+			this.#context.logger[level](line);
+		});
+	}
+}
+
+/** One place that fails must not keep the others from being written. */
+function quietly(write: () => void): void {
+	try {
+		write();
+	} catch {
+		// The other places, and the output, name the job all the same.
+	}
+}
+
+function keyOf({ itemIndex, jobNumber }: JobSlot): string {
+	return `${itemIndex}:${jobNumber}`;
+}
+
+/** What an earlier attempt has seen fail is replaced, and no longer named. */
+function jobIdsIn({ entry, isRecalled }: Line): string[] {
+	return 'jobId' in entry && !(entry.hasFailed && isRecalled) ? [entry.jobId] : [];
+}

@@ -1,0 +1,244 @@
+import type { IDataObject, INodeExecutionData } from 'n8n-workflow';
+
+import { isFinished } from '../../api/job';
+import { Semaphore } from '../../concurrency';
+import { asFailure, type Failure } from '../../failure';
+import { hints, logLines, NO_JOBS, runFailures, type Circumstances } from '../../messages';
+import { onlyJobOf, type JobSlot } from '../jobs/plan';
+import { errorItem, nodeError } from '../output/failed';
+import { isResult, type OutputItem } from '../output/item';
+import type { Run } from './run';
+
+/** What is known of the jobs that failures name. */
+export interface KnownJobs {
+	/** Whether the node starts jobs, so that its failures say what they cost. */
+	readonly startsJobs: boolean;
+	/** Whether it is certain that none exists. */
+	readonly isEmpty: boolean;
+	/** Paid jobs of earlier attempts that this run does not ask for. */
+	readonly leftBehind: readonly string[];
+	of(slot: JobSlot): string | undefined;
+	jobIds(itemIndex?: number): string[];
+	unknownSlots(): JobSlot[];
+}
+
+/** Of a run that knows of no job. */
+export const NO_KNOWN_JOBS: KnownJobs = {
+	startsJobs: false,
+	isEmpty: true,
+	leftBehind: [],
+	of: () => undefined,
+	jobIds: () => [],
+	unknownSlots: () => [],
+};
+
+/** The part that pending jobs and error items have in common. */
+interface PendingJob {
+	job_id?: string;
+	status?: string;
+}
+
+interface FirstFailure {
+	failure: Failure;
+	slot: JobSlot;
+	/** Whether it is the whole item that has failed, not one of its jobs. */
+	isItem: boolean;
+}
+
+/** The results of a run in input order, what one failure means for the others, and how it all ends. */
+export class Results {
+	readonly #run: Run;
+	readonly #jobs: KnownJobs;
+	/** By item index and job number. */
+	readonly #items: (OutputItem[] | undefined)[][];
+	#isChecking = true;
+	#first: FirstFailure | undefined;
+
+	constructor(run: Run, jobs: KnownJobs) {
+		this.#run = run;
+		this.#jobs = jobs;
+		this.#items = Array.from({ length: run.itemCount }, () => []);
+	}
+
+	/**
+	 * Checks all items one after the other, before anything is performed.
+	 *
+	 * @returns the plans of the items that passed
+	 * @throws NodeApiError or NodeOperationError when an item does not, unless the node continues
+	 */
+	async checkItems<P>(check: (itemIndex: number) => Promise<readonly P[]>): Promise<P[]> {
+		const plans: P[] = [];
+		const { itemCount, signal } = this.#run;
+		for (let itemIndex = 0; itemIndex < itemCount && !signal.aborted; itemIndex++) {
+			await this.#run.letOthersRun();
+			try {
+				this.#run.stopIfOver();
+				for (const plan of await check(itemIndex)) plans.push(plan);
+			} catch (error) {
+				this.#fail({ failure: asFailure(error), slot: onlyJobOf(itemIndex), isItem: true });
+			}
+		}
+		this.throwIfOver();
+		return plans;
+	}
+
+	/**
+	 * Performs plans side by side, up to the limit, in their order.
+	 * @throws NodeApiError or NodeOperationError for the first one that fails, unless the node continues
+	 */
+	async performAll<P extends { slot: JobSlot }>(
+		plans: readonly P[],
+		limit: number,
+		perform: (plan: P, signal: AbortSignal) => Promise<OutputItem[]>,
+	): Promise<void> {
+		this.#isChecking = false;
+		const places = new Semaphore(limit);
+		const performInTurn = async (plan: P): Promise<void> => {
+			await this.#run.letOthersRun();
+			if (this.#run.signal.aborted) return;
+			try {
+				this.#put(plan.slot, await perform(plan, this.#run.ownSignal()));
+			} catch (error) {
+				this.fail(plan.slot, error);
+			}
+		};
+		await Promise.all(
+			plans.map((plan) =>
+				places.run(async () => {
+					await performInTurn(plan);
+				}),
+			),
+		);
+		this.throwIfOver();
+	}
+
+	/** Fails one job, in its place among the others of its item. */
+	fail(slot: JobSlot, error: unknown): void {
+		this.#fail({ failure: asFailure(error).of(slot), slot, isItem: false });
+	}
+
+	/**
+	 * Fails jobs that were checked, all for the same reason. With continue-on-error it does not concern
+	 * the rest, which costs nothing: paid jobs that are resumed, and dry runs.
+	 */
+	refuse(slots: readonly JobSlot[], failure: Failure): void {
+		for (const slot of slots) this.fail(slot, failure);
+		this.throwIfOver();
+	}
+
+	/** A failure ends the run, unless the node continues: nothing more may start from here on. */
+	noteFailure(slot: JobSlot, failure: Failure): void {
+		this.#note({ failure: failure.of(slot), slot, isItem: false });
+	}
+
+	/** With continue-on-error: what stands for a part of a job that failed, an image for instance. */
+	errorItemFor(slot: JobSlot): ((failure: Failure) => OutputItem) | undefined {
+		if (!this.#run.continues) return undefined;
+		return (failure) => this.#errorItem({ failure: failure.of(slot), slot, isItem: false });
+	}
+
+	/** The output, in input order. */
+	items(): INodeExecutionData[] {
+		return this.#items.flatMap((ofItem, item) =>
+			ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item } }))),
+		);
+	}
+
+	/** Says which jobs are still running, if any are. */
+	hintAtPendingJobs(output: readonly INodeExecutionData[], jobCount: number): void {
+		const pending = output
+			.map(({ json }) => (json.timed_out === true ? json : json.error) as PendingJob | undefined)
+			.filter((job) => job?.status !== undefined && !isFinished(job.status))
+			.map((job) => job?.job_id ?? '');
+		if (pending.length > 0) this.#run.hint(hints.stillRunning(pending, jobCount));
+	}
+
+	/**
+	 * Ends the run if something has ended it. Only when no item is in progress any more, so that every
+	 * job is known by now.
+	 * @throws NodeApiError or NodeOperationError
+	 */
+	throwIfOver(): void {
+		const { context, canceled } = this.#run;
+		const node = context.getNode();
+		if (canceled?.aborted) {
+			const jobIds = this.#uncollectedJobIds();
+			if (jobIds.length > 0) context.logger.info(logLines.stopped(jobIds));
+			throw nodeError(node, runFailures.canceled(), NO_JOBS);
+		}
+		if (!this.#first) return;
+		const { failure, slot } = this.#first;
+		const circumstances = this.#circumstances(this.#first);
+		const { ownJobIds } = circumstances;
+		const isOwn = (each: JobSlot) =>
+			each.itemIndex === slot.itemIndex && each.jobNumber === slot.jobNumber;
+		const unknown = this.#jobs
+			.unknownSlots()
+			.filter((each) => !(failure.facts.outcomeUnknown && isOwn(each)));
+		const named = [...ownJobIds, failure.facts.jobId];
+		const all: Circumstances = {
+			...circumstances,
+			otherJobIds: [...this.#jobs.jobIds(), ...this.#jobs.leftBehind].filter(
+				(jobId) => !named.includes(jobId),
+			),
+			unknownItems: [...new Set(unknown.map(({ itemIndex }) => itemIndex))],
+			isForModel: this.#run.isTool,
+		};
+		throw nodeError(
+			node,
+			failure,
+			all,
+			failure.facts.concernsAllItems ? undefined : slot.itemIndex,
+		);
+	}
+
+	#fail(failed: FirstFailure): void {
+		if (this.#run.continues) this.#put(failed.slot, [this.#errorItem(failed)]);
+		else this.#note(failed);
+	}
+
+	#note(failed: FirstFailure): void {
+		if (this.#run.continues) return;
+		this.#first ??= failed;
+		this.#run.end();
+	}
+
+	#put({ itemIndex, jobNumber }: JobSlot, items: OutputItem[]): void {
+		const ofItem = this.#items[itemIndex];
+		if (ofItem) ofItem[jobNumber - 1] = items;
+	}
+
+	#errorItem(failed: FirstFailure): OutputItem {
+		const itemIndex = this.#run.itemCount > 1 ? failed.slot.itemIndex : undefined;
+		return errorItem(failed.failure, this.#circumstances(failed), itemIndex);
+	}
+
+	#circumstances({ failure, slot, isItem }: FirstFailure): Circumstances {
+		const { continues, isTool, itemCount } = this.#run;
+		const ofSlot = this.#jobs.of(slot);
+		const own = isItem ? this.#jobs.jobIds(slot.itemIndex) : ofSlot === undefined ? [] : [ofSlot];
+		return {
+			...NO_JOBS,
+			startsJobs: this.#jobs.startsJobs,
+			isChecking: this.#isChecking,
+			isRetry: !this.#jobs.isEmpty,
+			canRetry: !continues && !isTool,
+			isOneOfMany: continues && itemCount > 1 && !failure.facts.concernsAllItems,
+			ownJobIds: own.filter((jobId) => jobId !== failure.facts.jobId),
+		};
+	}
+
+	#uncollectedJobIds(): string[] {
+		return this.#items.flatMap((ofItem, itemIndex) => {
+			const items = ofItem.flatMap((each) => each ?? []);
+			return this.#jobs.jobIds(itemIndex).filter((jobId) => {
+				const ofJob = items.filter(({ json }) => jobIdIn(json) === jobId);
+				return ofJob.length === 0 || !ofJob.every(isResult);
+			});
+		});
+	}
+}
+
+function jobIdIn(json: IDataObject): unknown {
+	return json.job_id ?? (json.error as PendingJob | undefined)?.job_id;
+}
