@@ -19,6 +19,8 @@ interface FailureFacts {
 	concernsAllItems?: boolean;
 	/** Whether a job may exist, and be charged, although no job ID came back. */
 	outcomeUnknown?: boolean;
+	/** Whether a retry sends the request again all the same, as the user wants. */
+	isResubmitted?: boolean;
 }
 
 /** The one class of what goes wrong for an item. n8n's own error classes are made from it at the end. */

@@ -1,7 +1,6 @@
 import type { INodeProperties } from 'n8n-workflow';
 
 import type { ChoiceField, FilesField } from './endpoint';
-import { withDefined } from './failure';
 
 // The fields that endpoints of several nodes share. An endpoint that needs another default or hint
 // spreads the field and says so.
@@ -43,7 +42,7 @@ export function imageInput({
 			{ name: 'URL', value: 'url', description: 'Fetch the image from a URL and send it' },
 		],
 		default: 'binary',
-		...withDefined({ hint }),
+		...(hint === undefined ? {} : { hint }),
 		description: `Where the ${noun.one} comes from`,
 	};
 	const none = { name: 'None', value: 'none', description: withoutIt ?? '' };

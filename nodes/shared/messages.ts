@@ -72,8 +72,9 @@ function shown(value: unknown): string {
 }
 
 /**
- * A URL as it may be shown: without its query, which may be a signature, and without whatever
- * precedes an "@", be it a password or a key. Of a data URL, only the type.
+ * A URL as it may be shown: without its query, which may be a signature, without whatever precedes an
+ * "@", be it a password or a key, and without the middle of its path, which may hold a token. Of a data
+ * URL, only the type.
  */
 export function shortened(url: string): string {
 	const dataType = /^\s*data:[^;,]*/i.exec(url)?.[0];
@@ -83,7 +84,10 @@ export function shortened(url: string): string {
 	const hasPath = start.includes('/') && /^\s*https?:/i.test(scheme) && URL.canParse(url);
 	// A password may hold what looks like the beginning of a query.
 	if (!hasPath && query.some((part) => part.includes('@'))) return `${scheme}***`;
-	return excerpt(`${scheme}${start.replace(/^[^]*@/, '***@')}`);
+	const [host = '', ...path] = start.replace(/^[^]*@/, '***@').split('/');
+	const last = (path.pop() ?? '').split(/[;&]|%3[bf]|%26/i)[0] ?? '';
+	const middle = path.some((segment) => segment !== '') ? '/…' : '';
+	return excerpt(`${scheme}${host}${start.includes('/') ? `${middle}/${last}` : ''}`);
 }
 
 function listWithData(jobIds: readonly string[]): string {
@@ -458,7 +462,7 @@ export const apiFailures = quotingBriefly({
 	outOfCredits: (detail: string): Failure =>
 		new Failure({
 			message: 'The AetherForge account has no credits left',
-			description: `Add credits on the AetherForge website, and then run the workflow again. ${says(detail)}`,
+			description: `Add credits on the AetherForge website. ${says(detail)}`,
 			httpStatus: 402,
 			concernsAllItems: true,
 		}),
@@ -494,7 +498,7 @@ export const apiFailures = quotingBriefly({
 	rejected: (httpStatus: number, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge did not accept the request: ${detail}`,
-			description: `Change what the message names, and then run the workflow again. (HTTP ${httpStatus})`,
+			description: `Change what the message names. (HTTP ${httpStatus})`,
 			httpStatus,
 		}),
 
@@ -549,7 +553,7 @@ export const apiFailures = quotingBriefly({
 	rateLimited: (waitedMs: number, askedMs: number | undefined, detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge is rate limiting this account',
-			description: `The job could not be started within ${seconds(waitedMs)}.${askedMs === undefined ? '' : ` AetherForge asks to wait ${seconds(askedMs)}.`} Lower "Max Concurrent Jobs" under Options, or run the workflow later. ${says(detail)}`,
+			description: `The job could not be started within ${seconds(waitedMs)}.${askedMs === undefined ? '' : ` AetherForge asks to wait ${seconds(askedMs)}.`} Lower "Max Concurrent Jobs" under Options, or try again later. ${says(detail)}`,
 			httpStatus: 429,
 		}),
 
@@ -557,7 +561,7 @@ export const apiFailures = quotingBriefly({
 	uploadCutOff: (reason: string): Failure =>
 		new Failure({
 			message: 'The files could not be sent to AetherForge',
-			description: `The upload ended early: ${reason}. Run the workflow again. If it happens again, make the images smaller.`,
+			description: `The upload ended early: ${reason}. Try again. If it happens again, make the images smaller.`,
 		}),
 
 	unreachable: (waitedMs: number, reason: string): Failure =>
@@ -566,7 +570,15 @@ export const apiFailures = quotingBriefly({
 			description: `Could not connect within ${seconds(waitedMs)}. Check the Base URL in the AetherForge API credential and n8n's network access. (${reason})`,
 		}),
 
-	/** What an earlier try left unknown; nothing was sent this time. */
+	/** A server that loses each answer would be sent, and charge for, all the rest. */
+	withheld: (unknownCount: number): Failure =>
+		new Failure({
+			message: `The request was not sent, because the last ${unknownCount} had unknown outcomes`,
+			description:
+				"No reliable response came back from AetherForge, or from a server on the way to it. Check your AetherForge account and n8n's network access before you try again.",
+		}),
+
+	/** What an earlier attempt left unknown; nothing was sent this time. */
 	outcomeStillUnknown: (): Failure =>
 		new Failure({
 			message: 'It is not known whether an earlier attempt started the job',
@@ -723,6 +735,9 @@ export function rendered(
 function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 	const { startsJobs, isChecking, isRetry, isOneOfMany, ownJobIds } = circumstances;
 	if (facts.outcomeUnknown) {
+		if (facts.isResubmitted) {
+			return 'A job may exist and be charged. A retry sends the request again, because "Resubmit If Outcome Unknown" is on.';
+		}
 		return circumstances.canRetry
 			? `A job may exist and be charged, so the request is not sent again automatically, not even by a retry. Check your AetherForge account. ${RESUBMIT_HINT}`
 			: 'A job may exist and be charged. Check your AetherForge account before the request is sent again.';
@@ -804,6 +819,7 @@ export const hints = {
 		counts: readonly (readonly [name: string, count: number])[],
 		resumed: number,
 		withheld = 0,
+		limit?: number,
 	): string => {
 		const total = counts.reduce((sum, [, count]) => sum + count, 0);
 		const named = listOf(
@@ -815,7 +831,11 @@ export const hints = {
 			withheld === 0
 				? ''
 				: ` ${plural(withheld, 'request')} would not be sent again, because it is not known whether an earlier try started the job.`;
-		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${unknown} Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.`;
+		const refused =
+			limit === undefined
+				? ''
+				: ` That is more than the ${limit} that "Max Jobs per Execution" allows, so none of them would be started.`;
+		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${refused}${unknown} Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.`;
 	},
 	unwanted: (jobIds: readonly string[]): string =>
 		`Earlier attempts of this execution paid for ${jobIds.length === 1 ? 'a job' : 'jobs'} that this one does not ask for, so ${jobIds.length === 1 ? 'it was' : 'they were'} not collected: ${listOf(jobIds)}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,
@@ -878,6 +898,7 @@ export const reasons = quotingBriefly({
 	emptyFile: (): string => 'the file is empty',
 	notAnImage: (): string => `the file is not a supported image (${FORMATS})`,
 	stalled: (): string => 'the transfer stalled',
+	notSaved: (reason: string): string => `n8n could not save the file (${reason})`,
 	fileTooLarge: (limitBytes: number): string => `the file is larger than ${megabytes(limitBytes)}`,
 	unusableUrl: (): string => 'the URL does not start with http:// or https://',
 });

@@ -481,6 +481,18 @@ describe('Retry from the list', () => {
 		expect(scene.postCount()).toBe(1);
 	});
 
+	it('names the paid jobs that an edited workflow no longer asks for', async () => {
+		const first = await timedOut();
+		const jobIds = [0, 1, 2].map((index) => scene.jobIdOf(index));
+		wishes = [];
+		const again = await generate({ prompt: 'Something else' }, { retryOf: first });
+		expect(again.error).toBeUndefined();
+		for (const jobId of jobIds) {
+			expect(again.hints.map(({ message }) => message).join()).toContain(jobId);
+			expect(again.log.join()).toContain(jobId);
+		}
+	});
+
 	it('names the paid jobs when the key is gone', async () => {
 		const first = await timedOut();
 		const { error } = await generate({}, { retryOf: first, credential: { apiKey: '' } });

@@ -33,6 +33,12 @@ function numbered(count: number): INodeExecutionData[] {
 	return Array.from({ length: count }, (_, n) => ({ json: { n } }));
 }
 
+it('a dry run says where the limit of jobs would refuse the run', async () => {
+	const options = { dryRun: true, maxJobsPerExecution: 2 };
+	const { hints } = await generate({ options }, { items: numbered(3) });
+	expect(hints[0]?.message).toContain('more than the 2 that "Max Jobs per Execution" allows');
+});
+
 it('a dry run needs no usable credential', async () => {
 	const { items, error } = await scene.run({
 		node: 'imageGenerate',

@@ -408,7 +408,7 @@ describe('a file by URL', () => {
 			{ items: [{ json: { url: 'file:///etc/passwd.png?token=secret' } }] },
 		);
 		expect(error?.message).toBe(
-			'"file:///etc/passwd.png" in "Reference Image URL(s)" is not a URL that can be fetched',
+			'"file:///…/passwd.png" in "Reference Image URL(s)" is not a URL that can be fetched',
 		);
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(scene.emulator.requests).toEqual([]);

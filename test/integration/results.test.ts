@@ -100,7 +100,7 @@ describe('an image that cannot be had', () => {
 				},
 			},
 		});
-		expect(error?.description).toContain(`URL: ${scene.resultUrl(jobId, 2)}.`);
+		expect(error?.description).toContain('/…/2.png.');
 		expect(error?.description).toContain('HTTP 410');
 		expect(error?.description).toContain('The job has been charged.');
 	});
@@ -184,7 +184,7 @@ describe('a download that may do better next time', () => {
 			at: 'download',
 			kind: 'respond',
 			status: 503,
-			headers: { 'retry-after': '31' },
+			headers: { 'retry-after': '181' },
 		});
 		const { error } = await generate();
 		expect(error?.description).toContain('HTTP 503');
@@ -371,7 +371,7 @@ describe('an error in place of a result', () => {
 		const jobId = scene.jobIdOf(0);
 		expect(scene.downloads()).toHaveLength(5);
 		expect(error?.message).toBe(`An image of the job ${jobId} could not be downloaded`);
-		expect(error?.description).toContain(`URL: ${scene.resultUrl(jobId, 1)}.`);
+		expect(error?.description).toContain('/…/1.png.');
 		expect(error?.description).toContain(`a page or message in place of the file (${type})`);
 		expect(error?.context.data?.image_urls).toEqual([scene.resultUrl(jobId, 1)]);
 

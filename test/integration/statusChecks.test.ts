@@ -134,6 +134,13 @@ describe('a status check that may do better next time', () => {
 		expect(result.items).toHaveLength(20);
 	});
 
+	it('whose body stalls does not keep its connection open', async () => {
+		scene.emulator.faults.add({ at: 'poll', kind: 'stallBody' });
+		await getJob();
+		await new Promise((resolve) => setTimeout(resolve, 20));
+		expect(scene.emulator.requests.map(({ endedAtMs }) => endedAtMs)).not.toContain(undefined);
+	});
+
 	it.each<[string, Answer, string]>([
 		['429', detail(429, 'Slow down'), 'HTTP 429: Slow down'],
 		['408', detail(408, 'x'), 'HTTP 408: x'],
@@ -144,6 +151,14 @@ describe('a status check that may do better next time', () => {
 			{ status, body: FIREWALL_PAGE },
 			`HTTP ${status} from a server between n8n and AetherForge: Just a moment`,
 		]),
+		[
+			'200 about another job',
+			{
+				status: 200,
+				body: { job_id: '00000000-0000-4000-8000-000000000001', status: 'Failed', image_urls: [] },
+			},
+			'the response is about another job',
+		],
 		[
 			'302, which is not followed',
 			{ status: 302, headers: { location: '/' } },

@@ -118,6 +118,12 @@ const ANSWERS: Told[] = [
 		],
 	})),
 	{
+		name: "403 in a gateway's format",
+		answer: { status: 403, body: { type: 'about:blank', title: 'No', detail: 'Blocked' } },
+		message: 'A server between n8n and AetherForge refused the request (HTTP 403)',
+		says: ['nothing was charged'],
+	},
+	{
 		name: '400 without a detail',
 		answer: { status: 400, body: { message: 'nope' } },
 		message: 'A server between n8n and AetherForge refused the request (HTTP 400)',
@@ -264,6 +270,44 @@ describe('when the node continues', () => {
 			})),
 		);
 	});
+});
+
+it.each([500, 409])('an answer with %i that names a job has started it', async (status) => {
+	const jobId = scene.emulator.jobs.add({ durationMs: 0 }).id;
+	answerSubmits({ status, body: { detail: 'Queued, but …', job_id: jobId } });
+	const { items, error } = await generate();
+	expect([error, items[0]?.json.job_id]).toEqual([undefined, jobId]);
+});
+
+it('an answer that takes nearly five minutes still names its job', async () => {
+	scene.emulator.faults.add({ at: 'submit', kind: 'hold', until: scene.clock.wait(290_000) });
+	const { items } = await generate();
+	expect(items[0]?.json.job_id).toBe(scene.jobIdOf(0));
+});
+
+it('a server that loses each answer is not sent the whole table', async () => {
+	scene.emulator.faults.add({ at: 'submit', kind: 'reset', when: 'accepted', times: Infinity });
+	const { items } = await generate({
+		parameters: { prompt: 'p' },
+		items: Array.from({ length: 100 }, () => ({ json: {} })),
+		nodeSettings: { onError: 'continueRegularOutput' },
+	});
+	expect(scene.postCount()).toBe(22);
+	expect(items.slice(22).map(({ json }) => json.error)).toEqual(
+		Array.from({ length: 78 }, () => ({
+			message: expect.stringMatching(/^The request was not sent, because/) as string,
+			description: expect.stringMatching(/nothing was charged for it\.$/) as string,
+		})),
+	);
+});
+
+it('says of an unknown outcome that a retry sends it again where that is wanted', async () => {
+	answerSubmits({ status: 503 });
+	const { error } = await generate({
+		parameters: { prompt: 'p', options: { resubmitIfUnknown: true } },
+	});
+	expect(error?.description).toContain('A retry sends the request again');
+	expect(error?.description).not.toContain('not sent again');
 });
 
 it('a failure names the jobs of other items that were paid for', async () => {

@@ -472,6 +472,17 @@ describe('a retry of three variations, all of them paid', () => {
 		expect(hintsOf(real)).toEqual(['2 jobs started, 3 resumed (not charged again).']);
 	});
 
+	it('from the executions list does not let a dry run use it up', async () => {
+		const first = await threePaid();
+		const options = { retryOf: first, mode: 'retry' as const, executionId: '2' };
+		const dry = await generateOne({ jobsPerItem: 3, dryRun: true }, options);
+		expect(dry.error?.message).toMatch(/would use up the Retry/);
+		expect(dry.error?.description).toContain(scene.jobIdOf(0));
+		const real = await generateOne({ jobsPerItem: 3 }, { ...options, retryOf: dry });
+		expect(real.items).toHaveLength(3);
+		expect(scene.emulator.submits).toHaveLength(3);
+	});
+
 	it('that needs a new one collects the paid ones although its file is gone', async () => {
 		const file = { data: tinyPicture('x', 'png').toString('base64'), mimeType: 'image/png' };
 		wishes = [NEVER];

@@ -66,6 +66,7 @@ describe('a connection that was never established', () => {
 		'No header received from proxy CONNECT response',
 		'Invalid header from proxy CONNECT response: "x"',
 		'Client network socket disconnected before secure TLS connection was established',
+		'write EPROTO 0:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../a.c:1:',
 	])('is one that ended before there was anything to send through: %s', (message) => {
 		const error = Object.assign(new Error(message), { code: 'ECONNRESET' });
 		for (const layers of [0, 1, 4]) {

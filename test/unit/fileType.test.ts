@@ -3,6 +3,8 @@ import {
 	IMAGE_SIGNATURE_BYTES,
 	imageTypeOf,
 	resultTypeOf,
+	fileNameIn,
+	safeFileName,
 } from '../../nodes/shared/engine/files/fileType';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -157,4 +159,20 @@ describe('the type of a result', () => {
 			}),
 		);
 	});
+});
+
+it.each([
+	['CON', '_CON'],
+	['lpt9.foo', '_lpt9.foo'],
+	['console', 'console'],
+	['e\u0301', '\u00e9'],
+])('makes %j safe for every file system', (given, name) => {
+	expect(safeFileName(given)).toBe(name);
+});
+
+it.each([
+	['https://a.example/Bild-%C3%A4.png', 'Bild-ä'],
+	['https://a.example/100%.png', '100%'],
+])('names the file of %s as people read it', (url, name) => {
+	expect(fileNameIn(url)).toBe(name);
 });

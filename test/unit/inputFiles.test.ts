@@ -235,6 +235,17 @@ describe('which files are sent', () => {
 		);
 	});
 
+	it('not what is null in place of a file, and one whose name has spaces around it', async () => {
+		const binary = { gone: null as never, ' my photo ': inMemory() };
+		expect(await namesOf({ source: 'all', binary })).toEqual([' my photo ']);
+		for (const field of [SEVERAL, ONE]) {
+			expect(await namesOf({ field, names: ' my photo ', binary })).toEqual([' my photo ']);
+			await expect(read({ field, names: 'gone', binary })).rejects.toThrow(
+				'no binary field "gone"',
+			);
+		}
+	});
+
 	it('those in the item’s JSON only where the workflow keeps its files there', async () => {
 		const combined = { photo: inMemory() };
 		expect(await namesOf({ names: 'photo', combined, binaryMode: 'combined' })).toEqual(['photo']);
@@ -535,7 +546,7 @@ describe('the URLs of files', () => {
 	);
 
 	it.each<[string, unknown, string]>([
-		['another scheme', 'file:///etc/passwd', '"file:///etc/passwd" in "Image URLs" is not a URL'],
+		['another scheme', 'file:///etc/passwd', '"file:///…/passwd" in "Image URLs" is not a URL'],
 		['no scheme', `${A} b.example/2.png`, '"b.example/2.png" in "Image URLs" is not a URL'],
 		['a number in a list', [A, 7], 'Entry 2 of "Image URLs" must be a URL, but is a number'],
 		['a gap in a list', [null, A], 'Entry 1 of "Image URLs" must be a URL, but is empty'],

@@ -156,6 +156,7 @@ const SAMPLES: Samples = {
 		startedJobUnlisted: [[JOB, 34_000, DETAIL]],
 		startedJobGone: [[JOB, DETAIL]],
 		rejected: [[400, DETAIL]],
+		withheld: [[3]],
 		refusedOnTheWay: [[403, 'Just a moment']],
 		tooLarge: [[DETAIL]],
 		noApi: [[404, DETAIL]],
@@ -227,6 +228,7 @@ const SAMPLES: Samples = {
 				2,
 			],
 			[[], 3, 1],
+			[[['Upscale', 4]], 0, 0, 3],
 		],
 		unwanted: [[[JOB]], [manyJobs]],
 	},
@@ -256,6 +258,7 @@ const SAMPLES: Samples = {
 		emptyFile: [[]],
 		notAnImage: [[]],
 		stalled: [[]],
+		notSaved: [[DETAIL]],
 		fileTooLarge: [[536_870_912]],
 		unusableUrl: [[]],
 	},
@@ -462,6 +465,9 @@ it.each([
 	's3://KEY:SECRETa@bucket/image.png',
 	'me:SECRETa@host.example/image.png',
 	'https://cdn.example/image.png?signature=SECRETa',
+	'https://api.example/file/bot1:SECRETa/photos/1.jpg',
+	'https://cdn.example/1.png;session=SECRETa',
+	'https://cdn.example/1.png%3Fsig=SECRETa',
 	'data:image/png;base64,SECRETa',
 ])('no sentence repeats the secret in %s, however long it is', (url) => {
 	for (const secret of [url, url.replace('a', 'a'.repeat(300))]) {

@@ -173,13 +173,13 @@ export class Api {
 	postJob(account: Account, request: JobRequest): PendingSubmit {
 		const upload = new Upload(request);
 		const limitMs = SUBMIT_ANSWER_LIMIT_MS + (upload.bytes / UPLOAD_BYTES_PER_SECOND) * 1000;
-		const abort = new AbortController();
+		const end = new AbortController();
 		return {
 			outcome: this.#send(
 				account,
 				{ method: 'POST', url: request.path, body: upload.form },
 				limitMs,
-				{ getExecutionCancelSignal: { value: () => abort.signal } },
+				end,
 			)
 				.then(
 					(answer) => submitOutcome(answer, upload.isRead),
@@ -196,7 +196,7 @@ export class Api {
 				}),
 			isSent: () => upload.isRead,
 			cancel: () => {
-				abort.abort();
+				end.abort();
 			},
 		};
 	}
@@ -214,6 +214,8 @@ export class Api {
 			account,
 			{ method: 'GET', url: `/public/v1/job/${jobId}` },
 			Math.min(limitMs, ANSWER_LIMIT_MS),
+			new AbortController(),
+			this.#context.getExecutionCancelSignal(),
 		);
 		if ('reason' in answer) {
 			const blocked = answer.connection?.blocked;
@@ -253,36 +255,40 @@ export class Api {
 
 	/**
 	 * One request with the key, within its own time limit.
-	 * @param more what the request needs other than n8n gives it
+	 *
+	 * @param end ends the request, and is aborted when it has ended: a body that stalls would keep its
+	 *   connection open for as long as the server likes
+	 * @param stop ends the request as well
 	 */
 	async #send(
 		account: Account,
 		request: Pick<IHttpRequestOptions, 'method' | 'url' | 'body'>,
 		limitMs: number,
-		more: PropertyDescriptorMap = {},
+		end: AbortController,
+		stop?: AbortSignal,
 	): Promise<Answer | NoAnswer> {
 		const { baseUrl, apiKey } = account;
 		// n8n's helper would read the credential once more, and for the first item.
 		const credential = { baseUrl: baseUrl.href, apiKey };
+		const signal = stop ? AbortSignal.any([stop, end.signal]) : end.signal;
 		const context = Object.create(this.#context, {
-			...more,
 			getCredentials: { value: async () => await Promise.resolve(credential) },
+			getExecutionCancelSignal: { value: () => signal },
 		}) as IExecuteFunctions;
-		const done = new AbortController();
 		const arrived: Arrived = { chunks: [] };
 		const late = this.#clock
-			.sleep(limitMs, done.signal)
+			.sleep(limitMs, end.signal)
 			.then(() => ({ reason: reasons.noAnswer(limitMs) }));
 		const url = new URL(request.url.slice(1), baseUrl).href;
 		try {
 			const flaw = await Promise.race([
-				this.#receive({ ...request, url }, limitMs, context, arrived, done.signal),
+				this.#receive({ ...request, url }, limitMs, context, arrived, end.signal),
 				late,
 			]);
 			return this.#readAnswer(account, arrived, flaw);
 		} finally {
 			// Without a reason it would make an error with a stack trace, each time.
-			done.abort('done');
+			end.abort('done');
 			arrived.answer?.body.destroy();
 		}
 	}
@@ -359,12 +365,17 @@ export class Api {
 			status,
 			body,
 			// Also where the connection broke off after its beginning.
-			isFromApi: /^\s*\{\s*"detail"\s*:/.test(text) || (isRecord(body) && 'detail' in body),
+			isFromApi: /^\s*\{\s*"detail"\s*:/.test(text) || isApiError(body),
 			detail: scrub(account, detailOf(harmless)),
 			excerpt: excerptOf(harmless),
 			retryAfterMs: waitMs,
 		};
 	}
+}
+
+/** Whether a body is one of the API's own (docs/api.md), not of a gateway (RFC 9457 has `detail`, too). */
+function isApiError(body: unknown): boolean {
+	return isRecord(body) && 'detail' in body && !('title' in body) && !('type' in body);
 }
 
 /** Whether an answer is about a job: a proxy may mix answers up. One that names no job is. */
@@ -392,7 +403,8 @@ function submitOutcome(answer: Answer | NoAnswer, isSent: boolean): SubmitOutcom
 			? { kind: 'neverConnected', reason }
 			: { kind: 'failed', failure: apiFailures.outcomeUnknown(reason, undefined) };
 	}
-	const jobId = answer.status < 300 ? jobIdFrom(answer.body) : undefined;
+	// Whatever else it says: an answer that names a job is the only one that will.
+	const jobId = jobIdFrom(answer.body);
 	if (jobId !== undefined) return { kind: 'accepted', jobId };
 	if (answer.status !== 429) return { kind: 'failed', failure: submitFailure(answer) };
 	const { detail, retryAfterMs } = answer;

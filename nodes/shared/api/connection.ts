@@ -23,7 +23,7 @@ const NEVER_CONNECTED =
  * Node.js again where it ended before there was TLS.
  */
 const CONNECT_MESSAGE =
-	/^connect E[A-Z]+\b|^(Invalid header|No header received) from proxy CONNECT response\b|^Proxy connection ended before receiving CONNECT response$|^Client network socket disconnected before secure TLS connection was established$|\bSSL routines\b.*:(wrong version number|unsupported protocol|\w+ alert (handshake failure|protocol version))\b/;
+	/^connect E[A-Z]+\b|^(Invalid header|No header received) from proxy CONNECT response\b|^Proxy connection ended before receiving CONNECT response$|^Client network socket disconnected before secure TLS connection was established$|^write EPROTO\b.*\bSSL routines:.*:(wrong version number|unsupported protocol|\w+ alert (handshake failure|protocol version))\b/;
 
 /** n8n's own words, since its error types differ between versions and requests. */
 const BLOCKED_MESSAGE = 'resolves to a restricted IP address';

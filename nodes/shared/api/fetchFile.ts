@@ -46,6 +46,8 @@ export async function fetchFile(
 		const answer = (await context.helpers.httpRequest({
 			method: 'GET',
 			url,
+			// Hosts that negotiate would answer n8n's own wish with JSON.
+			headers: { Accept: 'image/*,*/*;q=0.8' },
 			encoding: 'stream',
 			returnFullResponse: true,
 			ignoreHttpStatusErrors: true,

@@ -8,7 +8,14 @@ import { hints, inputFailures } from '../messages';
 import { Downloader, RESULTS } from './files/download';
 import { InputFetcher } from './files/fetchInputs';
 import { JobBook } from './jobs/jobBook';
-import { isDryRun, onlyJobOf, startsJob, type DraftPlan, type Plan } from './jobs/plan';
+import {
+	isDryRun,
+	lowestLimit,
+	onlyJobOf,
+	startsJob,
+	type DraftPlan,
+	type Plan,
+} from './jobs/plan';
 import { Poller } from './jobs/poll';
 import { Submitter } from './jobs/submit';
 import { dryRunHint, dryRunItem } from './output/dryRun';
@@ -101,10 +108,7 @@ function withoutLostRetry(
 function withinLimit({ book, results }: Phases, plans: readonly DraftPlan[]): readonly DraftPlan[] {
 	const submits = plans.filter(startsJob);
 	const count = submits.filter(({ slot }) => !book.isCounted(slot)).length;
-	const limit = submits
-		.map(({ settings }) => settings.maxJobsPerExecution)
-		.filter((each) => each > 0)
-		.reduce((least, each) => Math.min(least, each), Infinity);
+	const limit = lowestLimit(submits);
 	const before = book.countedJobs;
 	if (count === 0 || before + count <= limit) return plans;
 	const slots = submits.map(({ slot }) => slot);

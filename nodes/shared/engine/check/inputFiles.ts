@@ -90,7 +90,8 @@ function filesOf({ context, knownFiles }: InputFileReader, itemIndex: number): I
 	const combined = Object.entries(files).filter(([, file]) => isFile(file) && hasContent(file));
 	// Without a prototype a field can have any name.
 	const named = Object.create(null) as ItemFiles['named'];
-	return { named: Object.assign(named, Object.fromEntries(combined), item?.binary), json };
+	const binary = Object.entries(item?.binary ?? {}).filter(([, file]) => isFile(file));
+	return { named: Object.assign(named, Object.fromEntries([...combined, ...binary])), json };
 }
 
 /** Where the files come from: one of the parameter's choices. */
@@ -201,6 +202,7 @@ function filesIn(
 	const text = String(given);
 	if (text.includes(OBJECT_AS_TEXT)) throw inputFailures.textAndFile(label);
 	if (isFileContent(text)) throw inputFailures.contentAsText(label);
+	if (fileNamed(item, text) !== undefined) return [text];
 	const names = isList ? namesIn(text, item) : [text.trim()];
 	return names.filter((name) => name !== '');
 }

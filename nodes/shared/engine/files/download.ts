@@ -25,7 +25,8 @@ export interface TransferRules {
 /** For the results of jobs. A CDN may lag behind its job; no image comes near the largest size. */
 export const RESULTS: TransferRules = {
 	concurrency: 6,
-	retries: { tries: 5, budgetMs: 30_000 },
+	// What a CDN asks to wait is waited for: the job has been charged.
+	retries: { tries: 5, budgetMs: 180_000 },
 	answerWithinMs: 10_000,
 	longestMs: 600_000,
 	largestBytes: 256 * 1_048_576,
@@ -51,6 +52,9 @@ export const INPUTS: TransferRules = {
 
 /** A transfer in which nothing comes for two such spells in a row has stalled. */
 const IDLE_SPELL_MS = 5000;
+
+/** What n8n and Node.js say where a file cannot be stored: it is too large for n8n's database, the disk is full. */
+const NOT_SAVED = /^Failed to write binary file\b|\b(ENOSPC|EDQUOT|EROFS|EACCES|EFBIG)\b/;
 
 /** A file in n8n's binary storage, or why it could not be had. */
 export type Download = { file: IBinaryData } | { reason: string };
@@ -121,6 +125,7 @@ export class Downloader {
 			return { value: { file } };
 		} catch (error) {
 			const message = error instanceof Error ? error.message : String(error);
+			if (NOT_SAVED.test(message)) return { value: { reason: reasons.notSaved(message) } };
 			const reason = watchdog.endedFor ?? reasons.answerCutOff(message);
 			return watchdog.isTooLarge ? { value: { reason } } : { valueIfLast: { reason } };
 		} finally {

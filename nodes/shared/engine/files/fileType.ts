@@ -140,11 +140,21 @@ function isErrorJson(text: string): boolean {
 /** No file system takes more than 255 bytes; endings and numbers need some of them. */
 const LONGEST_NAME_BYTES = 200;
 
+/** Windows keeps nothing under the names of its devices, whatever follows them. */
+const DEVICE_NAME = /^(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\.|$)/i;
+
 /** A file name without folders, control characters, and lone surrogates, and of a sensible length. */
 export function safeFileName(fileName: string): string {
 	const base = fileName.split(/[/\\]/).at(-1) ?? '';
-	const name = shortName(base.replace(/\p{Cc}/gu, '').trim()).trim();
-	return /^\.+$/.test(name) ? '' : name;
+	// Some file systems take the two ways to write an accent for the same name.
+	const name = shortName(
+		base
+			.normalize('NFC')
+			.replace(/\p{Cc}/gu, '')
+			.trim(),
+	).trim();
+	if (/^\.+$/.test(name)) return '';
+	return DEVICE_NAME.test(name) ? `_${name}` : name;
 }
 
 /** A name and the number behind it, both within the length of a name. */
@@ -163,8 +173,16 @@ function shortName(name: string, bytes = LONGEST_NAME_BYTES): string {
 	return text.toString('utf8', 0, end);
 }
 
+function decoded(segment: string): string {
+	try {
+		return decodeURIComponent(segment);
+	} catch {
+		return segment;
+	}
+}
+
 /** The name that a URL's path ends in, without extension. */
 export function fileNameIn(url: string): string {
 	const last = new URL(url).pathname.split('/').at(-1) ?? '';
-	return safeFileName(last.replace(/\.[a-z\d]{1,8}$/i, '')) || 'image';
+	return safeFileName(decoded(last).replace(/\.[a-z\d]{1,8}$/i, '')) || 'image';
 }

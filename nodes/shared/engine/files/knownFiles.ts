@@ -70,7 +70,7 @@ export class KnownFiles {
 	 */
 	has(id: string, parameterName: string): boolean {
 		this.#before ??= this.#collectBefore();
-		if (this.#before.has(id)) return true;
+		if (this.#before.has(id) || (this.isCombined && this.#subWorkflowFiles.has(id))) return true;
 		this.#written ??= this.#context.getNode().parameters;
 		const written = this.#written[parameterName];
 		if (typeof written !== 'string') return false;
@@ -94,8 +94,11 @@ export class KnownFiles {
 			path !== undefined &&
 			(path[0]?.toLowerCase() !== 'workflows' || path[1] === this.#context.getWorkflow().id);
 		if (isOwn) return false;
-		this.#ofSubWorkflows ??= this.#collectOfSubWorkflows();
-		return !this.#ofSubWorkflows.has(id);
+		return !this.#subWorkflowFiles.has(id);
+	}
+
+	get #subWorkflowFiles(): Set<string> {
+		return (this.#ofSubWorkflows ??= this.#collectOfSubWorkflows());
 	}
 
 	#collectBefore(): Set<string> {

@@ -37,6 +37,14 @@ export type SubmitPlan<Request = JobRequest> = Extract<Plan<Request>, { submit: 
 /** A plan whose files have not been fetched yet. */
 export type DraftPlan = Plan<JobDraft>;
 
+/** The limit of jobs that holds for plans: the smallest that one of them has. */
+export function lowestLimit(plans: readonly SubmitPlan<unknown>[]): number {
+	return plans
+		.map(({ settings }) => settings.maxJobsPerExecution)
+		.filter((each) => each > 0)
+		.reduce((least, each) => Math.min(least, each), Infinity);
+}
+
 /** The only job of an item. */
 export function onlyJobOf(itemIndex: number): JobSlot {
 	return { itemIndex, jobNumber: 1, jobCount: 1 };

@@ -15,6 +15,8 @@ const CONNECT_ATTEMPTS = 5;
 const BUDGET_MS = 90_000;
 /** This many jobs accepted one after the other end the probing that a rate limit begins. */
 const ACCEPTED_IN_A_ROW = 3;
+/** This many unknown outcomes one after the other, and nothing more is sent. */
+const MOST_UNKNOWN_IN_A_ROW = 3;
 /** What is added to a pause at most, so that many runs do not come back all at once. */
 const JITTER = 0.25;
 
@@ -37,6 +39,7 @@ export class Submitter {
 	readonly #turns = new Semaphore(CONCURRENT_SUBMITS);
 	readonly #limits = new Map<Account, RateLimit>();
 	#runningJobs = 0;
+	#unknownInARow = 0;
 
 	/** @param noteFailure records a failure before the next submit may start */
 	constructor(
@@ -58,12 +61,13 @@ export class Submitter {
 	 * @returns the job's ID
 	 * @throws Failure; with `outcomeUnknown` when a job may exist although no ID came back
 	 */
-	async submit(plan: Pick<SubmitPlan, 'slot' | 'submit'>, signals: Signals): Promise<string> {
+	async submit(plan: SubmitPlan, signals: Signals): Promise<string> {
 		return await this.#turns.run(async () => {
 			try {
 				return await this.#submitInTurn(plan, signals);
 			} catch (error) {
-				const failure = asFailure(error);
+				const { resubmitIfUnknown: isResubmitted } = plan.settings;
+				const failure = asFailure(error).with(isResubmitted ? { isResubmitted } : {});
 				this.#noteFailure(plan.slot, failure);
 				throw failure;
 			}
@@ -81,10 +85,7 @@ export class Submitter {
 		}
 	}
 
-	async #submitInTurn(
-		{ slot, submit: request }: Pick<SubmitPlan, 'slot' | 'submit'>,
-		signals: Signals,
-	): Promise<string> {
+	async #submitInTurn({ slot, submit: request }: SubmitPlan, signals: Signals): Promise<string> {
 		const { signal, canceled } = signals;
 		const stopIfOver = () => {
 			if (signal.aborted) throw runFailures.canceled();
@@ -98,6 +99,9 @@ export class Submitter {
 
 		const send = async (): Promise<SubmitOutcome> => {
 			stopIfOver();
+			if (this.#unknownInARow >= MOST_UNKNOWN_IN_A_ROW) {
+				throw apiFailures.withheld(this.#unknownInARow);
+			}
 			const pending = this.#api.postJob(account, request);
 			const recorded = pending.outcome.then((outcome) => this.#record(slot, outcome));
 			return (await abortable(recorded, canceled)) ?? this.#abandon(slot, pending);
@@ -124,9 +128,12 @@ export class Submitter {
 	}
 
 	#record(slot: JobSlot, outcome: SubmitOutcome): SubmitOutcome {
-		if (outcome.kind === 'accepted') this.#book.started(slot, outcome.jobId);
-		else if (outcome.kind === 'failed' && outcome.failure.facts.outcomeUnknown) {
+		if (outcome.kind === 'accepted') {
+			this.#book.started(slot, outcome.jobId);
+			this.#unknownInARow = 0;
+		} else if (outcome.kind === 'failed' && outcome.failure.facts.outcomeUnknown) {
 			this.#book.unknown(slot, outcome.failure.facts.description);
+			this.#unknownInARow++;
 		} else this.#book.notStarted(slot);
 		return outcome;
 	}

@@ -6,7 +6,7 @@ import { hints } from '../../messages';
 import type { OutputItem } from './item';
 import type { JobBook } from '../jobs/jobBook';
 import { echoOf, itemJson } from './output';
-import type { JobSlot, SubmitPlan } from '../jobs/plan';
+import { lowestLimit, type JobSlot, type SubmitPlan } from '../jobs/plan';
 
 /** What would be sent: the files by their API names, with the binary fields or URLs they come from. */
 export function dryRunItem(slot: JobSlot, { values, files }: JobRequest): OutputItem {
@@ -41,5 +41,8 @@ export function dryRunHint(
 		const by = typeof price === 'string' ? price : name;
 		counts.set(by, (counts.get(by) ?? 0) + 1);
 	}
-	return hints.dryRun([...counts], resumed, withheld);
+	const starting = dryRuns.filter(({ slot }) => !book.recalled(slot));
+	const limit = lowestLimit(starting);
+	const isRefused = book.countedJobs + starting.length > limit;
+	return hints.dryRun([...counts], resumed, withheld, isRefused ? limit : undefined);
 }
