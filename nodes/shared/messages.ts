@@ -313,6 +313,12 @@ export const inputFailures = quotingBriefly({
 			description: 'Enter URLs that start with http:// or https://.',
 		}),
 
+	emptyEntry: (label: string, position: number): Failure =>
+		new Failure({
+			message: `Entry ${position} of "${label}" is empty`,
+			description: `Remove the entry from "${label}", or change the expression so that it returns a name or a file for this item.`,
+		}),
+
 	unusableEntry: (label: string, position: number, type: string): Failure =>
 		new Failure({
 			message: `Entry ${position} of "${label}" must be a URL, but is ${type}`,
@@ -356,7 +362,7 @@ export const inputFailures = quotingBriefly({
 	unreadableFile: (fileName: string, fieldName: string | undefined, reason: string): Failure =>
 		new Failure({
 			message: `The file "${fileName}"${inField(fieldName)} cannot be read`,
-			description: `n8n's binary data storage says: ${reason}. Run the node that provides the file again.`,
+			description: `n8n's binary data storage says: ${reason.replace(/(, \w+)? '[^']*'/g, '')}. Run the node that provides the file again.`,
 		}),
 
 	notAnImage: (fileName: string, fieldName: string | undefined, mimeType: string): Failure =>
@@ -818,8 +824,11 @@ export const hints = {
 	dryRun: (
 		counts: readonly (readonly [name: string, count: number])[],
 		resumed: number,
-		withheld = 0,
-		limit?: number,
+		{
+			withheld = 0,
+			limit,
+			isAlone = true,
+		}: { withheld?: number; limit?: number | undefined; isAlone?: boolean } = {},
 	): string => {
 		const total = counts.reduce((sum, [, count]) => sum + count, 0);
 		const named = listOf(
@@ -835,7 +844,7 @@ export const hints = {
 			limit === undefined
 				? ''
 				: ` That is more than the ${limit} that "Max Jobs per Execution" allows, so none of them would be started.`;
-		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${refused}${unknown} Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.`;
+		return `Dry run: ${plural(total, 'job')} would be started${parts}${more}.${refused}${unknown} ${isAlone ? 'Nothing was sent and nothing was charged.' : 'That costs nothing.'} Turn off "Dry Run" under Options to start the jobs.`;
 	},
 	unwanted: (jobIds: readonly string[]): string =>
 		`Earlier attempts of this execution paid for ${jobIds.length === 1 ? 'a job' : 'jobs'} that this one does not ask for, so ${jobIds.length === 1 ? 'it was' : 'they were'} not collected: ${listOf(jobIds)}. Collect ${jobIds.length === 1 ? 'it' : 'them'} with the AetherForge Get Job node, free of charge.`,

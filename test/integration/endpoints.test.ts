@@ -490,7 +490,7 @@ describe('each endpoint refuses before anything is paid for', () => {
 			{ operation: 'reskin', description: 'Golden armor', style: '={{ "quarter_view" }}' },
 			'"Style" must be "cartoon", "none", "pixel", "quater_view" or "sd"',
 		],
-		['no scale', 'imageTune', { scale: '={{ "" }}' }, 'The "Scale" parameter is empty'],
+		['no scale', 'imageTune', { scale: '={{ "" }}' }, '"Scale" must be "1K", "2K" or "4K"'],
 		[
 			'a blank prompt',
 			'imageTune',

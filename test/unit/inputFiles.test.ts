@@ -261,7 +261,7 @@ describe('which files are sent', () => {
 			{ names: 'data [object Object]' },
 			'"Field Names" contains both text and a file',
 		],
-		['null', { names: [null] }, 'The "Field Names" parameter does not name a binary field'],
+		['null', { names: [null] }, 'Entry 1 of "Field Names" is empty'],
 		['an object', { names: { a: 1 } }, 'The "Field Names" parameter must be text, but is'],
 		[
 			'another source',
@@ -276,6 +276,7 @@ describe('which files are sent', () => {
 			{ names: PNG.toString('base64').replace(/.{76}/g, '$&\r\n') },
 			'"Field Names" contains the content of a file, not where to find it',
 		],
+		['a list with a hole', { names: ['a', undefined] }, 'Entry 2 of "Field Names" is empty'],
 		[
 			'a data URL in place of a name',
 			{ names: `data:image/png;base64,${PNG.toString('base64')}` },

@@ -192,7 +192,12 @@ function filesIn(
 	item: ItemFiles,
 ): (string | GivenFile)[] {
 	if (Array.isArray(given)) {
-		return given.flatMap((each: unknown) => filesIn(each, label, false, item));
+		return given.flatMap((each: unknown, index) => {
+			const files = filesIn(each, label, false, item);
+			// Two files are meant where two are named: a job with the rest would be charged, too.
+			if (files.length === 0) throw inputFailures.emptyEntry(label, index + 1);
+			return files;
+		});
 	}
 	if (given === null || given === undefined) return [];
 	if (isFile(given)) return [given];

@@ -88,13 +88,9 @@ function readValue(
 			return field.isOptional && isBlank(given) ? undefined : asText(given, label);
 		case 'choice': {
 			if (given === field.none && field.none !== undefined) return undefined;
-			if (
-				isBlank(given) ||
-				(field.isOpen && !choicesOf(field.property).includes(given as string))
-			) {
-				return asText(given, label);
-			}
-			return asChoice(given, label, choicesOf(field.property));
+			const choices = choicesOf(field.property);
+			const isListed = choices.includes(given as string);
+			return field.isOpen && !isListed ? asText(given, label) : asChoice(given, label, choices);
 		}
 		case 'number':
 			return field.isOptional && isBlank(given)

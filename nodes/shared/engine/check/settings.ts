@@ -90,7 +90,9 @@ class Options {
 		const { value, displayName } = this.#find(name);
 		if (typeof value === 'string' && isBlank(value)) return {};
 		const fields = asJson(value, displayName, 'a JSON object');
-		if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+		// A Map or a date would be taken for an object without fields.
+		const isObject = Object.prototype.toString.call(fields) === '[object Object]';
+		if (typeof fields !== 'object' || fields === null || !isObject) {
 			throw inputFailures.noObject(displayName);
 		}
 		const entries = Object.entries(fields) as [string, unknown][];

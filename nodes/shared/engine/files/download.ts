@@ -27,7 +27,7 @@ export const RESULTS: TransferRules = {
 	concurrency: 6,
 	// What a CDN asks to wait is waited for: the job has been charged.
 	retries: { tries: 5, budgetMs: 180_000 },
-	answerWithinMs: 10_000,
+	answerWithinMs: 60_000,
 	longestMs: 600_000,
 	largestBytes: 256 * 1_048_576,
 	typeOf: (head, contentType, url) =>

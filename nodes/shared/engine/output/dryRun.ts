@@ -44,5 +44,10 @@ export function dryRunHint(
 	const starting = dryRuns.filter(({ slot }) => !book.recalled(slot));
 	const limit = lowestLimit(starting);
 	const isRefused = book.countedJobs + starting.length > limit;
-	return hints.dryRun([...counts], resumed, withheld, isRefused ? limit : undefined);
+	const isAlone = book.counts.started + book.counts.unknown === 0;
+	return hints.dryRun([...counts], resumed, {
+		withheld,
+		limit: isRefused ? limit : undefined,
+		isAlone,
+	});
 }
