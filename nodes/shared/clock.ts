@@ -25,6 +25,11 @@ export const systemClock: Clock = {
 	},
 };
 
+/** The same signal for one of many listeners: Node.js warns of a leak when many listen to one. */
+export function ownSignal(signal: AbortSignal): AbortSignal {
+	return AbortSignal.any([signal]);
+}
+
 /** What the promise gives, or undefined as soon as the signal aborts. */
 export async function abortable<T>(
 	promise: Promise<T>,

@@ -215,8 +215,8 @@ const REFUSALS: Refusal[] = [
 			['pollInterval', 'Poll Interval (Seconds)', 'a number of at least 1', 1, [0.2]],
 			['maxConcurrentJobs', 'Max Concurrent Jobs', 'a whole number of at least 1', '2', [0, 2.5]],
 			['outputItems', 'Output Items', '"perImage" or "perJob"', 'perJob', ['PERJOB', 5]],
-			['onTimeout', 'On Timeout', '"error" or "returnPending"', 'error', ['ignore']],
-			['onFailed', 'On Failed Job', '"error" or "returnFailed"', 'error', [true]],
+			['onTimeout', 'On Timeout', '"returnPending" or "error"', 'error', ['ignore']],
+			['onFailed', 'On Failed Job', '"returnFailed" or "error"', 'error', [true]],
 		] as const
 	).flatMap(([name, label, expected, good, values]) =>
 		values.map((value) => ({
@@ -269,7 +269,7 @@ const REFUSALS: Refusal[] = [
 		parameters: { ...fromJson('jobId', 'jobId'), ...option('onFailed') },
 		good: { json: { jobId: JOB, value: 'error' } },
 		bad: { json: { jobId: JOB, value: 'x' } },
-		message: /^"On Failed Job" must be "error" or "returnFailed"$/,
+		message: /^"On Failed Job" must be "returnFailed" or "error"$/,
 		description: 'Its value is "x".',
 	},
 ];

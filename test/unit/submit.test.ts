@@ -1,4 +1,5 @@
-import type { Account, Api, SubmitOutcome } from '../../nodes/shared/api/api';
+import type { Account } from '../../nodes/shared/api/account';
+import type { Api, SubmitOutcome } from '../../nodes/shared/api/api';
 import type { JobRequest } from '../../nodes/shared/api/request';
 import type { JobSettings } from '../../nodes/shared/engine/check/settings';
 import type { JobBook } from '../../nodes/shared/engine/jobs/jobBook';

@@ -1,4 +1,5 @@
 import type { JobState } from '../api/job';
+import { ownSignal } from '../clock';
 import type { Endpoint } from '../endpoint';
 import type { Values } from '../api/request';
 import { asFailure } from '../failure';
@@ -11,6 +12,7 @@ import type { JobBook } from './jobs/jobBook';
 import type { DraftPlan, JobSlot, PaidJob } from './jobs/plan';
 import type { Poller } from './jobs/poll';
 import { echoOf } from './output/output';
+import { checkItems } from './run/phases';
 import type { Results } from './run/results';
 import type { Run } from './run/run';
 
@@ -43,7 +45,7 @@ export async function planJobs(planning: Planning): Promise<Planned> {
 	const resume = resumer(planning);
 	const unwantedJobIds: string[] = [];
 
-	const plans = await results.checkItems(async (itemIndex): Promise<DraftPlan[]> => {
+	const plans = await checkItems(run, results, async (itemIndex): Promise<DraftPlan[]> => {
 		book.prepare(itemIndex);
 		const settings = readJobSettings(reader, itemIndex, isTool);
 		const { jobsPerItem: jobCount, additionalFields, dryRun } = settings;
@@ -84,7 +86,7 @@ function resumer({ run, book, poller }: Planning) {
 	const statesOfAll = async () => {
 		const states = new Map<string, JobState>();
 		const glance = async ({ slot, jobId }: { slot: JobSlot; jobId: string }): Promise<void> => {
-			const state = await poller.glance(slot.itemIndex, jobId, run.ownSignal());
+			const state = await poller.glance(slot.itemIndex, jobId, ownSignal(run.signal));
 			if (state) states.set(jobId, state);
 		};
 		await Promise.all(book.recalledJobs().map(glance));

@@ -23,6 +23,7 @@ import { isResult } from './output/item';
 import { withInputFields, withUniqueFileNames } from './output/output';
 import { performJob } from './performJob';
 import { planJobs, type Planned } from './planJobs';
+import { performAll } from './run/phases';
 import { NO_KNOWN_JOBS, Results } from './run/results';
 import { Run } from './run/run';
 
@@ -165,7 +166,7 @@ async function perform(phases: Phases, plans: readonly Plan[]): Promise<void> {
 		adviceIfFailed: endpoint.adviceIfFailed,
 	};
 	const limit = plans[0]?.settings.maxConcurrentJobs ?? 1;
-	await results.performAll(plans, limit, async (plan, signal) => {
+	await performAll(run, results, plans, limit, async (plan, signal) => {
 		const items = isDryRun(plan)
 			? [dryRunItem(plan.slot, plan.submit)]
 			: await performJob(plan, performance, signal);

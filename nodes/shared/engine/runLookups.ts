@@ -11,6 +11,7 @@ import { onlyJobOf, type JobSlot } from './jobs/plan';
 import { CONCURRENT_POLLS, Poller, STATUS_CHECK_BUDGET_MS } from './jobs/poll';
 import type { OutputItem } from './output/item';
 import { jobItems, withInputFields, withUniqueFileNames } from './output/output';
+import { checkItems, performAll } from './run/phases';
 import { NO_KNOWN_JOBS, Results } from './run/results';
 import { Run } from './run/run';
 
@@ -37,7 +38,7 @@ export async function runLookups(
 	const jobIds = new Map<number, string>();
 	const of = ({ itemIndex }: JobSlot) => jobIds.get(itemIndex);
 	const results = new Results(run, { ...NO_KNOWN_JOBS, of });
-	const lookups = await results.checkItems<Lookup>((itemIndex) => {
+	const lookups = await checkItems<Lookup>(run, results, (itemIndex) => {
 		const settings = readLookupSettings(run.reader, itemIndex, run.isTool);
 		const jobId = asText(run.reader.read('jobId', itemIndex, ''), 'Job ID').trim();
 		if (!isJobId(jobId)) throw inputFailures.malformedJobId(jobId);
@@ -51,7 +52,7 @@ export async function runLookups(
 	// A status check must not use up its time in line; jobs that are waited for wait side by side.
 	const isWaiting = lookups.some(({ settings }) => settings.waitForCompletion);
 	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
-	await results.performAll(lookups, limit, async (lookup, signal): Promise<OutputItem[]> => {
+	await performAll(run, results, lookups, limit, async (lookup, signal): Promise<OutputItem[]> => {
 		const { slot, jobId, settings } = lookup;
 		const { waitForCompletion, pollIntervalMs, onTimeout } = settings;
 		const { itemIndex } = slot;

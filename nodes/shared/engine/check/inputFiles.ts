@@ -52,7 +52,7 @@ export async function readInputFiles(
 	if (from === 'none') return [];
 	const item = filesOf(input, itemIndex);
 	const given = givenFiles(input, field, itemIndex, from, item);
-	const isByUrl = from === 'url' || from === 'urls';
+	const isByUrl = from === 'urls';
 	if (given.length > limit.max) {
 		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length, isByUrl);
 	}
@@ -94,15 +94,28 @@ function filesOf({ context, knownFiles }: InputFileReader, itemIndex: number): I
 	return { named: Object.assign(named, Object.fromEntries([...combined, ...binary])), json };
 }
 
-/** Where the files come from: one of the parameter's choices. */
+/** Where the files come from. */
+type Source = 'none' | 'all' | 'named' | 'urls';
+
+/** What the choices of the parameters stand for: a single file has other words than several. */
+const SOURCES: Readonly<Record<string, Source>> = {
+	none: 'none',
+	all: 'all',
+	selected: 'named',
+	binary: 'named',
+	urls: 'urls',
+	url: 'urls',
+};
+
 function sourceOf(
 	{ reader, isTool }: InputFileReader,
 	source: INodeProperties,
 	itemIndex: number,
-): unknown {
+): Source {
 	// A tool has no input item whose files could be meant.
 	const choices = choicesOf(source).filter((choice) => choice !== 'all' || !isTool);
-	return asChoice(reader.read(source.name, itemIndex), source.displayName, choices);
+	const choice = asChoice(reader.read(source.name, itemIndex), source.displayName, choices);
+	return SOURCES[String(choice)] ?? 'named';
 }
 
 /** What the parameters name, in the order in which it is sent. */
@@ -110,7 +123,7 @@ function givenFiles(
 	{ reader, isTool }: InputFileReader,
 	{ source, names, urls, limit, noun }: FilesField,
 	itemIndex: number,
-	from: unknown,
+	from: Exclude<Source, 'none'>,
 	item: ItemFiles,
 ): (string | GivenFile | URL)[] {
 	switch (from) {
@@ -119,7 +132,6 @@ function givenFiles(
 			if (available.length > 0) return available;
 			throw inputFailures.noFieldAtAll(source.displayName, noun.many);
 		}
-		case 'url':
 		case 'urls': {
 			const given = urlsIn(reader.read(urls.name, itemIndex, ''), urls.displayName, limit.max > 1);
 			// People who choose URLs mean one; for a tool it is all there is to choose.
@@ -127,7 +139,7 @@ function givenFiles(
 			if (given.length === 0 && isRequired) throw inputFailures.blankValue(urls.displayName);
 			return given;
 		}
-		default: {
+		case 'named': {
 			const [label, isList] = [names.displayName, limit.max > 1];
 			const given = filesIn(reader.read(names.name, itemIndex, ''), label, isList, item);
 			if (given.length === 0) throw inputFailures.noFieldNames(label, isList);

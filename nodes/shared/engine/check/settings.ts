@@ -1,5 +1,6 @@
 import type { INodeProperties } from 'n8n-workflow';
 
+import { choicesOf } from '../../endpoint';
 import { inputFailures } from '../../messages';
 import { jobProperties, lookupProperties } from '../../properties';
 import { safeFileName } from '../files/fileType';
@@ -74,9 +75,10 @@ class Options {
 		return asBoolean(value, displayName);
 	}
 
-	choice<T extends string>(name: string, choices: readonly T[]): T {
-		const { value, displayName } = this.#find(name);
-		return asChoice(value, displayName, choices);
+	/** One of the choices that the property lists. */
+	choice(name: string): unknown {
+		const { value, ...property } = this.#find(name);
+		return asChoice(value, property.displayName, choicesOf(property));
 	}
 
 	/** Text that may be empty, also where its expression gives nothing for an item. */
@@ -136,28 +138,27 @@ function readOutputSettings(
 	reader: ParameterReader,
 	itemIndex: number,
 	isTool: boolean,
+	properties: readonly INodeProperties[],
 	options: Options,
 ): OutputSettings {
+	const labelOf = (name: string) =>
+		properties.find((property) => property.name === name)?.displayName ?? name;
+	const isOn = (name: string, hidden?: boolean) =>
+		asBoolean(reader.read(name, itemIndex, hidden), labelOf(name));
+	const [field, waitForCompletion] = ['binaryPropertyOutput', isOn('waitForCompletion')];
 	// n8n has no value for a parameter that it does not show, as without waiting.
-	const downloadImages =
-		!isTool && asBoolean(reader.read('downloadImages', itemIndex, false), 'Download Images');
+	const downloadImages = !isTool && isOn('downloadImages', false);
 	return {
-		waitForCompletion: asBoolean(
-			reader.read('waitForCompletion', itemIndex),
-			'Wait for Completion',
-		),
+		waitForCompletion,
 		downloadImages,
 		outputField: downloadImages
-			? asText(
-					reader.read('binaryPropertyOutput', itemIndex, ''),
-					'Put Output File in Field',
-				).trim()
+			? asText(reader.read(field, itemIndex, ''), labelOf(field)).trim()
 			: '',
-		outputItems: options.choice('outputItems', ['perImage', 'perJob']),
+		outputItems: options.choice('outputItems') as OutputSettings['outputItems'],
 		timeoutMs: options.number('timeout') * 1000,
 		pollIntervalMs: options.number('pollInterval') * 1000,
-		onTimeout: options.choice('onTimeout', ['error', 'returnPending']),
-		onFailed: options.choice('onFailed', ['error', 'returnFailed']),
+		onTimeout: options.choice('onTimeout') as OutputSettings['onTimeout'],
+		onFailed: options.choice('onFailed') as OutputSettings['onFailed'],
 		includeInputFields: options.boolean('includeInputFields'),
 		fileName: outputName(options.text('fileName')),
 	};
@@ -180,7 +181,7 @@ export function readJobSettings(
 		resubmitIfUnknown: options.boolean('resubmitIfUnknown'),
 		jobsPerItem: options.number('jobsPerItem', true),
 		additionalFields: options.formFields('additionalFields'),
-		...readOutputSettings(reader, itemIndex, isTool, options),
+		...readOutputSettings(reader, itemIndex, isTool, jobProperties, options),
 	};
 }
 
@@ -194,5 +195,5 @@ export function readLookupSettings(
 	isTool: boolean,
 ): OutputSettings {
 	const options = new Options(reader.read('options', itemIndex, {}), lookupProperties);
-	return readOutputSettings(reader, itemIndex, isTool, options);
+	return readOutputSettings(reader, itemIndex, isTool, lookupProperties, options);
 }

@@ -2,7 +2,7 @@ import type { IBinaryData, IExecuteFunctions } from 'n8n-workflow';
 
 import { fetchFile, type ByteStream } from '../../api/fetchFile';
 import { retry, type Attempt, type RetryLimits } from '../../api/retry';
-import type { Clock } from '../../clock';
+import { ownSignal, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
 import { reasons } from '../../messages';
 import { imageTypeOf, isWebPage, RESULT_HEAD_BYTES, resultTypeOf, type FileType } from './fileType';
@@ -79,8 +79,7 @@ export class Downloader {
 	 * @returns the file, or the reason why it cannot be had: it does not throw
 	 */
 	async download(url: string, name: string, signal: AbortSignal): Promise<Download> {
-		// A signal of its own for each: Node.js warns of a leak when many listen to one.
-		const own = AbortSignal.any([signal]);
+		const own = ownSignal(signal);
 		return await this.#places.run(
 			async () =>
 				await retry(

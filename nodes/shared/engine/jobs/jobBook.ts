@@ -3,9 +3,9 @@ import type { IExecuteFunctions } from 'n8n-workflow';
 import type { Clock } from '../../clock';
 import type { Endpoint } from '../../endpoint';
 import { logLines } from '../../messages';
-import { contextOf } from '../../n8n';
 import { ContextPage, type Entry } from './contextPage';
 import { noteInCustomData } from './customData';
+import { JobCount } from './jobCount';
 import type { JobSlot } from './plan';
 
 interface Line {
@@ -15,26 +15,40 @@ interface Line {
 	isRecalled: boolean;
 }
 
-/** How many jobs the node has started in an execution. */
-interface Count {
-	executionId: string | undefined;
-	/** For the limit: a job that replaces another one is not counted again. */
-	jobs: number;
-	/** All that were started, or may have been. */
-	started: number;
-}
+/** What the book holds in memory, by item index and job number. */
+class Lines {
+	readonly #items = new Map<number, Map<number, Line>>();
 
-/** The count's place in the context that n8n keeps for a node while its workflow runs. */
-const COUNT = 'aetherForgeJobCount';
+	get isEmpty(): boolean {
+		return this.#items.size === 0;
+	}
+
+	at({ itemIndex, jobNumber }: JobSlot): Line | undefined {
+		return this.#items.get(itemIndex)?.get(jobNumber);
+	}
+
+	/** All lines, or those of one item. */
+	of(itemIndex?: number): Line[] {
+		const items =
+			itemIndex === undefined ? [...this.#items.values()] : [this.#items.get(itemIndex)];
+		return items.flatMap((lines) => [...(lines?.values() ?? [])]);
+	}
+
+	put(line: Line): void {
+		const { itemIndex, jobNumber } = line.slot;
+		const ofItem = this.#items.get(itemIndex) ?? new Map<number, Line>();
+		this.#items.set(itemIndex, ofItem.set(jobNumber, line));
+	}
+
+	remove({ itemIndex, jobNumber }: JobSlot): void {
+		this.#items.get(itemIndex)?.delete(jobNumber);
+	}
+}
 
 /**
  * The one place that knows which jobs exist: those of this run, and those that earlier attempts have paid
  * for. Each is written down in memory, n8n's log, the node's context, and the execution's custom data, in
  * this order. Nothing of that throws: nothing may come between the user and a job that has been charged.
- *
- * Jobs are counted for the node in its execution: all rounds of a loop, and all calls by an agent. A retry
- * from the executions list counts anew, and so does each call without an execution, by an MCP Server
- * Trigger or by one of n8n's own Agents.
  */
 export class JobBook {
 	readonly startsJobs = true;
@@ -44,9 +58,8 @@ export class JobBook {
 	readonly #context: IExecuteFunctions;
 	readonly #clock: Clock;
 	readonly #page: ContextPage;
-	readonly #count: Count;
-	/** By item index and job number. */
-	readonly #lines = new Map<number, Map<number, Line>>();
+	readonly #count: JobCount;
+	readonly #lines = new Lines();
 	/** Slots that are counted, but have not come to a job yet. */
 	readonly #reserved = new Set<string>();
 	/** Slots whose request was open when the execution was stopped. */
@@ -56,16 +69,11 @@ export class JobBook {
 		this.#context = context;
 		this.#clock = clock;
 		this.#page = new ContextPage(context, endpoint);
-		const kept = contextOf(context);
-		const executionId = context.getExecutionId() as string | undefined;
-		const count = kept[COUNT] as Count | undefined;
-		const isSame = executionId !== undefined && count?.executionId === executionId;
-		this.#count = isSame ? count : { executionId, jobs: 0, started: 0 };
-		kept[COUNT] = this.#count;
+		this.#count = new JobCount(context);
 		const leftBehind: string[] = [];
 		for (const { slot, entry, isSameWork } of this.#page.read()) {
 			const jobIds = jobIdsIn({ slot, entry, isRecalled: true });
-			if (isSameWork) this.#put({ slot, entry, isRecalled: true });
+			if (isSameWork) this.#lines.put({ slot, entry, isRecalled: true });
 			else leftBehind.push(...jobIds);
 			for (const jobId of jobIds) noteInCustomData(context, jobId);
 		}
@@ -80,37 +88,39 @@ export class JobBook {
 
 	/** Whether it is certain that no job exists. */
 	get isEmpty(): boolean {
-		return this.#lines.size === 0;
+		return this.#lines.isEmpty;
 	}
 
 	/** How many jobs this run has started or may have, and how many the node has in this execution. */
 	get counts(): { started: number; unknown: number; total: number } {
-		const started = this.#linesOf().filter(
-			({ entry, isRecalled }) => !isRecalled && 'jobId' in entry,
-		);
-		const unknown = this.#linesOf().filter((line) => !line.isRecalled && !('jobId' in line.entry));
+		const started = this.#lines
+			.of()
+			.filter(({ entry, isRecalled }) => !isRecalled && 'jobId' in entry);
+		const unknown = this.#lines.of().filter((line) => !line.isRecalled && !('jobId' in line.entry));
 		const total = this.#count.started - unknown.length;
 		return { started: started.length, unknown: unknown.length, total };
 	}
 
 	/** What earlier attempts have left of a slot. */
 	recalled(slot: JobSlot): Entry | undefined {
-		const line = this.#at(slot);
+		const line = this.#lines.at(slot);
 		return line?.isRecalled ? line.entry : undefined;
 	}
 
 	/** The jobs that earlier attempts have paid for, unless they are known to have failed. */
 	recalledJobs(): { slot: JobSlot; jobId: string }[] {
-		return this.#linesOf().flatMap((line) =>
-			line.isRecalled ? jobIdsIn(line).map((jobId) => ({ slot: line.slot, jobId })) : [],
-		);
+		return this.#lines
+			.of()
+			.flatMap((line) =>
+				line.isRecalled ? jobIdsIn(line).map((jobId) => ({ slot: line.slot, jobId })) : [],
+			);
 	}
 
 	/** Jobs of an item that earlier attempts have paid for, beyond the number that is wanted now. */
 	unwanted(itemIndex: number, jobCount: number): string[] {
-		return this.#linesOf(itemIndex).flatMap((line) =>
-			line.slot.jobNumber > jobCount ? jobIdsIn(line) : [],
-		);
+		return this.#lines
+			.of(itemIndex)
+			.flatMap((line) => (line.slot.jobNumber > jobCount ? jobIdsIn(line) : []));
 	}
 
 	/** Whether a slot takes the place of a job, or of an unknown outcome, that this execution has counted. */
@@ -130,7 +140,7 @@ export class JobBook {
 		for (const slot of slots) {
 			if (this.isCounted(slot)) continue;
 			this.#reserved.add(keyOf(slot));
-			this.#count.jobs++;
+			this.#count.reserve(1);
 		}
 	}
 
@@ -165,7 +175,7 @@ export class JobBook {
 	/** The request that was open when the execution was stopped was not accepted after all. */
 	notStarted(slot: JobSlot): void {
 		if (!this.#stopped.has(keyOf(slot))) return;
-		this.#lines.get(slot.itemIndex)?.delete(slot.jobNumber);
+		this.#lines.remove(slot);
 		this.#log('info', logLines.notStartedAfterStop(slot.itemIndex, true));
 		quietly(() => {
 			this.#page.erase(slot);
@@ -174,7 +184,7 @@ export class JobBook {
 
 	/** The job has failed. It stays in the book: the one that replaces it is not counted again. */
 	failed(slot: JobSlot): void {
-		const line = this.#at(slot);
+		const line = this.#lines.at(slot);
 		if (!line || !('jobId' in line.entry)) return;
 		const entry: Entry = { ...line.entry, hasFailed: true };
 		line.entry = entry;
@@ -185,18 +195,18 @@ export class JobBook {
 
 	/** The job of a slot, unless an earlier attempt has seen it fail. */
 	of(slot: JobSlot): string | undefined {
-		const line = this.#at(slot);
+		const line = this.#lines.at(slot);
 		return line && jobIdsIn(line)[0];
 	}
 
 	/** All jobs of the run, or those of one item. */
 	jobIds(itemIndex?: number): string[] {
-		return this.#linesOf(itemIndex).flatMap(jobIdsIn);
+		return this.#lines.of(itemIndex).flatMap(jobIdsIn);
 	}
 
 	/** The slots of which it is not known whether a job exists. */
 	unknownSlots(): JobSlot[] {
-		return this.#linesOf().flatMap(({ slot, entry }) => ('outcomeUnknown' in entry ? [slot] : []));
+		return this.#lines.of().flatMap(({ slot, entry }) => ('outcomeUnknown' in entry ? [slot] : []));
 	}
 
 	/** Forgets the run; only for one that ended without an error item. */
@@ -206,29 +216,13 @@ export class JobBook {
 
 	/** Takes back what was reserved and has not come to a job. */
 	close(): void {
-		this.#count.jobs -= this.#reserved.size;
+		this.#count.reserve(-this.#reserved.size);
 		this.#reserved.clear();
 	}
 
-	#at({ itemIndex, jobNumber }: JobSlot): Line | undefined {
-		return this.#lines.get(itemIndex)?.get(jobNumber);
-	}
-
-	#linesOf(itemIndex?: number): Line[] {
-		const items =
-			itemIndex === undefined ? [...this.#lines.values()] : [this.#lines.get(itemIndex)];
-		return items.flatMap((lines) => [...(lines?.values() ?? [])]);
-	}
-
-	#put(line: Line): void {
-		const { itemIndex, jobNumber } = line.slot;
-		const ofItem = this.#lines.get(itemIndex) ?? new Map<number, Line>();
-		this.#lines.set(itemIndex, ofItem.set(jobNumber, line));
-	}
-
 	#write(slot: JobSlot, entry: Entry, level: 'info' | 'warn', line: string): void {
-		if (this.#at(slot)?.isRecalled !== false) this.#count.started++;
-		this.#put({ slot, entry, isRecalled: false });
+		if (this.#lines.at(slot)?.isRecalled !== false) this.#count.start();
+		this.#lines.put({ slot, entry, isRecalled: false });
 		this.#reserved.delete(keyOf(slot));
 		this.#log(level, line);
 		quietly(() => {

@@ -1,4 +1,5 @@
-import type { Account, Api, PendingSubmit, SubmitOutcome } from '../../api/api';
+import type { Account } from '../../api/account';
+import type { Api, PendingSubmit, SubmitOutcome } from '../../api/api';
 import { backOffMs, retry } from '../../api/retry';
 import { abortable, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';

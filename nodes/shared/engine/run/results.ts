@@ -1,7 +1,6 @@
 import type { IDataObject, INodeExecutionData } from 'n8n-workflow';
 
 import { isFinished } from '../../api/job';
-import { Semaphore } from '../../concurrency';
 import { asFailure, type Failure } from '../../failure';
 import { hints, logLines, NO_JOBS, runFailures, type Circumstances } from '../../messages';
 import { onlyJobOf, type JobSlot } from '../jobs/plan';
@@ -60,56 +59,19 @@ export class Results {
 		this.#items = Array.from({ length: run.itemCount }, () => []);
 	}
 
-	/**
-	 * Checks all items one after the other, before anything is performed.
-	 *
-	 * @returns the plans of the items that passed
-	 * @throws NodeApiError or NodeOperationError when an item does not, unless the node continues
-	 */
-	async checkItems<P>(check: (itemIndex: number) => Promise<readonly P[]>): Promise<P[]> {
-		const plans: P[] = [];
-		const { itemCount, signal } = this.#run;
-		for (let itemIndex = 0; itemIndex < itemCount && !signal.aborted; itemIndex++) {
-			await this.#run.letOthersRun();
-			try {
-				this.#run.stopIfOver();
-				for (const plan of await check(itemIndex)) plans.push(plan);
-			} catch (error) {
-				this.#fail({ failure: asFailure(error), slot: onlyJobOf(itemIndex), isItem: true });
-			}
-		}
-		this.throwIfOver();
-		return plans;
+	/** From now on jobs are started: what fails has been checked. */
+	beginToPerform(): void {
+		this.#isChecking = false;
 	}
 
-	/**
-	 * Performs plans side by side, up to the limit, in their order.
-	 * @throws NodeApiError or NodeOperationError for the first one that fails, unless the node continues
-	 */
-	async performAll<P extends { slot: JobSlot }>(
-		plans: readonly P[],
-		limit: number,
-		perform: (plan: P, signal: AbortSignal) => Promise<OutputItem[]>,
-	): Promise<void> {
-		this.#isChecking = false;
-		const places = new Semaphore(limit);
-		const performInTurn = async (plan: P): Promise<void> => {
-			await this.#run.letOthersRun();
-			if (this.#run.signal.aborted) return;
-			try {
-				this.#put(plan.slot, await perform(plan, this.#run.ownSignal()));
-			} catch (error) {
-				this.fail(plan.slot, error);
-			}
-		};
-		await Promise.all(
-			plans.map((plan) =>
-				places.run(async () => {
-					await performInTurn(plan);
-				}),
-			),
-		);
-		this.throwIfOver();
+	put({ itemIndex, jobNumber }: JobSlot, items: OutputItem[]): void {
+		const ofItem = this.#items[itemIndex];
+		if (ofItem) ofItem[jobNumber - 1] = items;
+	}
+
+	/** Fails an item of which it is not known how many jobs it starts. */
+	failItem(itemIndex: number, error: unknown): void {
+		this.#fail({ failure: asFailure(error), slot: onlyJobOf(itemIndex), isItem: true });
 	}
 
 	/** Fails one job, in its place among the others of its item. */
@@ -193,7 +155,7 @@ export class Results {
 	}
 
 	#fail(failed: FirstFailure): void {
-		if (this.#run.continues) this.#put(failed.slot, [this.#errorItem(failed)]);
+		if (this.#run.continues) this.put(failed.slot, [this.#errorItem(failed)]);
 		else this.#note(failed);
 	}
 
@@ -201,11 +163,6 @@ export class Results {
 		if (this.#run.continues) return;
 		this.#first ??= failed;
 		this.#run.end();
-	}
-
-	#put({ itemIndex, jobNumber }: JobSlot, items: OutputItem[]): void {
-		const ofItem = this.#items[itemIndex];
-		if (ofItem) ofItem[jobNumber - 1] = items;
 	}
 
 	#errorItem(failed: FirstFailure): OutputItem {

@@ -38,11 +38,6 @@ export class Run {
 		this.#sliceStartedAtMs = clock.now();
 	}
 
-	/** The same signal for one of many: Node.js warns of a leak when many listen to one. */
-	ownSignal(): AbortSignal {
-		return AbortSignal.any([this.signal]);
-	}
-
 	end(): void {
 		this.#end.abort();
 	}
