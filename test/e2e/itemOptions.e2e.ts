@@ -64,7 +64,9 @@ describe('variations', () => {
 		expect(new Set(jobIds(execution))).toEqual(new Set([first, ...others]));
 		expect(jobIds(execution)).not.toContain(failed);
 		expect(hintsOf(execution)).toEqual([
-			expect.stringMatching(/^1 job started, 5 resumed \(not charged again\)\./),
+			expect.stringMatching(
+				/^1 job started \(7 in this execution\), 5 resumed \(not charged again\)\./,
+			),
 		]);
 	});
 
@@ -88,7 +90,7 @@ describe('variations', () => {
 		const [left] = lab.emulator.submits.filter(({ jobId }) => jobId !== collected);
 		expect(hintsOf(retried)).toEqual([
 			'0 jobs started, 1 resumed (not charged again).',
-			expect.stringContaining(`this paid job was not collected: ${String(left?.jobId)}.`),
+			expect.stringContaining(`so it was not collected: ${String(left?.jobId)}.`),
 		]);
 		expect(lab.emulator.submits).toHaveLength(2);
 	});

@@ -178,7 +178,9 @@ describe('a connection that is never established', () => {
 		const saved = await lab.n8n.createWorkflow(withCredential(file, nowhere));
 		const execution = await lab.n8n.runManually(saved, 'Start');
 		expect(execution.errorMessage).toContain('AetherForge cannot be reached');
-		expect(execution.savedText).toContain('The request started no job, and nothing was charged for it.');
+		expect(execution.savedText).toContain(
+			'The request started no job, and nothing was charged for it.',
+		);
 	});
 });
 

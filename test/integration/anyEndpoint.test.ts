@@ -290,7 +290,7 @@ describe('what cannot be sent is refused with its place', () => {
 		[
 			'a row number that is no number',
 			json(`[${GOOD},${GOOD},{"row":"3rd","title":"a","description":"b"}]`),
-			'"row" in row 3 of "Rows (JSON)" must be a whole number',
+			'"row" in row 3 of "Rows (JSON)" must be a whole number from 1',
 			'Its value is "3rd".',
 		],
 		[

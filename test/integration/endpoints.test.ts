@@ -548,7 +548,7 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'a row whose number is no number',
 			'sprite',
 			withRows('[{"row": "one", "title": "Idle", "description": "Standing"}]'),
-			'"row" in row 1 of "Rows (JSON)" must be a whole number',
+			'"row" in row 1 of "Rows (JSON)" must be a whole number from 1',
 		],
 		[
 			'no character image',

@@ -158,9 +158,9 @@ describe("an agent's calls of the node as a tool", () => {
 
 	it('are counted together: the third one at a limit of two starts nothing', async () => {
 		const first = await generate(1, options, { asTool: true });
-		const second = await generate(1, options, { asTool: true, retryOf: first });
+		const second = await generate(1, options, { asTool: true, retryOf: first, earlierRuns: 1 });
 		expect([first.error, second.error]).toEqual([undefined, undefined]);
-		const third = await generate(1, options, { asTool: true, retryOf: second });
+		const third = await generate(1, options, { asTool: true, retryOf: second, earlierRuns: 2 });
 		expect(third.error?.message).toContain(refusal(3, 2));
 		expect(third.error?.message).toContain('this node has already started 2 in this execution');
 		expect(scene.emulator.submits).toHaveLength(2);
@@ -198,8 +198,8 @@ describe('a retry', () => {
 	it('counts a job that only failed when the agent calls again', async () => {
 		wishes = [{ outcome: { status: 'Failed' } }, { outcome: { status: 'Failed' } }];
 		const first = await generate(1, options, { asTool: true });
-		const second = await generate(1, options, { asTool: true, retryOf: first });
-		const third = await generate(1, options, { asTool: true, retryOf: second });
+		const second = await generate(1, options, { asTool: true, retryOf: first, earlierRuns: 1 });
+		const third = await generate(1, options, { asTool: true, retryOf: second, earlierRuns: 2 });
 		expect(third.error?.message).toContain(refusal(3, 2));
 		expect(scene.emulator.submits).toHaveLength(2);
 	});

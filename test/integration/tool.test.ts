@@ -70,15 +70,33 @@ describe('as an agent’s tool', () => {
 		expect(scene.downloads()).toEqual([]);
 	});
 
-	it('remembers nothing between calls: each has a run index of its own', async () => {
+	it('starts a job for each call: each has a run index of its own', async () => {
 		const parameters = { prompt: 'p' };
 		scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } });
 		const first = await use({ node: 'imageGenerate', parameters });
 		expect(first.error).toBeDefined();
-		expect(JSON.stringify(first.saved.executionData?.contextData)).not.toContain('jobId');
-		const second = await use({ node: 'imageGenerate', parameters, retryOf: first });
+		const second = await use({
+			node: 'imageGenerate',
+			parameters,
+			retryOf: first,
+			earlierRuns: 1,
+		});
 		expect(second.error).toBeUndefined();
 		expect(scene.emulator.submits).toHaveLength(2);
+	});
+
+	it.each([
+		['is late', { at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } }],
+		['may exist', { at: 'submit', kind: 'reset', when: 'accepted' }],
+	] as const)('pays once for a call that n8n retries where its job %s', async (_, fault) => {
+		scene.emulator.faults.add(fault);
+		const { calls } = await use({
+			node: 'imageGenerate',
+			parameters: { prompt: 'p' },
+			nodeSettings: { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 },
+		});
+		expect(calls).toBeGreaterThan(1);
+		expect(scene.emulator.submits).toHaveLength(1);
 	});
 
 	it('a node of the same parameters that is no tool does download', async () => {

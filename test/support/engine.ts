@@ -46,6 +46,7 @@ import {
 	type INodeType,
 	type IPinData,
 	type IRunExecutionData,
+	type ITaskData,
 	type IWorkflowBase,
 	type IWorkflowExecuteAdditionalData,
 	type IWorkflowSettings,
@@ -94,6 +95,8 @@ export interface EngineOptions {
 	asTool?: boolean;
 	/** Calls the node, as a tool, without an execution, as these do. */
 	calledBy?: 'mcpTrigger' | 'agents';
+	/** How often the node has run before in this execution: in rounds of a loop, or as an agent's tool. */
+	earlierRuns?: number;
 	/** What an earlier execution left, as Retry in the executions list hands it on. */
 	retryOf?: EngineResult;
 	executionId?: string;
@@ -444,6 +447,14 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			const called = await call(options.calledBy, nodeType, workflow, node, given, items);
 			return { ...called, errorItems: [], hints: [], calls, log, clock };
 		}
+		const task: ITaskData = {
+			startTime: 0,
+			executionTime: 0,
+			executionIndex: 0,
+			source: [],
+			executionStatus: 'success',
+			data,
+		};
 		const runExecutionData = createRunExecutionData({
 			executionData: {
 				contextData: structuredClone(options.retryOf?.saved.executionData?.contextData ?? {}),
@@ -452,16 +463,8 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			resultData: {
 				...(around?.pinData && { pinData: around.pinData }),
 				runData: {
-					Start: [
-						{
-							startTime: 0,
-							executionTime: 0,
-							executionIndex: 0,
-							source: [],
-							executionStatus: 'success',
-							data,
-						},
-					],
+					Start: [task],
+					...(options.earlierRuns && { Node: Array<ITaskData>(options.earlierRuns).fill(task) }),
 				},
 			},
 		});

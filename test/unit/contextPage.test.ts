@@ -21,7 +21,7 @@ interface Execution {
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
 	endpoint?: Endpoint;
-	nodeType?: string;
+	executionId?: string | undefined;
 }
 
 const ENTRY: Entry = { jobId: 'j', submittedAtMs: 1, executionId: '1' };
@@ -39,17 +39,19 @@ function pageOf(execution: Execution): ContextPage {
 	const node: INode = {
 		id: 'node',
 		name: 'Node',
-		type: execution.nodeType ?? 'n8n-nodes-aetherforge.imageGenerate',
+		type: 'n8n-nodes-aetherforge.imageGenerate',
 		typeVersion: 1,
 		position: [0, 0],
 		parameters: execution.parameters ?? {},
 	};
+	const executionId = 'executionId' in execution ? execution.executionId : '1';
 	const proxy = { $runIndex: execution.runIndex ?? 0 } as Partial<IWorkflowDataProxyData>;
 	const context: Pick<
 		IExecuteFunctions,
-		'getContext' | 'getNode' | 'getInputData' | 'getWorkflowDataProxy'
+		'getContext' | 'getExecutionId' | 'getNode' | 'getInputData' | 'getWorkflowDataProxy'
 	> = {
 		getContext: () => execution.kept,
+		getExecutionId: () => executionId as string,
 		getNode: () => node,
 		getInputData: () => execution.items ?? [{ json: {} }],
 		getWorkflowDataProxy: () => proxy as IWorkflowDataProxyData,
@@ -397,15 +399,14 @@ describe('what the page erases', () => {
 	});
 });
 
-describe('as a tool of an AI agent', () => {
+describe('without an execution', () => {
 	it('stores nothing in what n8n keeps, and remembers during the call', () => {
 		const kept: IDataObject = {};
-		const nodeType = 'n8n-nodes-aetherforge.imageGenerateTool';
-		const page = pageOf({ kept, nodeType });
+		const page = pageOf({ kept, executionId: undefined });
 		page.write(FIRST, ENTRY);
 		expect(recalled(page, FIRST)).toMatchObject(ENTRY);
 		expect(kept).toEqual({});
-		expect(recalled(pageOf({ kept, nodeType }), FIRST)).toBeUndefined();
+		expect(recalled(pageOf({ kept, executionId: undefined }), FIRST)).toBeUndefined();
 	});
 });
 

@@ -181,12 +181,12 @@ describe('the rows of a table', () => {
 		[
 			'a row without its number',
 			{ rowsJson: [{ row: 1, title: 'a' }, { title: 'b' }] },
-			'"row" in row 2 of "Rows (JSON)" must be a whole number',
+			'"row" in row 2 of "Rows (JSON)" must be a whole number from 1',
 		],
 		[
 			'a fraction as text',
 			{ rowsJson: [{ row: '1.5', title: 'a' }] },
-			'"row" in row 1 of "Rows (JSON)" must be a whole number',
+			'"row" in row 1 of "Rows (JSON)" must be a whole number from 1',
 		],
 		[
 			'a number whose last digits are lost',

@@ -163,7 +163,7 @@ function urlsIn(given: unknown, label: string, isList: boolean): URL[] {
 		const url = urlOf(entry);
 		if (typeof url !== 'string') throw inputFailures.unusableEntry(label, index + 1, typeName(url));
 		if (isFileContent(url)) throw inputFailures.contentAsText(label);
-		if (!isHttpUrl(url)) throw inputFailures.unusableUrl(label, url);
+		if (!isHttpUrl(url) || /\s/.test(url.trim())) throw inputFailures.unusableUrl(label, url);
 		return new URL(url);
 	});
 }

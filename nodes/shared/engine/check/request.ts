@@ -163,8 +163,9 @@ function readRow(row: unknown, columns: readonly Column[], position: number, lab
 function readCell(cell: unknown, { name, kind }: Column, place: string): string | number {
 	if (kind === 'wholeNumber') {
 		const number = numeric(cell);
-		if (Number.isSafeInteger(number)) return number;
-		const expected = isInexact(number) ? 'a smaller whole number' : 'a whole number';
+		// Rows are counted from 1 (docs/api.md).
+		if (Number.isSafeInteger(number) && number >= 1) return number;
+		const expected = isInexact(number) ? 'a smaller whole number' : 'a whole number from 1';
 		throw inputFailures.cellValue(place, name, expected, cell);
 	}
 	if (typeof cell !== 'string' || cell.trim() === '') {

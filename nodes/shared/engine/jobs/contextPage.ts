@@ -1,7 +1,7 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
 import type { Endpoint } from '../../endpoint';
-import { contextOf, isTool } from '../../n8n';
+import { contextOf } from '../../n8n';
 import { guardsOf } from './guard';
 import type { JobSlot } from './plan';
 
@@ -29,7 +29,8 @@ const KEY = 'aetherForgeJobs';
  * It accumulates over the rounds of a loop, which is why an entry belongs to a run index, an item, and
  * one of its jobs. An entry counts only under its item's guard.
  *
- * As an AI agent's tool the node has no place that outlives a call. No prompt, file, or secret is stored.
+ * Each call of an AI agent's tool is a run with an index of its own, and without an execution nothing
+ * outlives a call. No prompt, file, or secret is stored.
  */
 export class ContextPage {
 	readonly #entries: Record<string, StoredEntry>;
@@ -40,7 +41,8 @@ export class ContextPage {
 	constructor(context: IExecuteFunctions, endpoint: Endpoint) {
 		this.#guardOf = guardsOf(context, endpoint);
 		this.#run = `${String(context.getWorkflowDataProxy(0).$runIndex)}:`;
-		const entries = isTool(context) ? {} : (contextOf(context)[KEY] ??= {});
+		const hasExecution = (context.getExecutionId() as string | undefined) !== undefined;
+		const entries = hasExecution ? (contextOf(context)[KEY] ??= {}) : {};
 		this.#entries = entries as Record<string, StoredEntry>;
 	}
 

@@ -53,11 +53,11 @@ export async function performAll<P extends { slot: JobSlot }>(
 		}
 	};
 	await Promise.all(
-		plans.map(
-			async (plan) => { await places.run(async () => {
-					await performInTurn(plan);
-				}); },
-		),
+		plans.map(async (plan) => {
+			await places.run(async () => {
+				await performInTurn(plan);
+			});
+		}),
 	);
 	results.throwIfOver();
 }
