@@ -51,7 +51,7 @@ function pageOf(execution: Execution): ContextPage {
 		'getContext' | 'getExecutionId' | 'getNode' | 'getInputData' | 'getWorkflowDataProxy'
 	> = {
 		getContext: () => execution.kept,
-		getExecutionId: () => executionId as string,
+		getExecutionId: () => executionId ?? (undefined as never),
 		getNode: () => node,
 		getInputData: () => execution.items ?? [{ json: {} }],
 		getWorkflowDataProxy: () => proxy as IWorkflowDataProxyData,
