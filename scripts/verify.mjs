@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ESLint } from 'eslint';
 import { execa } from 'execa';
 
-const MAX_PACKED_BYTES = 75_000;
+const MAX_PACKED_BYTES = 70_000;
 const SHIPPED =
 	/^(package\.json|README\.md|LICENSE|index\.js|dist\/.+(?<!\.(test|spec))\.js|dist\/.+\.svg|dist\/nodes\/.+(\.node|\/__schema__\/.+)\.json)$/;
 const RUNTIME_DEPENDENCIES = [

@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import type { Icon, ICredentialType, INodeTypeDescription } from 'n8n-workflow';
 import { builtPath, filesIn, manifestIn, root, sourcesIn } from './sources';
 
-const MAX_PACKED_BYTES = 75_000;
+const MAX_PACKED_BYTES = 70_000;
 
 interface Loaded {
 	known: { credentials: Record<string, { supportedNodes?: string[] }> };
