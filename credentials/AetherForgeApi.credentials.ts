@@ -113,6 +113,10 @@ export class AetherForgeApi implements ICredentialType {
 			},
 			{
 				type: 'responseSuccessBody',
+				properties: { key: 'detail', value: 'User not found', message: ACCOUNT_GONE },
+			},
+			{
+				type: 'responseSuccessBody',
 				properties: { key: 'detail', value: 'Not Found', message: NO_API },
 			},
 			{

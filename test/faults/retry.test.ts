@@ -57,7 +57,7 @@ async function generate(
 	});
 }
 
-function ledgerOf({ saved }: EngineResult): object {
+function storedJobsOf({ saved }: EngineResult): object {
 	const context = saved.executionData?.contextData['node:Node'] as
 		{ aetherForgeJobs?: object } | undefined;
 	return context?.aetherForgeJobs ?? {};
@@ -126,7 +126,7 @@ describe('Retry On Fail', () => {
 		);
 	});
 
-	it('reads each expression once per item in each try, and asks the ledger once', async () => {
+	it('reads each expression once per item in each try, and recalls once', async () => {
 		wishes = [undefined, FAILED];
 		const recall = jest.spyOn(ContextPage.prototype, 'read');
 		const tries: string[][] = [];
@@ -193,7 +193,7 @@ describe('Retry On Fail', () => {
 		const result = await generate({}, { nodeSettings: RETRIES, items: THREE.slice(0, 1) });
 		expect(result.error?.context.data).toMatchObject({ status: 'Failed' });
 		expect(scene.emulator.submits).toHaveLength(3);
-		expect(Object.values(ledgerOf(result))).toMatchObject([
+		expect(Object.values(storedJobsOf(result))).toMatchObject([
 			{ jobId: scene.jobIdOf(2), hasFailed: true },
 		]);
 		await generate({}, { retryOf: result, items: THREE.slice(0, 1) });
@@ -238,7 +238,7 @@ describe('Retry On Fail', () => {
 			expect(told.error).toBeUndefined();
 			expect(namesOf(told)).toEqual(['a', 'b', 'c']);
 			expect(scene.postCount()).toBe(4);
-			expect(ledgerOf(told)).toEqual({});
+			expect(storedJobsOf(told)).toEqual({});
 		},
 	);
 
@@ -284,8 +284,8 @@ describe('Retry from the list', () => {
 		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
 		expect(again.items.every(({ binary }) => binary?.data?.mimeType === 'image/png')).toBe(true);
 		expect(scene.emulator.submits).toHaveLength(3);
-		expect(ledgerOf(first)).not.toEqual({});
-		expect(ledgerOf(again)).toEqual({});
+		expect(storedJobsOf(first)).not.toEqual({});
+		expect(storedJobsOf(again)).toEqual({});
 	});
 
 	it('pays nothing when only the timeout was raised', async () => {
@@ -506,7 +506,7 @@ describe('Retry from the list', () => {
 		const stored = JSON.stringify(first.saved.executionData?.contextData);
 		expect(stored).toContain(scene.emulator.submits[1]?.jobId);
 		expect(stored).not.toMatch(/secret|wish|name|"[abc]"/);
-		for (const entry of Object.values(ledgerOf(first)) as object[]) {
+		for (const entry of Object.values(storedJobsOf(first)) as object[]) {
 			expect(Object.keys(entry).sort()).toEqual(['executionId', 'guard', 'jobId', 'submittedAtMs']);
 		}
 	});
@@ -593,7 +593,7 @@ describe('no job of another', () => {
 		expect(scene.emulator.submits).toHaveLength(4);
 	});
 
-	it('is resumed by an agent’s tool, where nothing is remembered', async () => {
+	it('is resumed by an agent’s tool in another call', async () => {
 		wishes = [FAILED, NEVER];
 		const options: Partial<EngineOptions> = {
 			asTool: true,
@@ -602,17 +602,14 @@ describe('no job of another', () => {
 		};
 		const first = await generate({ options: { timeout: 5 } }, options);
 		expect(first.error).toBeDefined();
-		expect(first.saved.executionData?.contextData['node:Node']).not.toHaveProperty(
-			'aetherForgeJobs',
-		);
 		const count = scene.emulator.submits.length;
-		await generate({ options: { timeout: 5 } }, { ...options, retryOf: first });
+		await generate({ options: { timeout: 5 } }, { ...options, retryOf: first, earlierRuns: 1 });
 		expect(scene.emulator.submits).toHaveLength(count + 1);
 	});
 
 	it('is left behind by a run without error items', async () => {
 		const result = await generate({ waitForCompletion: false });
-		expect(ledgerOf(result)).toEqual({});
+		expect(storedJobsOf(result)).toEqual({});
 		await generate({ waitForCompletion: false }, { retryOf: result });
 		expect(scene.emulator.submits).toHaveLength(6);
 	});

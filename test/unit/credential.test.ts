@@ -193,6 +193,12 @@ describe('the test request', () => {
 			{
 				type: 'responseSuccessBody',
 				key: 'detail',
+				value: 'User not found',
+				message: 'The API key is known, but its account no longer exists',
+			},
+			{
+				type: 'responseSuccessBody',
+				key: 'detail',
 				value: 'Not Found',
 				message: 'There is no AetherForge API at this Base URL',
 			},

@@ -204,6 +204,12 @@ export class JobBook {
 		return this.#lines.of(itemIndex).flatMap(jobIdsIn);
 	}
 
+	/** Whether a job of a slot may exist. */
+	isUnknown(slot: JobSlot): boolean {
+		const entry = this.#lines.at(slot)?.entry;
+		return entry !== undefined && 'outcomeUnknown' in entry;
+	}
+
 	/** The slots of which it is not known whether a job exists. */
 	unknownSlots(): JobSlot[] {
 		return this.#lines.of().flatMap(({ slot, entry }) => ('outcomeUnknown' in entry ? [slot] : []));

@@ -18,6 +18,7 @@ export interface KnownJobs {
 	readonly leftBehind: readonly string[];
 	of(slot: JobSlot): string | undefined;
 	jobIds(itemIndex?: number): string[];
+	isUnknown(slot: JobSlot): boolean;
 	unknownSlots(): JobSlot[];
 }
 
@@ -28,6 +29,7 @@ export const NO_KNOWN_JOBS: KnownJobs = {
 	leftBehind: [],
 	of: () => undefined,
 	jobIds: () => [],
+	isUnknown: () => false,
 	unknownSlots: () => [],
 };
 
@@ -182,6 +184,8 @@ export class Results {
 			canRetry: !continues && !isTool,
 			isOneOfMany: continues && itemCount > 1 && !failure.facts.concernsAllItems,
 			ownJobIds: own.filter((jobId) => jobId !== failure.facts.jobId),
+			unknownItems:
+				!failure.facts.outcomeUnknown && this.#jobs.isUnknown(slot) ? [slot.itemIndex] : [],
 		};
 	}
 
