@@ -58,7 +58,7 @@ export class Books {
 				if (!execution) return [];
 				const { node, runIndex, itemIndex } = post;
 				const round = runIndex - artificialRuns(execution, node).length;
-				const edition = execution.workflow.edits.prompt;
+				const edition = editionOf(execution, node);
 				const lostAtMs = Math.min(
 					execution.ending === 'crashed' ? execution.endedAtMs : Infinity,
 					execution.stoppedAtMs ?? Infinity,
@@ -73,11 +73,12 @@ export class Books {
 		if (this.#promisesAll) {
 			return this.executions.filter((each) => rootOf(each) === rootOf(execution));
 		}
-		const { retryOf } = execution;
-		return [execution, ...(retryOf && !this.isForgotten(retryOf) ? this.sameWork(retryOf) : [])];
+		const before = execution.retryOf ?? execution.isRerunOf;
+		const earlier = before ? this.sameWork(before) : [];
+		return [execution, ...earlier.filter((each) => !this.isForgotten(each))];
 	}
 
-	/** Whether n8n keeps nothing of what an execution did. */
+	/** Whether n8n keeps nothing of what an execution did: only of what it began with. */
 	isForgotten({ ending }: Execution): boolean {
 		return ending === 'crashed' || (ending === 'stopped' && this.day.n8n === '2.41');
 	}
@@ -115,6 +116,11 @@ export class Books {
 			),
 		);
 	}
+}
+
+/** How often a node's prompt had been edited when an execution began. */
+export function editionOf({ workflow }: Execution, node: string): number {
+	return node === 'Node' ? workflow.edits.prompt : 0;
 }
 
 export function keyOf({ node, round, itemIndex, edition }: Slot): string {

@@ -162,7 +162,7 @@ export function days(
 		seed: fc.nat(),
 		n8n: mostly<Day['n8n']>('2.41', '1.123'),
 		mode: fc.constantFrom<Day['mode']>('trigger', 'webhook', 'manual'),
-		latencyMs: fc.constantFrom(0, 20, 200, 3000),
+		latencyMs: fc.constantFrom(0, 20, 200, 1500),
 		shape: mostly<Day['shape']>('plain', 'loop', 'chain', 'tool'),
 		triggerLast: fc.boolean(),
 		binaryMode: mostly<Day['binaryMode']>('separate', 'combined'),

@@ -27,7 +27,7 @@ export class BinaryStore implements BinaryData.Manager {
 			location.type === 'execution'
 				? `workflows/${location.workflowId}/executions/${location.executionId || 'temp'}`
 				: location.pathSegments.join('/');
-		const uuid = `00000000-0000-4000-8000-${String(this.#count++).padStart(12, '0')}`;
+		const uuid = `bbbbbbbb-0000-4000-8000-${String(this.#count++).padStart(12, '0')}`;
 		const fileId = `${place}/binary_data/${uuid}`;
 		const bytes = Buffer.concat(chunks);
 		this.#files.set(fileId, { bytes, metadata });

@@ -57,6 +57,8 @@ export interface Execution {
 	ending: 'running' | 'success' | 'error' | 'stopped' | 'timedOut' | 'crashed';
 	/** What n8n's database has of it. */
 	saved: IRunExecutionData;
+	/** The same before n8n's start found it unfinished. */
+	unfinished: IRunExecutionData | undefined;
 	/** What it came to in memory, which Stop does not save; of a crash nobody knows. */
 	result: IRunExecutionData | undefined;
 	/** How often n8n called a node's execute, by name. */
@@ -201,11 +203,10 @@ export class N8n {
 
 	/** n8n 1 takes a crashed execution of a queue up again: the same one, from its beginning. */
 	async rerun(execution: Execution): Promise<Execution> {
-		const { id, workflow, mode, saved } = execution;
-		const [first] = saved.executionData?.nodeExecutionStack ?? [];
-		if (!first) throw new Error('nothing was saved');
+		const { id, workflow, mode, unfinished } = execution;
+		if (!unfinished) throw new Error('it was not cut off');
 		return await this.#run(
-			this.#listed({ id, workflow, mode, saved: copyOf(saved), isRerunOf: execution }),
+			this.#listed({ id, workflow, mode, saved: copyOf(unfinished), isRerunOf: execution }),
 		);
 	}
 
@@ -259,6 +260,7 @@ export class N8n {
 		const killed = [...this.#running];
 		this.#running = new Set();
 		for (const { execution, started, end } of killed) {
+			execution.unfinished = copyOf(execution.saved);
 			if (execution.ending !== 'stopped') recover(execution, started);
 			end('crashed');
 		}
@@ -275,6 +277,7 @@ export class N8n {
 			stoppedAtMs: undefined,
 			ending: 'running',
 			result: undefined,
+			unfinished: undefined,
 			calls: new Map(),
 			before: copyOf(given.saved.resultData.runData),
 			...given,

@@ -4,6 +4,7 @@ import { tinyPicture } from '../emulator/pictures';
 import {
 	artificialRuns,
 	Books,
+	editionOf,
 	itemOf,
 	keyOf,
 	NODES,
@@ -28,8 +29,6 @@ const CONCURRENT_SUBMITS = 20;
 const POLLS_A_SECOND = 21;
 const IDS_IN_TEXT = 10;
 const STOP_MS = 1000;
-/** Answers that are on their way when an execution is stopped. */
-const DAY_MS = 86_400_000;
 
 function statesOf(posts: readonly Sent[]): { charged: number; failed: number } {
 	const charged = posts.filter(({ verdict }) => verdict !== 'refused' && verdict !== 'either');
@@ -40,14 +39,13 @@ function statesOf(posts: readonly Sent[]): { charged: number; failed: number } {
 /** Requests of unknown outcome that a later execution was told to send again. */
 function resubmitted(posts: readonly Sent[]): number {
 	return posts.filter(
-		({ verdict, request }, index) =>
+		({ verdict }, index) =>
 			(verdict === 'lost' || verdict === 'open') &&
 			posts
 				.slice(index + 1)
 				.some(
 					(later) =>
-						later.execution.workflow.edits.options.resubmitIfUnknown &&
-						later.request.startedAtMs > request.startedAtMs,
+						later.execution.workflow.edits.options.resubmitIfUnknown,
 				),
 	).length;
 }
@@ -82,6 +80,8 @@ const jobsAreTold: Rule = (books) => {
 			log.includes(jobId) ? [] : [`job ${jobId} is not in the log`],
 		);
 		if (execution.ending !== 'success' && execution.ending !== 'error') return unlogged;
+		// Each call of a tool stands for itself, and n8n keeps what the last one says.
+		if (books.day.shape === 'tool' && (execution.calls.get('Node') ?? 0) > 1) return unlogged;
 		const alive = started.filter(({ hasFailed }) => !hasFailed);
 		return [...unlogged, ...NODES.flatMap((node) => untold(books, execution, node, alive))];
 	});
@@ -95,7 +95,7 @@ function untold(books: Books, execution: Execution, node: string, alive: Sent[])
 	const data = JSON.stringify(error?.context?.data ?? {});
 	const own = alive.filter((post) => post.node === node);
 	const missing = own.filter(({ jobId = '' }) => !shown.includes(jobId));
-	const inText = missing.filter(({ jobId = '' }) => error && textOf(error).includes(jobId)).length;
+	const inText = new Set(error && textOf(error).match(new RegExp(JOB_ID, 'g'))).size;
 	const errorItems = outputs.flatMap(({ json }) => (json.error ? [json.error as unknown as ShownError] : []));
 	return [
 		...missing.flatMap(({ jobId = '' }) =>
@@ -130,7 +130,7 @@ const outputsAreRight: Rule = (books) =>
 						...items.flatMap(({ json }, index) => {
 							const { job_id: jobId } = json as { job_id?: string };
 							const post = books.sent.find((each) => each.jobId === jobId);
-							if (jobId === undefined || run.error) return [];
+							if (jobId === undefined || run.error || json.error) return [];
 							if (!post || post.node !== node) return [`an item has the foreign job ${jobId}`];
 							const isOwn =
 								known.includes(post.execution) &&
@@ -149,7 +149,7 @@ const filesAreRight: Rule = (books) => {
 	return books.executions.flatMap((execution) =>
 		NODES.flatMap((node) =>
 			books.runsOf(execution, node).flatMap(({ run }) =>
-				(run.error ? [] : itemsIn(run)).flatMap(({ json, binary }) => {
+				(run.error ? [] : itemsIn(run).filter((item) => !item.json.error)).flatMap(({ json, binary }) => {
 					const { job_id: jobId = '', image_number: number = 1, _files: inJson } = json as { job_id?: string; image_number?: number; _files?: typeof binary };
 					const job = played.service.emulator.jobs.find(jobId);
 					const files = Object.values((isCombined(day) ? inJson : binary) ?? {});
@@ -196,7 +196,7 @@ const toldAsItWas: Rule = (books) =>
 				claims.push({ itemIndex: error.context.itemIndex, error });
 			}
 			return claims.flatMap(({ itemIndex, error: told }) => {
-				const ofItem = own.filter((post) => post.itemIndex === itemIndex && post.edition === execution.workflow.edits.prompt);
+				const ofItem = own.filter((post) => post.itemIndex === itemIndex && post.edition === editionOf(execution, node));
 				const isOne = execution.workflow.edits.variations === 1 && books.day.shape !== 'loop' && books.day.shape !== 'tool';
 				const alive = ofItem.filter(({ verdict, hasFailed }) => verdict === 'started' && !hasFailed);
 				const open = ofItem.filter(({ verdict }) => verdict !== 'started' && verdict !== 'refused');
@@ -220,7 +220,9 @@ const limitsAreKept: Rule = (books) =>
 			const own = books.sent.filter((post) => post.execution === execution && post.node === node);
 			const { maxJobsPerExecution: limit, maxConcurrentJobs } = execution.workflow.edits.options;
 			const { charged, failed } = statesOf(own);
-			const atOnce = most(own.map(({ request }) => [request.startedAtMs, request.endedAtMs ?? DAY_MS]));
+			// What n8n has given up is still on its way for a while.
+			const onTheWayMs = 1.5 * books.day.latencyMs + 1;
+			const atOnce = most(own.map(({ request }) => [request.startedAtMs + onTheWayMs, (request.endedAtMs ?? Infinity) - onTheWayMs]));
 			const most20 = Math.min(CONCURRENT_SUBMITS, maxConcurrentJobs);
 			return [
 				...(limit > 0 && charged > limit + failed + resubmitted(books.sent)
@@ -287,7 +289,8 @@ const stopIsStop: Rule = (books) =>
 /** What ended without a failed item leaves no job in the node's memory. */
 const nothingIsLeft: Rule = (books) =>
 	books.executions.flatMap((execution) => {
-		if (execution.ending !== 'success' || books.day.options.dryRun) return [];
+		const wasCanceled = books.executions.some(({ stoppedAtMs }) => stoppedAtMs !== undefined);
+		if (execution.ending !== 'success' || wasCanceled || execution.calls.size === 0) return [];
 		const context = stringify(execution.result?.executionData?.contextData ?? {});
 		const hasErrors = books.executions.some((each) => NODES.some((node) => books.errorItems(each, node).length > 0));
 		return hasErrors || !JOB_ID.test(context) ? [] : [`execution ${execution.id} has ended well and still remembers jobs`];
@@ -327,9 +330,13 @@ function isBlocked(books: Books, last: Execution): boolean {
 	const isUnknown = [...books.slotsOf(last).values()].flat().some(({ verdict }) => verdict !== 'started' && verdict !== 'refused');
 	const mayBeUnknown = books.played.service.emulator.requests.some(({ method, form }) => method === 'POST' && !form);
 	return (
+		// n8n has nothing left to run where a canceled node continued on its error.
+		(day.onError !== 'stopWorkflow' && books.executions.some(({ stoppedAtMs }) => stoppedAtMs !== undefined)) ||
 		((isUnknown || mayBeUnknown) && !last.workflow.edits.options.resubmitIfUnknown) ||
 		day.prompt === 'refusedForOne' ||
 		day.prompt === 'goneInRetry' ||
+		// n8n 2.41 saves a stopped execution as it was read before, and moves its files all the same.
+		(day.mode === 'webhook' && sendsFile(day) && books.executions.some(({ ending }) => ending === 'stopped')) ||
 		(day.filesGoInRetry && (sendsFile(day) || day.shape === 'chain')) ||
 		day.options.dryRun ||
 		day.itemCount === 0 ||

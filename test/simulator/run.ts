@@ -162,6 +162,7 @@ class Story {
 	}
 
 	#disrupt(kind: Disruption['kind']): void {
+		if (this.healedAtMs < Infinity) return;
 		switch (kind) {
 			case 'stop':
 				this.n8n.stop();

@@ -160,15 +160,17 @@ function fileParameters(
 }
 
 function fileValue(day: Day, url: string): string {
-	const at = isCombined(day) ? 'json._files' : 'binary';
-	switch (day.files) {
+	const isInJson = isCombined(day);
+	// The loop of the simulator pairs its items with those of the round before.
+	switch (day.shape === 'loop' && day.files === 'node' ? 'binary' : day.files) {
 		case 'none':
 		case 'field':
-			return isCombined(day) ? '_files.data' : 'data';
+			return isInJson ? '_files.data' : 'data';
 		case 'binary':
-			return `={{ $${at}.data }}`;
+			return isInJson ? '={{ $json._files.data }}' : '={{ $binary.data }}';
 		case 'node':
-			return `={{ $('Hook').item.${at}.data }}`;
+			// There an item is its JSON.
+			return `={{ $('Hook').item.${isInJson ? '_files' : 'binary'}.data }}`;
 		case 'url':
 			return url;
 	}
