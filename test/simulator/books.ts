@@ -5,6 +5,7 @@ import type { SubmitVerdict } from './faults';
 import { itemsIn, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
 import type { Post } from './service';
+import { ENDPOINT_OF } from './workflow';
 
 /** What n8n shows of an error. */
 export interface ShownError {
@@ -58,7 +59,7 @@ export class Books {
 				if (!execution) return [];
 				const { node, runIndex, itemIndex } = post;
 				const round = runIndex - artificialRuns(execution, node).length;
-				const edition = editionOf(execution, node);
+				const edition = editionOf(this.day, execution, node);
 				const lostAtMs = Math.min(
 					execution.ending === 'crashed' ? execution.endedAtMs : Infinity,
 					execution.stoppedAtMs ?? Infinity,
@@ -119,8 +120,9 @@ export class Books {
 }
 
 /** How often a node's prompt had been edited when an execution began. */
-export function editionOf({ workflow }: Execution, node: string): number {
-	return node === 'Node' ? workflow.edits.prompt : 0;
+export function editionOf(day: Day, { workflow }: Execution, node: string): number {
+	const hasWords = node === 'Node' && ENDPOINT_OF[day.endpoint].words !== undefined;
+	return hasWords ? workflow.edits.prompt : 0;
 }
 
 export function keyOf({ node, round, itemIndex, edition }: Slot): string {

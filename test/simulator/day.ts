@@ -75,10 +75,13 @@ export interface Day {
 	itemCount: number;
 	equalItems: boolean;
 	fileInJson: boolean;
+	/** Items that refer to themselves, as a Code node of n8n 1 can make them. */
+	circularItems: boolean;
 	prompt: 'own' | 'same' | 'changing' | 'goneInRetry' | 'refusedForOne';
 	files: 'field' | 'binary' | 'node' | 'url' | 'none';
 	filesGoInRetry: boolean;
-	credential: 'one' | 'perItem';
+	/** `odd`: the key holds a character that no header can, until it is mended. */
+	credential: 'one' | 'perItem' | 'odd';
 	onError: 'stopWorkflow' | 'continueRegularOutput' | 'continueErrorOutput';
 	retryOnFail: boolean;
 	executeOnce: boolean;
@@ -92,7 +95,8 @@ export interface Day {
 		onFailed: 'error' | 'returnFailed';
 		maxConcurrentJobs: number;
 		maxJobsPerExecution: number;
-		dryRun: boolean;
+		/** As the text that an expression gives, or as it is. */
+		dryRun: boolean | 'true' | 'false';
 		includeInputFields: boolean;
 		resubmitIfUnknown: boolean;
 	};
@@ -179,10 +183,11 @@ export function days(
 		),
 		equalItems: fc.boolean(),
 		fileInJson: mostly(false, true),
+		circularItems: rarelyTrue(),
 		prompt: mostly<Day['prompt']>('own', 'same', 'changing', 'goneInRetry', 'refusedForOne'),
 		files: fc.constantFrom<Day['files']>('none', 'field', 'binary', 'node', 'url'),
 		filesGoInRetry: mostly(false, true),
-		credential: mostly<Day['credential']>('one', 'perItem'),
+		credential: mostly<Day['credential']>('one', 'perItem', 'odd'),
 		onError: mostly<Day['onError']>(
 			'stopWorkflow',
 			'continueRegularOutput',
@@ -200,7 +205,10 @@ export function days(
 			onFailed: mostly<Day['options']['onFailed']>('error', 'returnFailed'),
 			maxConcurrentJobs: mostly(20, 1, 2),
 			maxJobsPerExecution: mostly(100, 2, 0),
-			dryRun: rarelyTrue(),
+			dryRun: fc.oneof(
+				{ weight: 40, arbitrary: fc.constant<Day['options']['dryRun']>(false) },
+				{ weight: 3, arbitrary: fc.constantFrom<Day['options']['dryRun']>('false', 'true', true) },
+			),
 			includeInputFields: mostly(false, true),
 			resubmitIfUnknown: mostly(false, true),
 		}),

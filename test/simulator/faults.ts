@@ -27,6 +27,8 @@ const json = (status: number, detail: string, headers?: Record<string, string>):
 	body: { detail },
 	...(headers && { headers }),
 });
+/** The key that the service's error pages repeat. */
+export const ECHOED_KEY = 'af-key-3f9c0d5e7b2a4816';
 const FIREWALL = '<html><head><title>Just a moment...</title></head><body>Checking</body></html>';
 
 /** Every fault that a day can have, by name. */
@@ -54,6 +56,10 @@ export const FAULTS = {
 		submit: 'lost',
 	},
 	overloaded: { fault: json(503, 'Overloaded', { 'retry-after': '7' }), submit: 'open' },
+	echoesKey: {
+		fault: { kind: 'respond', status: 502, body: `Your request: Authorization: Bearer ${ECHOED_KEY}` },
+		submit: 'open',
+	},
 	gatewayTimeout: { fault: { kind: 'html', status: 504 }, submit: 'open' },
 	requestTimeout: { fault: json(408, 'Request Timeout'), submit: 'open' },
 	pageInPlace: { fault: { kind: 'html' }, submit: 'open' },

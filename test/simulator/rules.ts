@@ -1,5 +1,6 @@
 import { stringify } from 'flatted';
 
+import type { FaultPlace } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import {
 	artificialRuns,
@@ -15,7 +16,7 @@ import {
 import { itemsIn, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
 import { KEYS } from './service';
-import { ENDPOINT_OF, isCombined, ROUNDS, sendsFile } from './workflow';
+import { ENDPOINT_OF, isCombined, isDryRun, ROUNDS, sendsFile } from './workflow';
 
 /** What a rule finds wrong with a day, one sentence each. */
 type Rule = (books: Books) => string[];
@@ -67,7 +68,7 @@ const paidOnce: Rule = (books) =>
 	);
 
 const dryRunsAreFree: Rule = (books) =>
-	books.day.options.dryRun && books.sent.length > 0 ? ['a dry run has sent a request'] : [];
+	isDryRun(books.day) && books.sent.length > 0 ? ['a dry run has sent a request'] : [];
 
 /** Every job that was started is in an output, an error's data and text, and in n8n's log. */
 const jobsAreTold: Rule = (books) => {
@@ -90,7 +91,7 @@ const jobsAreTold: Rule = (books) => {
 function untold(books: Books, execution: Execution, node: string, alive: Sent[]): string[] {
 	const runs = books.runsOf(execution, node);
 	const outputs = runs.flatMap(({ run }) => itemsIn(run));
-	const shown = JSON.stringify(outputs.map(({ json }) => json)) + JSON.stringify(runs.map(({ run }) => run.hints));
+	const shown = stringify([outputs.map(({ json }) => json), runs.map(({ run }) => run.hints)]);
 	const error = books.errorOf(execution);
 	const data = JSON.stringify(error?.context?.data ?? {});
 	const own = alive.filter((post) => post.node === node);
@@ -135,6 +136,7 @@ const outputsAreRight: Rule = (books) =>
 							const isOwn =
 								known.includes(post.execution) &&
 								post.itemIndex === paired[index] &&
+								post.edition === editionOf(books.day, execution, node) &&
 								(books.day.shape === 'tool' || post.round === runIndex - artificialRuns(execution, node).length);
 							return isOwn ? [] : [`item ${paired[index]} of execution ${execution.id} has the job of ${keyOf(post)} of execution ${post.execution.id}`];
 						}),
@@ -143,6 +145,14 @@ const outputsAreRight: Rule = (books) =>
 			),
 		);
 	});
+
+/** Nobody pays for an expression gone wrong. */
+const nonsenseIsNotSent: Rule = ({ day, sent }) =>
+	day.prompt === 'refusedForOne' && ENDPOINT_OF[day.endpoint].words !== undefined
+		? sent
+				.filter(({ node, itemIndex }) => node === 'Node' && itemIndex === 1)
+				.map(() => 'the item whose prompt is undefined was paid for')
+		: [];
 
 const filesAreRight: Rule = (books) => {
 	const { day, played } = books;
@@ -196,7 +206,7 @@ const toldAsItWas: Rule = (books) =>
 				claims.push({ itemIndex: error.context.itemIndex, error });
 			}
 			return claims.flatMap(({ itemIndex, error: told }) => {
-				const ofItem = own.filter((post) => post.itemIndex === itemIndex && post.edition === editionOf(execution, node));
+				const ofItem = own.filter((post) => post.itemIndex === itemIndex && post.edition === editionOf(books.day, execution, node));
 				const isOne = execution.workflow.edits.variations === 1 && books.day.shape !== 'loop' && books.day.shape !== 'tool';
 				const alive = ofItem.filter(({ verdict, hasFailed }) => verdict === 'started' && !hasFailed);
 				const open = ofItem.filter(({ verdict }) => verdict !== 'started' && verdict !== 'refused');
@@ -223,11 +233,14 @@ const limitsAreKept: Rule = (books) =>
 			// What n8n has given up is still on its way for a while.
 			const onTheWayMs = 1.5 * books.day.latencyMs + 1;
 			const atOnce = most(own.map(({ request }) => [request.startedAtMs + onTheWayMs, (request.endedAtMs ?? Infinity) - onTheWayMs]));
+			const error = textOf(books.errorOf(execution) ?? { message: '' });
+			const wanted = node === 'Node' && books.day.shape === 'plain' ? books.day.itemCount * Math.max(...books.executions.map(({ workflow }) => workflow.edits.variations)) : 0;
 			const most20 = Math.min(CONCURRENT_SUBMITS, maxConcurrentJobs);
 			return [
 				...(limit > 0 && charged > limit + failed + resubmitted(books.sent)
 					? [`execution ${execution.id} has started ${charged} jobs, and ${limit} are allowed`]
 					: []),
+				...(/would start/.test(error) && wanted > 0 && wanted <= limit ? [`execution ${execution.id} is refused for its limit of ${limit}: ${error}`] : []),
 				...(atOnce > most20 && books.executions.length === 1 ? [`${atOnce} requests were sent at once, and ${most20} are allowed`] : []),
 			];
 		}),
@@ -289,7 +302,7 @@ const stopIsStop: Rule = (books) =>
 /** What ended without a failed item leaves no job in the node's memory. */
 const nothingIsLeft: Rule = (books) =>
 	books.executions.flatMap((execution) => {
-		const wasCanceled = books.executions.some(({ stoppedAtMs }) => stoppedAtMs !== undefined);
+		const wasCanceled = books.executions.some(({ stoppedAtMs, ending }) => stoppedAtMs !== undefined || ending === 'crashed');
 		if (execution.ending !== 'success' || wasCanceled || execution.calls.size === 0) return [];
 		const context = stringify(execution.result?.executionData?.contextData ?? {});
 		const hasErrors = books.executions.some((each) => NODES.some((node) => books.errorItems(each, node).length > 0));
@@ -324,6 +337,54 @@ const imagesComeOut: Rule = (books) => {
 	});
 };
 
+/** What a few faults of a kind do to a request, nobody needs to see. */
+const SURVIVED: Record<FaultPlace, RegExp> = {
+	submit: /^(rateLimit|rateLimitFor7s|cutBehind|slow)$/,
+	poll: /^(?!badRequest|badKey|noCredits|forbidden|accountGone|unknownJob|tooLarge)/,
+	download: /^(rateLimit|rateLimitFor7s|reset|serverError|overloaded|gatewayTimeout|requestTimeout|cut|cutChunked|pageInPlace|stallBody|stall|forbidden|firewall)$/,
+};
+
+/** What a node can get over by itself ends no execution. */
+const succeedsWhereItCan: Rule = (books) => {
+	const { day, played } = books;
+	const areSurvived = day.faults.every(({ at, name, times }) => times <= 2 && SURVIVED[at].test(name));
+	const haveSucceeded = day.jobs.every((job) => job === 'succeeds' || job === 'hasTwoImages' || job === 'hasGif' || job === 'hasUrlObjects' || job === 'isListedLate');
+	const [first] = books.executions;
+	const isUndisturbed = !day.disruption && !day.refused && !day.beside && day.timeoutAfterMs === undefined && day.options.timeout >= 60;
+	const wanted = day.itemCount * day.variations * (day.shape === 'loop' ? ROUNDS : 1);
+	const isAllowed = day.options.maxJobsPerExecution === 0 || wanted <= day.options.maxJobsPerExecution;
+	if (!first || !areSurvived || !haveSucceeded || !isUndisturbed || !isAllowed || isRefused(books) || day.credential === 'odd') return [];
+	if (day.faults.length > 1 || day.latencyMs > 200 || played.n8n.executions.length > 1 + day.retries.length * 2 + 4) return [];
+	const errors = books.errorItems(first, 'Node').map(({ error }) => error);
+	const error = first.ending === 'success' ? errors[0] : books.errorOf(first);
+	return error ? [`execution ${first.id} fails of what it can get over: ${textOf(error)}`] : [];
+};
+
+/** After a pause that the service asks for, not before, the next request is sent. */
+const waitsAsAsked: Rule = ({ played, day }) => {
+	if (played.n8n.executions.length > 1) return [];
+	const { requests } = played.service.emulator;
+	return requests.flatMap((request, index) => {
+		if (request.method !== 'POST' || request.status !== 429 || request.endedAtMs === undefined) return [];
+		if (!day.faults.some(({ name }) => name === 'rateLimitFor7s') || day.faults.length > 1) return [];
+		const heardAtMs = request.endedAtMs;
+		const hasty = requests.slice(index + 1).filter(({ method, startedAtMs }) => method === 'POST' && startedAtMs > heardAtMs + 2 * day.latencyMs + 5 && startedAtMs < heardAtMs + 6900);
+		return hasty.map(({ startedAtMs }) => `a request was sent ${startedAtMs - heardAtMs} ms after the service asked for 7 seconds`);
+	});
+};
+
+/** Whether an item is refused for what the user gave. */
+function isRefused({ day }: Books): boolean {
+	return (
+		day.prompt === 'refusedForOne' ||
+		isDryRun(day) ||
+		day.credential === 'odd' ||
+		day.shape === 'chain' ||
+		day.shape === 'tool' ||
+		(day.endpoint.startsWith('overlay') && day.files === 'url')
+	);
+}
+
 /** Whether an item cannot come out: the user's doing, or an outcome that nobody knows. */
 function isBlocked(books: Books, last: Execution): boolean {
 	const { day } = books;
@@ -333,18 +394,13 @@ function isBlocked(books: Books, last: Execution): boolean {
 		// n8n has nothing left to run where a canceled node continued on its error.
 		(day.onError !== 'stopWorkflow' && books.executions.some(({ stoppedAtMs }) => stoppedAtMs !== undefined)) ||
 		((isUnknown || mayBeUnknown) && !last.workflow.edits.options.resubmitIfUnknown) ||
-		day.prompt === 'refusedForOne' ||
+		isRefused(books) ||
 		day.prompt === 'goneInRetry' ||
 		// n8n 2.41 saves a stopped execution as it was read before, and moves its files all the same.
 		(day.mode === 'webhook' && sendsFile(day) && books.executions.some(({ ending }) => ending === 'stopped')) ||
 		(day.filesGoInRetry && (sendsFile(day) || day.shape === 'chain')) ||
-		day.options.dryRun ||
 		day.itemCount === 0 ||
-		day.shape === 'tool' ||
-		day.shape === 'chain' ||
-		day.jobs.includes('hasNoImages') ||
-		(day.endpoint.startsWith('overlay') && day.files === 'url') ||
-		ENDPOINT_OF[day.endpoint].type === ''
+		day.jobs.includes('hasNoImages')
 	);
 }
 
@@ -356,6 +412,9 @@ export const RULES = {
 	jobsAreTold,
 	outputsAreRight,
 	filesAreRight,
+	nonsenseIsNotSent,
+	succeedsWhereItCan,
+	waitsAsAsked,
 	requestsAreRight,
 	toldAsItWas,
 	imagesComeOut,

@@ -82,9 +82,11 @@ class Story {
 	readonly #labels = new Map<Execution, string>();
 	#saved: SavedWorkflow;
 	#hasCredential = true;
+	#hasOddKey: boolean;
 
 	constructor(day: Day, clock: DayClock, network: Network, service: Service) {
 		this.#day = day;
+		this.#hasOddKey = day.credential === 'odd';
 		this.#clock = clock;
 		this.#network = network;
 		this.#service = service;
@@ -100,7 +102,7 @@ class Story {
 		const credentialOf = (itemIndex: number) => {
 			if (!this.#hasCredential) throw new Error('Credential with ID "1" does not exist');
 			const key = day.credential === 'perItem' ? KEYS[itemIndex % 2] : KEYS[0];
-			return { apiKey: key ?? '', baseUrl: apiUrl };
+			return { apiKey: `${this.#hasOddKey ? '\u200b' : ''}${key ?? ''}`, baseUrl: apiUrl };
 		};
 		this.n8n = new N8n(day, clock, credentialOf, () => {
 			network.crash();
@@ -237,6 +239,7 @@ class Story {
 
 	#mendCredential(): void {
 		this.#hasCredential = true;
+		this.#hasOddKey = false;
 		const { apiKeys } = this.#service.emulator;
 		for (const key of KEYS.slice(0, this.#day.credential === 'perItem' ? 2 : 1)) apiKeys.add(key);
 	}

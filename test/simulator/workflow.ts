@@ -1,5 +1,6 @@
 import type {
 	IConnections,
+	IDataObject,
 	INode,
 	INodeExecutionData,
 	INodeParameters,
@@ -138,6 +139,10 @@ export function isCombined(day: Day): boolean {
 	return day.binaryMode === 'combined' && day.n8n === '2.41';
 }
 
+export function isDryRun({ options: { dryRun } }: Day): boolean {
+	return dryRun === true || dryRun === 'true';
+}
+
 export function sendsFile(day: Day): boolean {
 	const { isOptional } = ENDPOINT_OF[day.endpoint].file;
 	return day.files !== 'none' || !isOptional;
@@ -201,7 +206,7 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 				jobsPerItem: edits.variations,
 				options: {
 					...options,
-					...(dryRun && { dryRun }),
+					...(typeof dryRun === 'string' ? { dryRun: `={{ "${dryRun}" }}` } : { dryRun }),
 					fileName: day.fileName,
 					jobsPerItem: edits.variations,
 					additionalFields: `={{ ({ ${SENDER}: ["${name}", $execution.id, $runIndex, $itemIndex].join("|") }) }}`,
@@ -257,7 +262,8 @@ export async function itemsOf(
 ): Promise<INodeExecutionData[]> {
 	const items: INodeExecutionData[] = [];
 	for (let index = 0; index < day.itemCount; index++) {
-		const json = day.equalItems ? { k: label } : { k: label, name: `n${index}`, status: 'mine' };
+		const json: IDataObject = day.equalItems ? { k: label } : { k: label, name: `n${index}`, status: 'mine' };
+		if (day.circularItems) json.self = json;
 		if (!sendsFile(day) || day.files === 'url') {
 			items.push({ json });
 			if (!day.endpoint.startsWith('overlay')) continue;
@@ -265,7 +271,7 @@ export async function itemsOf(
 		const data = await store(`${label} data ${index}`);
 		const photo = await store(`${label} photo ${index}`);
 		const inJson = day.fileInJson ? { photo: data } : {};
-		items[index] = { json: { ...json, ...inJson } as never, binary: { data, photo } };
+		items[index] = { json: Object.assign(json, inJson) as IDataObject, binary: { data, photo } };
 	}
 	return items;
 }
