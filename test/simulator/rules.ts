@@ -30,6 +30,8 @@ const CONCURRENT_SUBMITS = 20;
 const POLLS_A_SECOND = 21;
 const IDS_IN_TEXT = 10;
 const STOP_MS = 1000;
+/** How long the node waits for an answer. */
+const GIVEN_UP_MS = 60_000;
 
 function statesOf(posts: readonly Sent[]): { charged: number; failed: number } {
 	const charged = posts.filter(({ verdict }) => verdict !== 'refused' && verdict !== 'either');
@@ -232,7 +234,7 @@ const limitsAreKept: Rule = (books) =>
 			const { charged, failed } = statesOf(own);
 			// What n8n has given up is still on its way for a while.
 			const onTheWayMs = 1.5 * books.day.latencyMs + 1;
-			const atOnce = most(own.map(({ request }) => [request.startedAtMs + onTheWayMs, (request.endedAtMs ?? Infinity) - onTheWayMs]));
+			const atOnce = most(own.map(({ request }) => [request.startedAtMs + onTheWayMs, Math.min(request.endedAtMs ?? Infinity, request.startedAtMs + GIVEN_UP_MS) - onTheWayMs]));
 			const error = textOf(books.errorOf(execution) ?? { message: '' });
 			const wanted = node === 'Node' && books.day.shape === 'plain' ? books.day.itemCount * Math.max(...books.executions.map(({ workflow }) => workflow.edits.variations)) : 0;
 			const most20 = Math.min(CONCURRENT_SUBMITS, maxConcurrentJobs);

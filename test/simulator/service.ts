@@ -111,6 +111,8 @@ export class Service {
 			let seen = 0;
 			const match = (request: RequestRecord) => {
 				if (seen++ < skip) return false;
+				const isEcho = name === 'echoesKey';
+				if (isEcho && !request.headers.authorization?.includes(ECHOED_KEY)) return false;
 				this.#faultOf.set(request, name);
 				this.struck.set(name, (this.struck.get(name) ?? 0) + 1);
 				return true;

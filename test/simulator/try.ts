@@ -7,7 +7,7 @@ async function main() {
 	const n = Number(process.argv[2] ?? 20);
 	const seed = Number(process.argv[3] ?? 1);
 	const only = process.argv[4];
-	const list = fc.sample(days(), { seed, numRuns: n });
+	const list = n === 1 ? fc.sample(days(), { seed, numRuns: 1 }) : fc.sample(days(), { seed, numRuns: n });
 	let t = process.hrtime.bigint();
 	for (const [i, day] of list.entries()) {
 		if (only !== undefined && i !== Number(only)) continue;
