@@ -18,8 +18,8 @@ const DAYS_PER_DEFECT = Number(process.env.DAYS_PER_DEFECT ?? 20_000);
 function damaging({ changes }: Defect, onApplied: (find: string) => void): Plugin {
 	return {
 		name: 'defect',
-		setup({ onLoad }) {
-			onLoad({ filter: /\/nodes\/.*\.ts$/ }, ({ path }) => {
+		setup(bundling) {
+			bundling.onLoad({ filter: /\/nodes\/.*\.ts$/ }, ({ path }) => {
 				let contents = readFileSync(path, 'utf8');
 				for (const [find, replace] of changes) {
 					if (!contents.includes(find)) continue;
@@ -47,7 +47,9 @@ async function bundle(name: string, defect?: Defect): Promise<{ path: string; mi
 		logLevel: 'error',
 		plugins: defect ? [damaging(defect, (find) => applied.add(find))] : [],
 	});
-	const missing = (defect?.changes ?? []).map(([find]) => find).filter((find) => !applied.has(find));
+	const missing = (defect?.changes ?? [])
+		.map(([find]) => find)
+		.filter((find) => !applied.has(find));
 	return { path, missing };
 }
 
@@ -77,7 +79,7 @@ async function resultOf(path: string, days: number, seed: number): Promise<Resul
 
 /** Plays days until one fails of the defect: what the nodes fail of without it does not count. */
 async function firstFinding(path: string, sound: string, seed: number) {
-	for (let day = 0; day < DAYS_PER_DEFECT; ) {
+	for (let day = 0; day < DAYS_PER_DEFECT;) {
 		const [found] = (await resultOf(path, DAYS_PER_DEFECT - day, seed + day)).findings;
 		if (!found) return undefined;
 		day += found.day;
@@ -88,10 +90,11 @@ async function firstFinding(path: string, sound: string, seed: number) {
 }
 
 /** Puts the defects in one at a time, and tells which of them the days find. */
-async function proveIt(seed: number): Promise<number> {
+async function proveIt(seed: number, only: readonly number[]): Promise<number> {
 	const sound = await bundle('sound');
 	let foundCount = 0;
 	for (const [index, defect] of DEFECTS.entries()) {
+		if (only.length > 0 && !only.includes(index + 1)) continue;
 		const name = `${index + 1}. ${defect.what} (${defect.origin})`;
 		const { path, missing } = await bundle(`defect-${index + 1}`, defect);
 		if (missing.length > 0) {
@@ -113,8 +116,9 @@ async function proveIt(seed: number): Promise<number> {
 async function main(): Promise<void> {
 	const args = process.argv.slice(2);
 	if (args.includes('--defects')) {
-		const at = args.indexOf('--seed');
-		process.exitCode = await proveIt(at === -1 ? 1 : Number(args[at + 1]));
+		const after = (name: string) => args[args.indexOf(name) + 1] ?? '';
+		const seed = args.includes('--seed') ? Number(after('--seed')) : 1;
+		process.exitCode = await proveIt(seed, after('--defects').match(/\d+/g)?.map(Number) ?? []);
 		return;
 	}
 	const { path } = await bundle('days');

@@ -40,7 +40,9 @@ async function main(): Promise<void> {
 		},
 		onProgress: (count) => {
 			if (json || count % 500 !== 0) return;
-			console.log(`${count} days, ${perSecond(count).toFixed(1)} a second, ${findings.length} findings`);
+			console.log(
+				`${count} days, ${perSecond(count).toFixed(1)} a second, ${findings.length} findings`,
+			);
 		},
 	});
 	const rate = perSecond(tally.dayCount).toFixed(1);
@@ -48,7 +50,7 @@ async function main(): Promise<void> {
 		console.log(JSON.stringify({ days: tally.dayCount, rate, findings }));
 		return;
 	}
-	console.log(`${tally}\n\nseed ${seed}: ${tally.dayCount} days, ${rate} a second`);
+	console.log(`${tally.toString()}\n\nseed ${seed}: ${tally.dayCount} days, ${rate} a second`);
 	for (const rule of new Set(findings.map((each) => each.rule))) {
 		console.log(`${rule}: ${findings.filter((each) => each.rule === rule).length} days`);
 	}

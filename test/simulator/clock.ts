@@ -66,16 +66,16 @@ export class DayClock {
 	 * @throws Error when nothing is waited for, or something goes on for ever
 	 */
 	async run<T>(work: Promise<T>): Promise<T> {
-		let isDone = false;
+		const state = { isDone: false };
 		const done = work.finally(() => {
-			isDone = true;
+			state.isDone = true;
 		});
 		done.catch(() => undefined);
 		for (;;) {
 			for (let turn = 0; turn < QUIET_TURNS; turn++) {
 				await new Promise((resolve) => setImmediate(resolve));
 			}
-			if (isDone) return await done;
+			if (state.isDone) return await done;
 			const at = Math.min(...this.#timers.map((timer) => timer.at));
 			if (at === Infinity) throw new Error('the day hangs: nothing is waited for');
 			if (this.#rings++ > MOST_RINGS) throw new Error('the day does not end');

@@ -188,11 +188,7 @@ export function days(
 		files: fc.constantFrom<Day['files']>('none', 'field', 'binary', 'node', 'url'),
 		filesGoInRetry: mostly(false, true),
 		credential: mostly<Day['credential']>('one', 'perItem', 'odd'),
-		onError: mostly<Day['onError']>(
-			'stopWorkflow',
-			'continueRegularOutput',
-			'continueErrorOutput',
-		),
+		onError: mostly<Day['onError']>('stopWorkflow', 'continueRegularOutput', 'continueErrorOutput'),
 		retryOnFail: mostly(false, true),
 		executeOnce: rarelyTrue(),
 		waits: mostly(true, false),
@@ -204,7 +200,7 @@ export function days(
 			onTimeout: mostly<Day['options']['onTimeout']>('error', 'returnPending'),
 			onFailed: mostly<Day['options']['onFailed']>('error', 'returnFailed'),
 			maxConcurrentJobs: mostly(20, 1, 2),
-			maxJobsPerExecution: mostly(100, 2, 0),
+			maxJobsPerExecution: mostly(100, 2, 3, 0),
 			dryRun: fc.oneof(
 				{ weight: 40, arbitrary: fc.constant<Day['options']['dryRun']>(false) },
 				{ weight: 3, arbitrary: fc.constantFrom<Day['options']['dryRun']>('false', 'true', true) },
@@ -221,10 +217,7 @@ export function days(
 			{ maxLength: 6 },
 		),
 		faults: fc.array(fault, { maxLength: 3 }),
-		refused: onceIn(
-			10,
-			fc.record({ after: fc.nat(10), times: fc.constantFrom(1, 4, 5, 20) }),
-		),
+		refused: onceIn(10, fc.record({ after: fc.nat(10), times: fc.constantFrom(1, 4, 5, 20) })),
 		disruption: onceIn(4, disruption(kinds)),
 		beside: onceIn(8, fc.record({ equal: fc.boolean(), afterMs: delayMs })),
 		retries: fc.array(retry, { maxLength: 3 }),

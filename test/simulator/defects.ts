@@ -19,10 +19,11 @@ const planted = (what: string, ...changes: Defect['changes']): Defect => ({
 });
 
 export const DEFECTS: readonly Defect[] = [
-	real('items that refer to themselves break the run after the paid request', [
-		"		text = 'cannot be written';",
-		"		throw new Error('cannot be written');",
-	], ['		this.#ledger.prepare(itemIndex);\n', '']),
+	real(
+		'items that refer to themselves break the run after the paid request',
+		["		text = 'cannot be written';", "		throw new Error('cannot be written');"],
+		['		this.#ledger.prepare(itemIndex);\n', ''],
+	),
 	real('a dry run that an expression turns on is paid for', [
 		"if (word === 'true' || word === 'false') return word === 'true';",
 		"if (word !== '') return false;",
@@ -47,16 +48,14 @@ export const DEFECTS: readonly Defect[] = [
 		'else if (output.every(isResult)) this.#ledger.clear();',
 		'',
 	]),
-	real('a round of a loop gets the job of the round before', [
-		'return `${this.#runIndex}:${itemIndex}:${jobNumber}`;',
-		'return `0:${itemIndex}:${jobNumber}`;',
-	], [
-		'			.filter(([place]) => place.startsWith(prefix))\n			.map(',
-		'			.map(',
-	], [
-		'else if (output.every(isResult)) this.#ledger.clear();',
-		'',
-	]),
+	real(
+		'a round of a loop gets the job of the round before',
+		[
+			'return `${this.#runIndex}:${itemIndex}:${jobNumber}`;',
+			'return `0:${itemIndex}:${jobNumber}`;',
+		],
+		['			.filter(([place]) => place.startsWith(prefix))\n			.map(', '			.map('],
+	),
 	real('paid jobs are not named when the key is gone in the retry', [
 		'else if (!entry.hasFailed) this.#run.noteJob(slot, entry.jobId);',
 		'',
@@ -85,13 +84,17 @@ export const DEFECTS: readonly Defect[] = [
 		'if (!isFromApi || status >= 500 || status < 400 || [408, 425, 429].includes(status)) {',
 		'if (status >= 500 || status < 400 || [408, 425, 429].includes(status)) {',
 	]),
-	real('a prompt that is undefined is paid for', [
-		"if (value === null || value === undefined) throw inputFailures.blankValue(label);",
-		"if (value === null || value === undefined) return String(value);",
-	], [
-		"return field.isOptional && isBlank(given) ? undefined : asText(given, label);",
-		"return asText(given, label);",
-	]),
+	real(
+		'a prompt that is undefined is paid for',
+		[
+			'if (value === null || value === undefined) throw inputFailures.blankValue(label);',
+			'if (value === null || value === undefined) return String(value);',
+		],
+		[
+			'return field.isOptional && isBlank(given) ? undefined : asText(given, label);',
+			'return asText(given, label);',
+		],
+	),
 	real('Stop cuts off a submit, so that nobody learns of the job', [
 		'{ getExecutionCancelSignal: { value: () => abort.signal } },',
 		'{},',
@@ -105,8 +108,8 @@ export const DEFECTS: readonly Defect[] = [
 		'else this.#ledger.clear();',
 	]),
 	real('an unknown job is told as one that was never started', [
-		'if (\'reason\' in answer && !isSent && !answer.connection?.wasNeverConnected) {',
-		'if (\'reason\' in answer && !answer.connection?.wasNeverConnected) {',
+		"if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {",
+		"if ('reason' in answer && !answer.connection?.wasNeverConnected) {",
 	]),
 	planted('variations of an item share one place in the memory', [
 		'return `${this.#runIndex}:${itemIndex}:${jobNumber}`;',

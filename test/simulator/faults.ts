@@ -21,7 +21,11 @@ interface FaultType {
 	submit?: SubmitVerdict;
 }
 
-const json = (status: number, detail: string, headers?: Record<string, string>): FaultType['fault'] => ({
+const json = (
+	status: number,
+	detail: string,
+	headers?: Record<string, string>,
+): FaultType['fault'] => ({
 	kind: 'respond',
 	status,
 	body: { detail },
@@ -44,7 +48,10 @@ export const FAULTS = {
 		},
 		submit: 'refused',
 	},
-	rateLimitForHours: { fault: json(429, 'Slow down', { 'retry-after': '7200' }), submit: 'refused' },
+	rateLimitForHours: {
+		fault: json(429, 'Slow down', { 'retry-after': '7200' }),
+		submit: 'refused',
+	},
 	reset: { fault: { kind: 'reset' }, submit: 'open' },
 	resetUploading: { fault: { kind: 'reset', when: 'uploading' }, submit: 'either' },
 	resetAccepted: { fault: { kind: 'reset', when: 'accepted' }, submit: 'lost' },
@@ -57,7 +64,11 @@ export const FAULTS = {
 	},
 	overloaded: { fault: json(503, 'Overloaded', { 'retry-after': '7' }), submit: 'open' },
 	echoesKey: {
-		fault: { kind: 'respond', status: 502, body: `Your request: Authorization: Bearer ${ECHOED_KEY}` },
+		fault: {
+			kind: 'respond',
+			status: 502,
+			body: `Your request: Authorization: Bearer ${ECHOED_KEY}`,
+		},
 		submit: 'open',
 	},
 	gatewayTimeout: { fault: { kind: 'html', status: 504 }, submit: 'open' },

@@ -364,10 +364,7 @@ export class N8n {
 		}
 	}
 
-	#workflow(
-		{ nodes, connections, settings }: SavedWorkflow,
-		calls: Execution['calls'],
-	): Workflow {
+	#workflow({ nodes, connections, settings }: SavedWorkflow, calls: Execution['calls']): Workflow {
 		const known: Record<string, INodeType> = { hook, loop };
 		for (const type of PAID) {
 			const { name } = type.description;
@@ -376,7 +373,7 @@ export class N8n {
 				async execute(this: IExecuteFunctions) {
 					const { name: nodeName } = this.getNode();
 					calls.set(nodeName, (calls.get(nodeName) ?? 0) + 1);
-					return (await type.execute.call(this)) as INodeExecutionData[][];
+					return await type.execute.call(this);
 				},
 			};
 			known[`${PREFIX}${name}`] = counted;

@@ -150,11 +150,10 @@ export class Network {
 
 	/** Leads every HTTP connection to the day's servers, until what is returned is called. */
 	install(): () => void {
-		const original = Agent.prototype.createConnection;
-		Agent.prototype.createConnection = ({ port }) =>
-			this.#connect(Number(port)) as unknown as ReturnType<typeof original>;
+		const original = Object.getOwnPropertyDescriptor(Agent.prototype, 'createConnection');
+		Agent.prototype.createConnection = ({ port }) => this.#connect(Number(port));
 		return () => {
-			Agent.prototype.createConnection = original;
+			if (original) Object.defineProperty(Agent.prototype, 'createConnection', original);
 		};
 	}
 

@@ -115,7 +115,9 @@ class Story {
 			const { after, times } = refused;
 			this.#network.refuses = (number) => number >= after && number < after + times;
 		}
-		const first = this.#during(disruption, async () => await this.#start('first'));
+		const first = this.#during(disruption, async () => {
+			await this.#start('first');
+		});
 		const second = beside && this.#startBeside(beside);
 		await Promise.all([first, second]);
 		if (filesGoInRetry) await this.n8n.files.deleteAll();

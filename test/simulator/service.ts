@@ -6,7 +6,14 @@ import {
 } from '../emulator/emulator';
 import type { DayClock } from './clock';
 import type { Day } from './day';
-import { ECHOED_KEY, FAULTS, HELD_MS, verdictOf, type FaultName, type SubmitVerdict } from './faults';
+import {
+	ECHOED_KEY,
+	FAULTS,
+	HELD_MS,
+	verdictOf,
+	type FaultName,
+	type SubmitVerdict,
+} from './faults';
 import type { Network } from './network';
 import { SENDER } from './workflow';
 
@@ -128,7 +135,7 @@ export class Service {
 					},
 				});
 			} else {
-				faults.add({ ...FAULTS[name].fault, at, times, match } as Parameters<typeof faults.add>[0]);
+				faults.add({ ...FAULTS[name].fault, at, times, match });
 			}
 		}
 		if (!day.jobs.includes('isListedLate')) return;

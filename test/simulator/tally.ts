@@ -41,9 +41,13 @@ export class Tally {
 			const [group = '', value = ''] = name.split(': ');
 			byGroup.set(group, [...(byGroup.get(group) ?? []), `${value} ${count}`]);
 		}
-		const rows = [...byGroup].sort().map(([group, values]) => `${group.padEnd(22)} ${values.join(', ')}`);
+		const rows = [...byGroup]
+			.sort()
+			.map(([group, values]) => `${group.padEnd(22)} ${values.join(', ')}`);
 		const expected = [
-			...[...Object.keys(FAULTS), ...Object.keys(HELD_MS), 'refused'].map((name) => `fault: ${name}`),
+			...[...Object.keys(FAULTS), ...Object.keys(HELD_MS), 'refused'].map(
+				(name) => `fault: ${name}`,
+			),
 			...JOBS.map((name) => `job: ${name}`),
 		];
 		const never = expected.filter((name) => !this.#counts.has(name));
@@ -55,15 +59,17 @@ export class Tally {
 	}
 }
 
+const COUNTED_OTHERWISE = new Set(['seed', 'disruption', 'beside', 'refused']);
+
 /** The day's own choices, as far as they can be counted. */
 function choicesOf(day: Day): [string, string][] {
-	const { options, disruption, retries, jobs: _, faults: __, seed: ___, ...flat } = day;
-	const values: [string, unknown][] = [...Object.entries(flat), ...Object.entries(options)];
+	const { options, disruption, retries } = day;
+	const values = Object.entries({ ...day, ...options });
 	return [
-		...values.map(([name, value]): [string, string] => [
-			name,
-			typeof value === 'object' ? 'yes' : String(value),
-		]),
+		...values.flatMap(([name, value]): [string, string][] =>
+			typeof value === 'object' || COUNTED_OTHERWISE.has(name) ? [] : [[name, String(value)]],
+		),
+		['beside', day.beside ? 'yes' : 'no'],
 		['disruption', disruption ? `${disruption.kind} at ${disruption.at}` : 'none'],
 		...retries.flatMap(({ workflow, edit, of, disruption: later }): [string, string][] => [
 			['retry of', `${of}, ${workflow}`],

@@ -63,9 +63,15 @@ const overlay = {
 };
 
 export const ENDPOINT_OF: Record<EndpointName, EndpointOfDay> = {
-	imageGenerate: endpoint('imageGenerate', 'generate/image', 'prompt', {}, {
-		file: { prefix: '', isOptional: true },
-	}),
+	imageGenerate: endpoint(
+		'imageGenerate',
+		'generate/image',
+		'prompt',
+		{},
+		{
+			file: { prefix: '', isOptional: true },
+		},
+	),
 	upscale: endpoint('imageTune', 'image-tune/upscale', undefined, { operation: 'upscale' }),
 	inpaint: endpoint('imageTune', 'image-tune/inpaint/v2', 'prompt', { operation: 'inpaint' }),
 	splitLayers: endpoint(
@@ -75,12 +81,24 @@ export const ENDPOINT_OF: Record<EndpointName, EndpointOfDay> = {
 		{ operation: 'splitLayers' },
 		{ imageCount: 4 },
 	),
-	effectV1: endpoint('effectGenerate', 'generate/effect/v1', 'description', { apiVersion: 'v1' }, {
-		file: { prefix: 'image', isOptional: true },
-	}),
-	effectV2: endpoint('effectGenerate', 'generate/effect/v2', 'description', { apiVersion: 'v2' }, {
-		file: { prefix: 'image', isOptional: true },
-	}),
+	effectV1: endpoint(
+		'effectGenerate',
+		'generate/effect/v1',
+		'description',
+		{ apiVersion: 'v1' },
+		{
+			file: { prefix: 'image', isOptional: true },
+		},
+	),
+	effectV2: endpoint(
+		'effectGenerate',
+		'generate/effect/v2',
+		'description',
+		{ apiVersion: 'v2' },
+		{
+			file: { prefix: 'image', isOptional: true },
+		},
+	),
 	makeSpriteV1: endpoint(
 		'sprite',
 		'sprite/make-sprite/v1',
@@ -103,12 +121,24 @@ export const ENDPOINT_OF: Record<EndpointName, EndpointOfDay> = {
 		operation: 'reskin',
 		apiVersion: 'v2',
 	}),
-	overlayV1: endpoint('sprite', 'sprite/character-overlay/v1', 'rowsJson', { ...overlay, apiVersion: 'v1' }, {
-		file: { prefix: 'spriteSheet', isOptional: false },
-	}),
-	overlayV2: endpoint('sprite', 'sprite/character-overlay/v2', 'rowsJson', { ...overlay, apiVersion: 'v2' }, {
-		file: { prefix: 'spriteSheet', isOptional: false },
-	}),
+	overlayV1: endpoint(
+		'sprite',
+		'sprite/character-overlay/v1',
+		'rowsJson',
+		{ ...overlay, apiVersion: 'v1' },
+		{
+			file: { prefix: 'spriteSheet', isOptional: false },
+		},
+	),
+	overlayV2: endpoint(
+		'sprite',
+		'sprite/character-overlay/v2',
+		'rowsJson',
+		{ ...overlay, apiVersion: 'v2' },
+		{
+			file: { prefix: 'spriteSheet', isOptional: false },
+		},
+	),
 };
 
 /** The form field by which the books know who sent a POST. */
@@ -262,7 +292,9 @@ export async function itemsOf(
 ): Promise<INodeExecutionData[]> {
 	const items: INodeExecutionData[] = [];
 	for (let index = 0; index < day.itemCount; index++) {
-		const json: IDataObject = day.equalItems ? { k: label } : { k: label, name: `n${index}`, status: 'mine' };
+		const json: IDataObject = day.equalItems
+			? { k: label }
+			: { k: label, name: `n${index}`, status: 'mine' };
 		if (day.circularItems) json.self = json;
 		if (!sendsFile(day) || day.files === 'url') {
 			items.push({ json });
@@ -271,7 +303,7 @@ export async function itemsOf(
 		const data = await store(`${label} data ${index}`);
 		const photo = await store(`${label} photo ${index}`);
 		const inJson = day.fileInJson ? { photo: data } : {};
-		items[index] = { json: Object.assign(json, inJson) as IDataObject, binary: { data, photo } };
+		items[index] = { json: Object.assign(json, inJson), binary: { data, photo } };
 	}
 	return items;
 }
