@@ -260,7 +260,10 @@ const toldAsItWas: Rule = (books) =>
 				const alive = ofItem.filter(
 					({ verdict, hasFailed }) => verdict === 'started' && !hasFailed,
 				);
-				const open = ofItem.filter(({ verdict }) => verdict !== 'started' && verdict !== 'refused');
+				// What a node hands on when it is stopped may tell of the node before.
+				const open = (node === 'Second' ? slots.flat() : ofItem).filter(
+					({ verdict }) => verdict !== 'started' && verdict !== 'refused',
+				);
 				const unread = books.played.service.emulator.requests.some(
 					({ method, form }) => method === 'POST' && !form,
 				);
