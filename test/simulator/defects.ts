@@ -21,8 +21,8 @@ const planted = (what: string, ...changes: Defect['changes']): Defect => ({
 export const DEFECTS: readonly Defect[] = [
 	real(
 		'items that refer to themselves break the run after the paid request',
-		["		text = 'cannot be written';", "		throw new Error('cannot be written');"],
-		['		this.#ledger.prepare(itemIndex);\n', ''],
+		["\t\ttext = 'cannot be written';", "\t\tthrow new Error('cannot be written');"],
+		['\t\tbook.prepare(itemIndex);\n', ''],
 	),
 	real('a dry run that an expression turns on is paid for', [
 		"if (word === 'true' || word === 'false') return word === 'true';",
@@ -33,32 +33,28 @@ export const DEFECTS: readonly Defect[] = [
 		'',
 	]),
 	real('a failure while polling does not name the job in its text', [
-		'		if (unnamed.length === 0) return failure;',
-		'		if (unnamed.length >= 0) return failure;',
+		'\tif (ownJobIds.length > 0) {\n\t\tsentences.push(',
+		'\tif (ownJobIds.length > 99) {\n\t\tsentences.push(',
 	]),
 	real('a paid job is given up when its prompt gives nothing in the retry', [
-		'			// An expression that fails this time says nothing about a job that has been charged.\n			return {};',
-		'			throw inputFailures.noSuchOperation();',
+		'\t\t// An expression that fails this time says nothing about a job that has been charged.\n\t\treturn {};',
+		'\t\tthrow apiFailures.outcomeStillUnknown();',
 	]),
 	real('a job that was just started is unknown to the next try', [
-		'const { jobId, submittedAtMs, sent, hasFailed } = entry;',
-		'const { jobId, sent, hasFailed } = entry;\n		const submittedAtMs = -Infinity;',
+		'const { jobId, submittedAtMs } = entry;',
+		'const { jobId } = entry;\n\t\tconst submittedAtMs = 0;',
 	]),
 	real('the memory of jobs grows with every round of a loop', [
-		'else if (output.every(isResult)) this.#ledger.clear();',
+		'else if (output.every(isResult)) book.forget();',
 		'',
 	]),
-	real(
-		'a round of a loop gets the job of the round before',
-		[
-			'return `${this.#runIndex}:${itemIndex}:${jobNumber}`;',
-			'return `0:${itemIndex}:${jobNumber}`;',
-		],
-		['			.filter(([place]) => place.startsWith(prefix))\n			.map(', '			.map('],
-	),
+	real('a round of a loop gets the job of the round before', [
+		'this.#run = `${String(context.getWorkflowDataProxy(0).$runIndex)}:`;',
+		"this.#run = '0:';",
+	]),
 	real('paid jobs are not named when the key is gone in the retry', [
-		'else if (!entry.hasFailed) this.#run.noteJob(slot, entry.jobId);',
-		'',
+		'!(entry.hasFailed && isRecalled) ? [entry.jobId]',
+		'!isRecalled ? [entry.jobId]',
 	]),
 	real('the ID of an answer that is cut behind its end is lost', [
 		'if (flaw && status < 300 && body === undefined) return flaw;',
@@ -69,8 +65,8 @@ export const DEFECTS: readonly Defect[] = [
 		'return value;',
 	]),
 	real('a job that replaces a failed one counts against the limit', [
-		'entry.executionId === executionId;',
-		'entry.executionId === executionId && false;',
+		'return executionId !== undefined && entry?.executionId === executionId;',
+		'return executionId === entry?.executionId && false;',
 	]),
 	real('a credential that is lost in the middle is told as an unknown outcome', [
 		'throw failure.with({ concernsAllItems: this.#accounts.size === 0 });',
@@ -104,23 +100,23 @@ export const DEFECTS: readonly Defect[] = [
 		": { kind: 'neverConnected', reason };",
 	]),
 	real('a run with error items forgets the jobs of the others', [
-		'else if (output.every(isResult)) this.#ledger.clear();',
-		'else this.#ledger.clear();',
+		'else if (output.every(isResult)) book.forget();',
+		'else book.forget();',
 	]),
 	real('an unknown job is told as one that was never started', [
 		"if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {",
 		"if ('reason' in answer && !answer.connection?.wasNeverConnected) {",
 	]),
 	planted('variations of an item share one place in the memory', [
-		'return `${this.#runIndex}:${itemIndex}:${jobNumber}`;',
-		'return `${this.#runIndex}:${itemIndex}:1`;',
+		'return `${this.#run}${itemIndex}:${jobNumber}`;',
+		'return `${this.#run}${itemIndex}:${jobNumber && 1}`;',
 	]),
 	planted('an unknown outcome is not remembered', [
-		'this.#ledger.record(slot, { outcomeUnknown: true });',
+		'this.#book.unknown(slot, outcome.failure.facts.description);',
 		'',
 	]),
 	planted('a failed job is never replaced', [
-		"const isReplaced = onFailed === 'error';",
+		"const isReplaced = settings.onFailed === 'error';",
 		'const isReplaced = false;',
 	]),
 	planted('images of a job are mixed up', [
@@ -136,12 +132,12 @@ export const DEFECTS: readonly Defect[] = [
 		'const places = new Semaphore(limit + 1);',
 	]),
 	planted('status checks are not spread', [
-		'this.#nextAtMs = at + POLL_SPACING_MS;',
-		'this.#nextAtMs = at;',
+		'this.#nextAtMs = now + POLL_SPACING_MS;',
+		'this.#nextAtMs = now;',
 	]),
 	planted('an edited prompt gets the image of the one before', [
-		'if (entry.guard !== this.#guardOf(itemIndex)) continue;',
-		'',
+		'const isSameWork = entry.guard === this.#guardOf(itemIndex);',
+		"const isSameWork = entry.guard !== '';",
 	]),
 	planted('the key is repeated in what a server says', [
 		"return text.replaceAll(apiKey, '***');",

@@ -23,8 +23,9 @@ type Rule = (books: Books) => string[];
 
 const JOB_ID = /0{8}-0{4}-4000-8000-\d{12}/;
 const FREE =
-	/nothing was charged|no job was started(?: and|\.|,)|No job was started for this item|the request was not sent/i;
+	/nothing was charged|no job was started(?: and|\.|,)|No job was started for this item/i;
 const UNKNOWN = /not known whether|may exist and be charged/i;
+const NOT_THERE = /does not (know|list) the job|no longer has the job/;
 const LONGEST_TEXT = 1500;
 const CONCURRENT_SUBMITS = 20;
 const POLLS_A_SECOND = 21;
@@ -273,7 +274,7 @@ const toldAsItWas: Rule = (books) =>
 					!faults.some(({ name }) => name === 'unknownJob' || name === 'accountGone') &&
 					credential === 'one';
 				return [
-					...(isThere && text.includes('does not know the job')
+					...(isThere && NOT_THERE.test(text)
 						? [`execution ${execution.id} says that the service does not know a job: ${text}`]
 						: []),
 					...(isOne && FREE.test(text) && alive.length > 0
