@@ -5,7 +5,7 @@ import type { SubmitVerdict } from './faults';
 import { itemsIn, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
 import type { Post } from './service';
-import { ENDPOINT_OF } from './workflow';
+import { ENDPOINT_OF, sendsFile } from './workflow';
 
 /** What n8n shows of an error. */
 export interface ShownError {
@@ -72,11 +72,26 @@ export class Books {
 	/** The executions whose jobs this one has to know. */
 	sameWork(execution: Execution): Execution[] {
 		if (this.#promisesAll) {
-			return this.executions.filter((each) => rootOf(each) === rootOf(execution));
+			// Two retries at once cannot know of each other.
+			const { startedAtMs } = execution;
+			return this.executions.filter(
+				(each) =>
+					each === execution ||
+					(rootOf(each) === rootOf(execution) && each.endedAtMs <= startedAtMs),
+			);
 		}
 		const before = execution.retryOf ?? execution.isRerunOf;
 		const earlier = before ? this.sameWork(before) : [];
 		return [execution, ...earlier.filter((each) => !this.isForgotten(each))];
+	}
+
+	/**
+	 * The executions whose jobs this one may deliver. After a crash nothing tells two apart that a trigger
+	 * started with the same data, unless there are files.
+	 */
+	mayDeliver(execution: Execution): Execution[] {
+		const areAlike = this.#promisesAll && this.day.beside?.equal && !sendsFile(this.day);
+		return areAlike ? this.executions : this.sameWork(execution);
 	}
 
 	/** Whether n8n keeps nothing of what an execution did: only of what it began with. */

@@ -25,7 +25,7 @@ const JOB_ID = /0{8}-0{4}-4000-8000-\d{12}/;
 const FREE =
 	/nothing was charged|no job was started(?: and|\.|,)|No job was started for this item/i;
 const UNKNOWN = /not known whether|may exist and be charged/i;
-const NOT_THERE = /does not (know|list) the job|no longer has the job/;
+const NOT_THERE = /does not (know|list) the job(?! yet)|no longer has the job/;
 const LONGEST_TEXT = 1500;
 const CONCURRENT_SUBMITS = 20;
 const POLLS_A_SECOND = 21;
@@ -139,7 +139,7 @@ function untold(books: Books, execution: Execution, node: string, alive: Sent[])
 /** Items come in order, each with its own job, whose picture it has. */
 const outputsAreRight: Rule = (books) =>
 	books.executions.flatMap((execution) => {
-		const known = books.sameWork(execution);
+		const known = books.mayDeliver(execution);
 		return NODES.flatMap((node) =>
 			books.runsOf(execution, node).flatMap(({ run, runIndex }) =>
 				[0, 1].flatMap((output) => {
@@ -252,7 +252,9 @@ const toldAsItWas: Rule = (books) =>
 			return claims.flatMap(({ itemIndex, error: told }) => {
 				const ofItem = own.filter(
 					(post) =>
-						post.itemIndex === itemIndex && post.edition === editionOf(books.day, execution, node),
+						post.itemIndex === itemIndex &&
+						post.request.startedAtMs <= execution.endedAtMs &&
+						post.edition === editionOf(books.day, execution, node),
 				);
 				const isOne =
 					execution.workflow.edits.variations === 1 &&
@@ -445,14 +447,15 @@ const imagesComeOut: Rule = (books) => {
 				`the last retry, ${last.id}, does not succeed: ${error ? textOf(error) : last.ending}`,
 			];
 		}
-		const runs = (last.result?.resultData.runData.Node ?? []).slice(
-			artificialRuns(last, 'Node').length,
-		);
+		const artificial = artificialRuns(last, 'Node').length;
+		const runs = (last.result?.resultData.runData.Node ?? []).slice(artificial);
+		// Rounds that an earlier execution ended are as they were then.
+		const earlier = (last.before.Node?.length ?? 0) - artificial;
 		const rounds = day.shape === 'loop' ? ROUNDS : 1;
 		if (runs.length !== rounds)
 			return [`execution ${last.id} has ${runs.length} runs in place of ${rounds}`];
 		const count = day.executeOnce ? 1 : day.itemCount;
-		return runs.flatMap((run, round) =>
+		return runs.slice(earlier).flatMap((run, round) =>
 			Array.from({ length: count }, (_, itemIndex) => {
 				const own = itemsIn(run).filter(({ pairedItem }) => itemOf(pairedItem) === itemIndex);
 				const jobs = new Set(own.filter(({ json }) => !json.error).map(({ json }) => json.job_id));
@@ -466,7 +469,7 @@ const imagesComeOut: Rule = (books) => {
 				return hasAll
 					? []
 					: [
-							`round ${round}, item ${itemIndex} of execution ${last.id} has ${jobs.size} of ${wanted} jobs`,
+							`round ${earlier + round}, item ${itemIndex} of execution ${last.id} has ${jobs.size} of ${wanted} jobs`,
 						];
 			}).flat(),
 		);

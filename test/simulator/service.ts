@@ -106,6 +106,10 @@ export class Service {
 		const wasHeard = arrivedAtMs < lostAtMs;
 		if (request.jobId === undefined) {
 			if (!wasHeard && said !== 'either') return 'open';
+			// A status that says no is heard, however its body ends.
+			const { status = 0 } = request;
+			const isRefusal = status >= 400 && status < 500;
+			if (said === 'lost') return isRefusal ? 'refused' : 'open';
 			return said === 'started' ? 'refused' : said;
 		}
 		if (said !== 'started') return 'lost';

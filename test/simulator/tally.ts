@@ -8,7 +8,8 @@ export class Tally {
 	readonly #counts = new Map<string, number>();
 	dayCount = 0;
 
-	add(played: Played): void {
+	/** @param missed the rules that do not hold for what is promised, and not kept yet */
+	add(played: Played, missed: readonly string[]): void {
 		const { day, n8n, service, network } = played;
 		this.dayCount++;
 		for (const [name, value] of choicesOf(day)) this.#count(`${name}: ${value}`);
@@ -21,17 +22,10 @@ export class Tally {
 			const kind = retryOf ? 'retry' : isRerunOf ? 'run again' : 'execution';
 			this.#count(`${kind} ends: ${ending}`);
 		}
+		for (const rule of new Set(missed)) this.#count(`not kept yet: ${rule}`);
 		this.#count('total: requests', service.emulator.requests.length);
 		this.#count('total: paid jobs', service.emulator.submits.length);
 		this.#count('total: executions', n8n.executions.length);
-	}
-
-	merge(counts: Record<string, number>): void {
-		for (const [name, count] of Object.entries(counts)) this.#count(name, count);
-	}
-
-	get counts(): Record<string, number> {
-		return Object.fromEntries(this.#counts);
 	}
 
 	/** @returns a table, with what has never come up at its end */
