@@ -154,7 +154,7 @@ const retry: fc.Arbitrary<Retry> = fc.record({
 	edit: mostly<Retry['edit']>('nothing', 'prompt', 'timeout', 'resubmit', 'fewerVariations'),
 	twice: mostly(false, true),
 	rerun: mostly(false, true),
-	laterMs: fc.constantFrom(0, 30_000, 7_200_000),
+	laterMs: fc.constantFrom(0, 1000, 30_000, 7_200_000),
 	disruption: onceIn(6, disruption(['crash', 'stop', 'deploy'])),
 });
 
