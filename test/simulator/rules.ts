@@ -601,14 +601,12 @@ function isPaidFor(books: Books, last: Execution): boolean {
 		.filter(({ execution }) => execution !== last);
 	const edition = editionOf(day, last, 'Node');
 	return Array.from({ length: day.itemCount }, (_, itemIndex) =>
-		earlier.filter(
-			(post) =>
-				post.itemIndex === itemIndex &&
-				post.edition === edition &&
-				post.verdict === 'started' &&
-				!post.hasFailed,
-		),
-	).every(({ length }) => length >= last.workflow.edits.variations);
+		earlier.filter((post) => post.itemIndex === itemIndex && post.edition === edition),
+	).every((posts) => {
+		const { charged, failed } = statesOf(posts);
+		const areKnown = posts.every(({ verdict }) => verdict === 'started' || verdict === 'refused');
+		return areKnown && charged - failed >= last.workflow.edits.variations;
+	});
 }
 
 const nothingIsUnhandled: Rule = ({ played }) => [
