@@ -2,7 +2,7 @@ import type { ITaskData } from 'n8n-workflow';
 
 import type { Day } from './day';
 import type { SubmitVerdict } from './faults';
-import { itemsIn, type Execution } from './n8n';
+import { itemsIn, STOPPED, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
 import type { Post } from './service';
 import { ENDPOINT_OF, sendsFile } from './workflow';
@@ -119,7 +119,8 @@ export class Books {
 	}
 
 	errorOf({ result }: Execution): ShownError | undefined {
-		return result?.resultData.error as ShownError | undefined;
+		const error = result?.resultData.error as ShownError | undefined;
+		return error?.message === STOPPED ? undefined : error;
 	}
 
 	/** The errors on the items that a node put out, in one execution. */

@@ -42,6 +42,8 @@ const WORKFLOW_ID = 'workflow';
 /** How long n8n waits for running executions after SIGTERM. */
 const GRACE_MS = 30_000;
 const PREFIX = 'n8n-nodes-aetherforge.';
+/** The error that Stop leaves in what n8n 2 saves; a retry does not take it away. */
+export const STOPPED = 'The execution was cancelled manually';
 
 /** An execution as n8n lists it, and how it came about. */
 export interface Execution {
@@ -54,6 +56,7 @@ export interface Execution {
 	startedAtMs: number;
 	endedAtMs: number;
 	stoppedAtMs: number | undefined;
+	/** What it came to. n8n lists a good retry of a stopped execution as an error: Stop's own stays. */
 	ending: 'running' | 'success' | 'error' | 'stopped' | 'timedOut' | 'crashed';
 	/** What n8n's database has of it. */
 	saved: IRunExecutionData;
@@ -243,6 +246,9 @@ export class N8n {
 			if (execution.stoppedAtMs !== undefined) continue;
 			execution.stoppedAtMs = this.#clock.now();
 			execution.ending = 'stopped';
+			// execution.service.js, `stopDuringRun`
+			const { resultData } = execution.saved;
+			resultData.error = { message: STOPPED } as NonNullable<typeof resultData.error>;
 			cancel();
 		}
 	}
@@ -336,7 +342,8 @@ export class N8n {
 					execution.result = data;
 					const isKept = execution.ending !== 'stopped' || this.#day.n8n === '1.123';
 					if (isKept) execution.saved = copyOf(data);
-					ended(data.resultData.error ? 'error' : 'success');
+					const { error } = data.resultData;
+					ended(error && error.message !== STOPPED ? 'error' : 'success');
 				},
 				(error: unknown) => {
 					this.log.push(`error the engine itself failed: ${String(error)}`);

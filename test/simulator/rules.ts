@@ -605,7 +605,7 @@ function isPaidFor(books: Books, last: Execution): boolean {
 	).every((posts) => {
 		const { charged, failed } = statesOf(posts);
 		const areKnown = posts.every(({ verdict }) => verdict === 'started' || verdict === 'refused');
-		return areKnown && charged - failed >= last.workflow.edits.variations;
+		return areKnown && failed === 0 && charged >= last.workflow.edits.variations;
 	});
 }
 
