@@ -342,8 +342,9 @@ export class N8n {
 					execution.result = data;
 					const isKept = execution.ending !== 'stopped' || this.#day.n8n === '1.123';
 					if (isKept) execution.saved = copyOf(data);
-					const { error } = data.resultData;
-					ended(error && error.message !== STOPPED ? 'error' : 'success');
+					const { error, runData } = data.resultData;
+					const hasFailed = Object.values(runData).some((runs) => runs.at(-1)?.error);
+					ended(error && (hasFailed || error.message !== STOPPED) ? 'error' : 'success');
 				},
 				(error: unknown) => {
 					this.log.push(`error the engine itself failed: ${String(error)}`);

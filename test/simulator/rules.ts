@@ -13,7 +13,7 @@ import {
 	type Sent,
 	type ShownError,
 } from './books';
-import { itemsIn, type Execution } from './n8n';
+import { itemsIn, STOPPED, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
 import { KEYS } from './service';
 import { ENDPOINT_OF, isCombined, isDryRun, ROUNDS, sendsFile } from './workflow';
@@ -84,6 +84,8 @@ const jobsAreTold: Rule = (books) => {
 			return [...unlogged, ...lateAndUnlogged(books, execution, log)];
 		}
 		if (execution.ending !== 'success' && execution.ending !== 'error') return unlogged;
+		// n8n 2 ends every further try with the error of an earlier Stop, in place of the node's own.
+		if (execution.result?.resultData.error?.message === STOPPED) return unlogged;
 		// Each call of a tool stands for itself, and n8n keeps what the last one says.
 		if (books.day.shape === 'tool' && (execution.calls.get('Node') ?? 0) > 1) return unlogged;
 		const alive = started.filter(({ hasFailed }) => !hasFailed);
@@ -253,7 +255,7 @@ const toldAsItWas: Rule = (books) =>
 				const ofItem = own.filter(
 					(post) =>
 						post.itemIndex === itemIndex &&
-						post.request.startedAtMs <= execution.endedAtMs &&
+						post.execution.startedAtMs <= execution.startedAtMs &&
 						post.edition === editionOf(books.day, execution, node),
 				);
 				const isOne =
