@@ -92,8 +92,8 @@ export const DEFECTS: readonly Defect[] = [
 		],
 	),
 	real('Stop cuts off a submit, so that nobody learns of the job', [
-		'{ getExecutionCancelSignal: { value: () => abort.signal } },',
-		'{},',
+		'			getExecutionCancelSignal: { value: () => signal },\n',
+		'',
 	]),
 	real('a request of unknown outcome is sent again', [
 		": { kind: 'failed', failure: apiFailures.outcomeUnknown(reason, undefined) };",

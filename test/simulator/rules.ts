@@ -611,6 +611,14 @@ function isPaidFor(books: Books, last: Execution): boolean {
 	});
 }
 
+/** Nothing hangs on a server that never ends its answer. */
+const connectionsAreClosed: Rule = ({ played }) =>
+	played.service.emulator.requests
+		.filter(({ endedAtMs }) => endedAtMs === undefined)
+		.map(
+			({ method, path, fault }) => `${method} ${path} is still open, after ${fault ?? 'no fault'}`,
+		);
+
 const nothingIsUnhandled: Rule = ({ played }) => [
 	...played.unhandled,
 	...played.n8n.log.filter((line) => line.startsWith('error ')),
@@ -630,6 +638,7 @@ export const RULES = {
 	imagesComeOut,
 	limitsAreKept,
 	pollsAreBounded,
+	connectionsAreClosed,
 	keyIsKept,
 	textsAreShort,
 	stopIsStop,
