@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 import { build, type Plugin } from 'esbuild';
 
@@ -35,26 +35,29 @@ function damaging({ changes }: Defect, onApplied: (find: string) => void): Plugi
 /** @returns the bundle's path, and the texts of the defect that occur nowhere */
 async function bundle(name: string, defect?: Defect): Promise<{ path: string; missing: string[] }> {
 	mkdirSync(OUT, { recursive: true });
-	const path = join(OUT, `${name}.cjs`);
+	const outdir = join(OUT, name);
 	const applied = new Set<string>();
 	await build({
-		entryPoints: [join(ROOT, 'test', 'simulator', 'cli.ts')],
-		outfile: path,
+		entryPoints: ['cli', 'nodes'].map((entry) => join(ROOT, 'test', 'simulator', `${entry}.ts`)),
+		outdir,
+		outExtension: { '.js': '.cjs' },
 		bundle: true,
 		platform: 'node',
 		packages: 'external',
-		sourcemap: 'inline',
+		sourcemap: 'linked',
 		logLevel: 'error',
 		plugins: defect ? [damaging(defect, (find) => applied.add(find))] : [],
 	});
 	const missing = (defect?.changes ?? [])
 		.map(([find]) => find)
 		.filter((find) => !applied.has(find));
-	return { path, missing };
+	return { path: join(outdir, 'cli.cjs'), missing };
 }
 
 async function play(path: string, args: string[], onOutput?: (text: string) => void) {
 	const child = spawn(process.execPath, ['--enable-source-maps', path, ...args], {
+		// Loaded anew for each process of n8n that starts.
+		env: { ...process.env, SIMULATED_NODES: join(dirname(path), 'nodes.cjs') },
 		stdio: ['ignore', onOutput ? 'pipe' : 'inherit', 'inherit'],
 	});
 	child.stdout?.on('data', (chunk: Buffer) => {

@@ -1,4 +1,4 @@
-import { systemClock } from '../../nodes/shared/clock';
+import type { Clock } from '../../nodes/shared/clock';
 
 /** Whose waiting ends with n8n's process, and whose does not. */
 export type Owner = 'n8n' | 'service';
@@ -86,13 +86,16 @@ export class DayClock {
 		}
 	}
 
-	/** Puts this clock in the place of every other one, until what is returned is called. */
-	install(): () => void {
-		const nodes = { ...systemClock };
-		systemClock.now = () => this.#now;
-		systemClock.sleep = async (durationMs, signal) => {
+	/** The nodes' own clock is this one from now on. */
+	drive(nodes: Clock): void {
+		nodes.now = () => this.#now;
+		nodes.sleep = async (durationMs, signal) => {
 			await this.wait(durationMs, 'n8n', signal);
 		};
+	}
+
+	/** Puts this clock in the place of every other one, until what is returned is called. */
+	install(): () => void {
 		Date.now = () => this.#now;
 		const later = (ring: (...given: unknown[]) => void, durationMs = 0, ...given: unknown[]) => {
 			const cancel = this.after(durationMs, 'n8n', () => {
@@ -104,7 +107,6 @@ export class DayClock {
 		globalThis.clearTimeout = ((timer?: { cancel?: () => void }) =>
 			timer?.cancel?.()) as typeof clearTimeout;
 		return () => {
-			Object.assign(systemClock, nodes);
 			Date.now = real.now;
 			globalThis.setTimeout = real.setTimeout;
 			globalThis.clearTimeout = real.clearTimeout;

@@ -106,13 +106,14 @@ export class Deduplication implements IDataDeduplicator {
 		>
 	): ReturnType<IDataDeduplicator['checkProcessedAndRecord']> {
 		const row = `${workflow.id} n:${node?.id ?? ''}`;
-		const list = [...((await this.#read(row)) ?? [])];
+		const stored = await this.#read(row);
+		const list = [...(stored ?? [])];
 		const known = new Set(list);
 		const isProcessed = (text: unknown) => known.has(hash(text));
 		const added = texts.filter((text) => !isProcessed(text));
 		list.push(...added.map(hash));
 		if (maxEntries) list.splice(0, list.length - maxEntries);
-		await this.#write(row, list);
+		await this.#write(row, list, stored === undefined);
 		return { new: added, processed: texts.filter(isProcessed) };
 	}
 
@@ -148,9 +149,15 @@ export class Deduplication implements IDataDeduplicator {
 		return this.rows.get(row);
 	}
 
-	async #write(row: string, list: string[]): Promise<void> {
-		this.#clock.after(this.#latencyMs / 2, 'service', () => this.rows.set(row, list));
+	/** @param isFirst whether the row is to be inserted: of two at once, one fails */
+	async #write(row: string, list: string[], isFirst = false): Promise<void> {
+		const state = { collides: false };
+		this.#clock.after(this.#latencyMs / 2, 'service', () => {
+			state.collides = isFirst && this.rows.has(row);
+			if (!state.collides) this.rows.set(row, list);
+		});
 		await this.#clock.wait(this.#latencyMs, 'n8n');
+		if (state.collides) throw new Error('UNIQUE constraint failed: processed_data');
 	}
 }
 

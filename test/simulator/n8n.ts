@@ -29,13 +29,10 @@ import {
 import { inspect } from 'node:util';
 
 import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
-import { EffectGenerate } from '../../nodes/EffectGenerate/EffectGenerate.node';
-import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
-import { ImageTune } from '../../nodes/ImageTune/ImageTune.node';
-import { Sprite } from '../../nodes/Sprite/Sprite.node';
 import type { DayClock } from './clock';
 import type { Day } from './day';
 import { BinaryStore, Deduplication } from './disk';
+import { freshNodes } from './freshNodes';
 import { FIRST_RETRY, ROUNDS, type SavedWorkflow } from './workflow';
 
 const WORKFLOW_ID = 'workflow';
@@ -107,7 +104,6 @@ const loop = nodeType('loop', 2, {
 	},
 });
 const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}) });
-const PAID = [new EffectGenerate(), new ImageGenerate(), new ImageTune(), new Sprite()];
 const credentialType = new AetherForgeApi();
 
 /** n8n keeps one for the whole process; days come one after the other. */
@@ -149,6 +145,7 @@ export class N8n {
 	readonly #clock: DayClock;
 	readonly #credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string };
 	readonly #cutOff: () => void;
+	#nodes: readonly INodeType[] = [];
 	#running = new Set<Running>();
 	#retryCount = 0;
 
@@ -163,6 +160,7 @@ export class N8n {
 		this.#clock = clock;
 		this.#credentialOf = credentialOf;
 		this.#cutOff = cutOff;
+		this.#loadNodes();
 		const binaryData = Container.get(BinaryDataService);
 		binaryData.setManager('filesystem-v2', this.files);
 		deduplicator = new Deduplication(clock, 4);
@@ -263,6 +261,7 @@ export class N8n {
 	crash(): void {
 		this.#clock.crash();
 		this.#cutOff();
+		this.#loadNodes();
 		const killed = [...this.#running];
 		this.#running = new Set();
 		for (const { execution, started, end } of killed) {
@@ -270,6 +269,12 @@ export class N8n {
 			if (execution.ending !== 'stopped') recover(execution, started);
 			end('crashed');
 		}
+	}
+
+	#loadNodes(): void {
+		const { paidNodes, systemClock } = freshNodes();
+		this.#nodes = paidNodes;
+		this.#clock.drive(systemClock);
 	}
 
 	#listed(
@@ -374,14 +379,14 @@ export class N8n {
 
 	#workflow({ nodes, connections, settings }: SavedWorkflow, calls: Execution['calls']): Workflow {
 		const known: Record<string, INodeType> = { hook, loop };
-		for (const type of PAID) {
+		for (const type of this.#nodes) {
 			const { name } = type.description;
 			const counted: INodeType = {
 				description: type.description,
 				async execute(this: IExecuteFunctions) {
 					const { name: nodeName } = this.getNode();
 					calls.set(nodeName, (calls.get(nodeName) ?? 0) + 1);
-					return await type.execute.call(this);
+					return (await type.execute?.call(this)) ?? [];
 				},
 			};
 			known[`${PREFIX}${name}`] = counted;
