@@ -481,7 +481,7 @@ const imagesComeOut: Rule = (books) => {
 /** What a few faults of a kind do to a request, nobody needs to see. */
 const SURVIVED: Record<FaultPlace, RegExp> = {
 	submit: /^(rateLimit|rateLimitFor7s|cutBehind|slow)$/,
-	poll: /^(?!badRequest|badKey|noCredits|forbidden|accountGone|unknownJob|tooLarge)/,
+	poll: /^(?!rateLimitUntil|rateLimitForHours|badRequest|badKey|noCredits|forbidden|accountGone|unknownJob|tooLarge)/,
 	download:
 		/^(rateLimit|rateLimitFor7s|reset|serverError|overloaded|gatewayTimeout|requestTimeout|cut|cutChunked|pageInPlace|stallBody|stall|forbidden|firewall)$/,
 };
@@ -597,7 +597,8 @@ function isBlocked(books: Books, last: Execution): boolean {
 /** Whether all that is wanted had been started before the last execution, which then needs no input. */
 function isPaidFor(books: Books, last: Execution): boolean {
 	const { day } = books;
-	if (day.shape !== 'plain' || day.executeOnce) return false;
+	const wanted = last.workflow.edits.variations;
+	if (day.shape !== 'plain' || day.executeOnce || wanted !== day.variations) return false;
 	const earlier = [...books.slotsOf(last).values()]
 		.flat()
 		.filter(({ execution }) => execution !== last);
@@ -607,7 +608,7 @@ function isPaidFor(books: Books, last: Execution): boolean {
 	).every((posts) => {
 		const { charged, failed } = statesOf(posts);
 		const areKnown = posts.every(({ verdict }) => verdict === 'started' || verdict === 'refused');
-		return areKnown && failed === 0 && charged >= last.workflow.edits.variations;
+		return areKnown && failed === 0 && charged >= wanted;
 	});
 }
 

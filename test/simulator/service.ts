@@ -118,6 +118,17 @@ export class Service {
 
 	#addFaults(day: Day, clock: DayClock): void {
 		const { faults } = this.emulator;
+		// First of all: what is not listed yet has no status that a fault could damage.
+		faults.add({
+			...FAULTS.unknownJob.fault,
+			at: 'poll',
+			times: Infinity,
+			match: ({ jobId = '' }) => {
+				const index = this.emulator.submits.findIndex((submit) => submit.jobId === jobId);
+				const job = this.emulator.jobs.find(jobId);
+				return day.jobs[index] === 'isListedLate' && clock.now() - (job?.createdAtMs ?? 0) < 9000;
+			},
+		});
 		for (const { at, name, skip, times } of day.faults) {
 			let seen = 0;
 			const match = (request: RequestRecord) => {
@@ -142,17 +153,6 @@ export class Service {
 				faults.add({ ...FAULTS[name].fault, at, times, match });
 			}
 		}
-		if (!day.jobs.includes('isListedLate')) return;
-		faults.add({
-			...FAULTS.unknownJob.fault,
-			at: 'poll',
-			times: Infinity,
-			match: ({ jobId = '' }) => {
-				const index = this.emulator.submits.findIndex((submit) => submit.jobId === jobId);
-				const job = this.emulator.jobs.find(jobId);
-				return day.jobs[index] === 'isListedLate' && clock.now() - (job?.createdAtMs ?? 0) < 9000;
-			},
-		});
 	}
 }
 
