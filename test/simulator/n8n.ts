@@ -342,6 +342,8 @@ export class N8n {
 						});
 			running.then(
 				async ({ data }) => {
+					// What was still on its way when the process died is not saved.
+					if (!this.#running.has(entry)) return;
 					stopTimer();
 					await this.#restoreBinaryIds(data, execution);
 					execution.result = data;
