@@ -32,6 +32,8 @@ export interface EmulatorOptions {
 	now?: () => number;
 	/** Whether results are drawn (default). If not, they are tiny, valid, and different. */
 	pictures?: boolean;
+	/** Takes the place of listening on a loopback port, and gives the server's URL. */
+	listen?: (server: Server) => string;
 	/** Called when a request has been answered, or its connection lost. */
 	onRequest?: (request: RequestRecord) => void;
 }
@@ -247,9 +249,11 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 
 	const api = serve('api', answerApi);
 	const cdn = serve('cdn', answerCdn);
-	const apiUrl = await listen(api, options.port ?? 0);
+	const listening = async (server: Server, port = 0) =>
+		options.listen?.(server) ?? (await listen(server, port));
+	const apiUrl = await listening(api, options.port);
 	try {
-		cdnUrl = await listen(cdn, options.cdnPort ?? 0);
+		cdnUrl = await listening(cdn, options.cdnPort);
 	} catch (error) {
 		await shut(api);
 		throw error;

@@ -1,0 +1,150 @@
+/** A defect that is put back into the nodes to see whether the days find it. */
+export interface Defect {
+	/** Of this project's past, or planted. */
+	origin: 'real' | 'planted';
+	what: string;
+	/** Texts that occur in the nodes' sources, wherever that is, and what takes their place. */
+	changes: readonly (readonly [find: string, replace: string])[];
+}
+
+const real = (what: string, ...changes: Defect['changes']): Defect => ({
+	origin: 'real',
+	what,
+	changes,
+});
+const planted = (what: string, ...changes: Defect['changes']): Defect => ({
+	origin: 'planted',
+	what,
+	changes,
+});
+
+export const DEFECTS: readonly Defect[] = [
+	real(
+		'items that refer to themselves break the run after the paid request',
+		["\t\ttext = 'cannot be written';", "\t\tthrow new Error('cannot be written');"],
+		['\t\tbook.prepare(itemIndex);\n', ''],
+	),
+	real('a dry run that an expression turns on is paid for', [
+		"if (word === 'true' || word === 'false') return word === 'true';",
+		"if (word !== '') return false;",
+	]),
+	real('a key that no header can hold is called an unknown outcome', [
+		'if (!/^[\\x21-\\x7e]+$/.test(key)) throw credentialFailures.keyWithOddCharacters();',
+		'',
+	]),
+	real('a failure while polling does not name the job in its text', [
+		'\tif (ownJobIds.length > 0) {\n\t\tsentences.push(',
+		'\tif (ownJobIds.length > 99) {\n\t\tsentences.push(',
+	]),
+	real('a paid job is given up when its prompt gives nothing in the retry', [
+		'\t\t// An expression that fails this time says nothing about a job that has been charged.\n\t\treturn {};',
+		'\t\tthrow apiFailures.outcomeStillUnknown();',
+	]),
+	real('a job that was just started is unknown to the next try', [
+		'const { jobId, submittedAtMs } = entry;',
+		'const { jobId } = entry;\n\t\tconst submittedAtMs = 0;',
+	]),
+	real('the memory of jobs grows with every round of a loop', [
+		'else if (output.every(isResult)) book.forget();',
+		'',
+	]),
+	real('a round of a loop gets the job of the round before', [
+		'this.#run = `${String(context.getWorkflowDataProxy(0).$runIndex)}:`;',
+		"this.#run = '0:';",
+	]),
+	real('paid jobs are not named when the key is gone in the retry', [
+		'!(entry.hasFailed && isRecalled) ? [entry.jobId]',
+		'!isRecalled ? [entry.jobId]',
+	]),
+	real('the ID of an answer that is cut behind its end is lost', [
+		'if (flaw && status < 300 && body === undefined) return flaw;',
+		'if (flaw && status < 300) return flaw;',
+	]),
+	real('a retry pays again when n8n has moved the file in the JSON', [
+		"return typeof value === 'string' ? value.replace(FILE_ID, '$1') : value;",
+		'return value;',
+	]),
+	real('a job that replaces a failed one counts against the limit', [
+		'return executionId !== undefined && entry?.executionId === executionId;',
+		'return executionId === entry?.executionId && false;',
+	]),
+	real('a credential that is lost in the middle is told as an unknown outcome', [
+		'throw failure.with({ concernsAllItems: this.#accounts.size === 0 });',
+		'throw failure.with({ concernsAllItems: this.#accounts.size === 0, outcomeUnknown: true });',
+	]),
+	real('every item is sent with the credential of the first one', [
+		'}>(CREDENTIAL, itemIndex);',
+		'}>(CREDENTIAL, 0);',
+	]),
+	real("a firewall's page on a status check ends the run", [
+		'if (!isFromApi || status >= 500 || status < 400 || [408, 425, 429].includes(status)) {',
+		'if (status >= 500 || status < 400 || [408, 425, 429].includes(status)) {',
+	]),
+	real(
+		'a prompt that is undefined is paid for',
+		[
+			'if (value === null || value === undefined) throw inputFailures.blankValue(label);',
+			'if (value === null || value === undefined) return String(value);',
+		],
+		[
+			'return field.isOptional && isBlank(given) ? undefined : asText(given, label);',
+			'return asText(given, label);',
+		],
+	),
+	real('Stop cuts off a submit, so that nobody learns of the job', [
+		'			getExecutionCancelSignal: { value: () => signal },\n',
+		'',
+	]),
+	real('a request of unknown outcome is sent again', [
+		": { kind: 'failed', failure: apiFailures.outcomeUnknown(reason, undefined) };",
+		": { kind: 'neverConnected', reason };",
+	]),
+	real('a run with error items forgets the jobs of the others', [
+		'else if (output.every(isResult)) book.forget();',
+		'else book.forget();',
+	]),
+	real('an unknown job is told as one that was never started', [
+		"if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {",
+		"if ('reason' in answer && !answer.connection?.wasNeverConnected) {",
+	]),
+	planted('variations of an item share one place in the memory', [
+		'return `${this.#run}${itemIndex}:${jobNumber}`;',
+		'return `${this.#run}${itemIndex}:${jobNumber && 1}`;',
+	]),
+	planted('an unknown outcome is not remembered', [
+		'this.#book.unknown(slot, outcome.failure.facts.description);',
+		'',
+	]),
+	planted('a failed job is never replaced', [
+		"const isReplaced = settings.onFailed === 'error';",
+		'const isReplaced = false;',
+	]),
+	planted('images of a job are mixed up', [
+		'		const download = downloads[index];\n',
+		'		const download = downloads[downloads.length - 1 - index];\n',
+	]),
+	planted('error items come before the others', [
+		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item } }))),',
+		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item: 0 } }))),',
+	]),
+	planted('more jobs are unfinished at once than the limit allows', [
+		'const places = new Semaphore(limit);',
+		'const places = new Semaphore(limit + 1);',
+	]),
+	planted('status checks are not spread', [
+		'this.#nextAtMs = now + POLL_SPACING_MS;',
+		'this.#nextAtMs = now;',
+	]),
+	planted('an edited prompt gets the image of the one before', [
+		'const isSameWork = entry.guard === this.#guardOf(itemIndex);',
+		"const isSameWork = entry.guard !== '';",
+	]),
+	planted('the key is repeated in what a server says', [
+		"return text.replaceAll(apiKey, '***');",
+		'return text.replaceAll(`${apiKey}x`, "***");',
+	]),
+	planted('the pause that the service asks for is not kept', [
+		'const askedMs = Math.max(growing, outcome.retryAfterMs ?? 0);',
+		'const askedMs = growing;',
+	]),
+];

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+
+import type { BinaryData } from 'n8n-core';
+import type { IDataDeduplicator } from 'n8n-workflow';
+
+import type { DayClock } from './clock';
+
+/** n8n's binary storage, in memory: it outlives the process, as files do. */
+export class BinaryStore implements BinaryData.Manager {
+	readonly #files = new Map<string, { bytes: Buffer; metadata: BinaryData.PreWriteMetadata }>();
+	#count = 0;
+
+	async init(): Promise<void> {
+		await Promise.resolve();
+	}
+
+	async store(
+		location: BinaryData.FileLocation,
+		content: Buffer | Readable,
+		metadata: BinaryData.PreWriteMetadata,
+	): Promise<BinaryData.WriteResult> {
+		const chunks: Buffer[] = [];
+		if (Buffer.isBuffer(content)) chunks.push(content);
+		else for await (const chunk of content) chunks.push(chunk as Buffer);
+		const place =
+			location.type === 'execution'
+				? `workflows/${location.workflowId}/executions/${location.executionId || 'temp'}`
+				: location.pathSegments.join('/');
+		const uuid = `bbbbbbbb-0000-4000-8000-${String(this.#count++).padStart(12, '0')}`;
+		const fileId = `${place}/binary_data/${uuid}`;
+		const bytes = Buffer.concat(chunks);
+		this.#files.set(fileId, { bytes, metadata });
+		return { fileId, fileSize: bytes.length };
+	}
+
+	async getAsBuffer(fileId: string): Promise<Buffer> {
+		return await Promise.resolve(this.#get(fileId).bytes);
+	}
+
+	async getAsStream(fileId: string): Promise<Readable> {
+		return await Promise.resolve(Readable.from([this.#get(fileId).bytes]));
+	}
+
+	async getMetadata(fileId: string): Promise<BinaryData.Metadata> {
+		const { bytes, metadata } = this.#get(fileId);
+		return await Promise.resolve({ ...metadata, fileSize: bytes.length });
+	}
+
+	async rename(oldFileId: string, newFileId: string): Promise<void> {
+		this.#files.set(newFileId, this.#get(oldFileId));
+		await this.deleteManyByFileId([oldFileId]);
+	}
+
+	async deleteManyByFileId(fileIds: string[]): Promise<void> {
+		for (const fileId of fileIds) this.#files.delete(fileId);
+		await Promise.resolve();
+	}
+
+	/** The bytes of a binary object, if they are still there. */
+	peek(id: string): Buffer | undefined {
+		return this.#files.get(id.split(':')[1] ?? '')?.bytes;
+	}
+
+	async deleteAll(): Promise<void> {
+		await this.deleteManyByFileId([...this.#files.keys()]);
+	}
+
+	getPath(): string {
+		throw new Error('no node of ours asks for a path');
+	}
+
+	async copyByFileId(): Promise<string> {
+		return await Promise.reject(new Error('no node of ours copies files'));
+	}
+
+	async copyByFilePath(): Promise<BinaryData.WriteResult> {
+		return await Promise.reject(new Error('no node of ours copies files'));
+	}
+
+	#get(fileId: string) {
+		const file = this.#files.get(fileId);
+		if (!file) throw new Error(`File not found: ${fileId}`);
+		return file;
+	}
+}
+
+/**
+ * n8n's deduplication store: one row per workflow and node ID, a list of MD5 hashes, read and written as
+ * a whole (n8n's cli, deduplication-helper.js). Between reading and writing others may write: a write can
+ * be lost, as in n8n. A process that dies waits for its answer for ever; its writes may still arrive.
+ */
+export class Deduplication implements IDataDeduplicator {
+	readonly rows = new Map<string, string[]>();
+	readonly #clock: DayClock;
+	readonly #latencyMs: number;
+
+	constructor(clock: DayClock, latencyMs: number) {
+		this.#clock = clock;
+		this.#latencyMs = latencyMs;
+	}
+
+	async checkProcessedAndRecord(
+		...[texts, , { workflow, node }, { maxEntries }]: Parameters<
+			IDataDeduplicator['checkProcessedAndRecord']
+		>
+	): ReturnType<IDataDeduplicator['checkProcessedAndRecord']> {
+		const row = `${workflow.id} n:${node?.id ?? ''}`;
+		const stored = await this.#read(row);
+		const list = [...(stored ?? [])];
+		const known = new Set(list);
+		const isProcessed = (text: unknown) => known.has(hash(text));
+		const added = texts.filter((text) => !isProcessed(text));
+		list.push(...added.map(hash));
+		if (maxEntries) list.splice(0, list.length - maxEntries);
+		await this.#write(row, list, stored === undefined);
+		return { new: added, processed: texts.filter(isProcessed) };
+	}
+
+	async removeProcessed(
+		...[texts, , { workflow, node }]: Parameters<IDataDeduplicator['removeProcessed']>
+	): Promise<void> {
+		const row = `${workflow.id} n:${node?.id ?? ''}`;
+		const known = await this.#read(row);
+		if (!known) return;
+		const list = [...known];
+		for (const text of texts) {
+			const index = list.indexOf(hash(text));
+			if (index !== -1) list.splice(index, 1);
+		}
+		await this.#write(row, list);
+	}
+
+	async clearAllProcessedItems(
+		...[, { workflow, node }]: Parameters<IDataDeduplicator['clearAllProcessedItems']>
+	): Promise<void> {
+		await this.#clock.wait(this.#latencyMs, 'n8n');
+		this.rows.delete(`${workflow.id} n:${node?.id ?? ''}`);
+	}
+
+	async getProcessedDataCount(
+		...[, { workflow, node }]: Parameters<IDataDeduplicator['getProcessedDataCount']>
+	): Promise<number> {
+		return (await this.#read(`${workflow.id} n:${node?.id ?? ''}`))?.length ?? 0;
+	}
+
+	async #read(row: string): Promise<string[] | undefined> {
+		await this.#clock.wait(this.#latencyMs, 'n8n');
+		return this.rows.get(row);
+	}
+
+	/** @param isFirst whether the row is to be inserted: of two at once, one fails */
+	async #write(row: string, list: string[], isFirst = false): Promise<void> {
+		const state = { collides: false };
+		this.#clock.after(this.#latencyMs / 2, 'service', () => {
+			state.collides = isFirst && this.rows.has(row);
+			if (!state.collides) this.rows.set(row, list);
+		});
+		await this.#clock.wait(this.#latencyMs, 'n8n');
+		if (state.collides) throw new Error('UNIQUE constraint failed: processed_data');
+	}
+}
+
+function hash(text: unknown): string {
+	return createHash('md5').update(String(text)).digest('base64');
+}

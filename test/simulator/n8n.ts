@@ -1,0 +1,482 @@
+import './environment';
+
+import { Logger } from '@n8n/backend-common';
+import { Container } from '@n8n/di';
+import { parse, stringify } from 'flatted';
+import {
+	BinaryDataService,
+	DataDeduplicationService,
+	ExecutionLifecycleHooks,
+	WorkflowExecute,
+} from 'n8n-core';
+import {
+	createRunExecutionData,
+	LoggerProxy,
+	Workflow,
+	type IBinaryData,
+	type ICredentialsHelper,
+	type IDataDeduplicator,
+	type IExecuteFunctions,
+	type IHttpRequestOptions,
+	type INodeExecutionData,
+	type INodeType,
+	type IRunExecutionData,
+	type ITaskData,
+	type IWorkflowBase,
+	type IWorkflowExecuteAdditionalData,
+	type WorkflowExecuteMode,
+} from 'n8n-workflow';
+import { inspect } from 'node:util';
+
+import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
+import type { DayClock } from './clock';
+import type { Day } from './day';
+import { BinaryStore, Deduplication } from './disk';
+import { freshNodes } from './freshNodes';
+import { FIRST_RETRY, ROUNDS, type SavedWorkflow } from './workflow';
+
+const WORKFLOW_ID = 'workflow';
+/** How long n8n waits for running executions after SIGTERM. */
+const GRACE_MS = 30_000;
+const PREFIX = 'n8n-nodes-aetherforge.';
+/** The error that Stop leaves in what n8n 2 saves; a retry does not take it away. */
+export const STOPPED = 'The execution was cancelled manually';
+
+/** An execution as n8n lists it, and how it came about. */
+export interface Execution {
+	id: string;
+	retryOf: Execution | undefined;
+	/** The same execution, run again by n8n 1. */
+	isRerunOf: Execution | undefined;
+	workflow: SavedWorkflow;
+	mode: WorkflowExecuteMode;
+	startedAtMs: number;
+	endedAtMs: number;
+	stoppedAtMs: number | undefined;
+	/** What it came to. n8n lists a good retry of a stopped execution as an error: Stop's own stays. */
+	ending: 'running' | 'success' | 'error' | 'stopped' | 'timedOut' | 'crashed';
+	/** What n8n's database has of it. */
+	saved: IRunExecutionData;
+	/** The same before n8n's start found it unfinished. */
+	unfinished: IRunExecutionData | undefined;
+	/** What it came to in memory, which Stop does not save; of a crash nobody knows. */
+	result: IRunExecutionData | undefined;
+	/** How often n8n called a node's execute, by name. */
+	calls: Map<string, number>;
+	/** The runs that it found when it began: those of what it retries, and artificial ones. */
+	before: IRunExecutionData['resultData']['runData'];
+}
+
+interface Running {
+	execution: Execution;
+	/** Nodes that have begun, and those of them that have ended, as n8n's event log tells. */
+	started: Map<string, boolean>;
+	cancel: () => void;
+	end: (ending: Execution['ending']) => void;
+}
+
+function nodeType(name: string, outputs: number, more: Partial<INodeType>): INodeType {
+	return {
+		description: {
+			displayName: name,
+			name,
+			group: ['transform'],
+			version: 1,
+			description: '',
+			defaults: {},
+			inputs: name === 'hook' ? [] : ['main'],
+			outputs: Array<'main'>(outputs).fill('main'),
+			properties: [],
+		},
+		...more,
+	};
+}
+
+/** n8n's node for loops, as far as it matters here: what is left of the loop is in its context. */
+const loop = nodeType('loop', 2, {
+	async execute(this: IExecuteFunctions) {
+		const context = this.getContext('node');
+		context.items ??= this.getInputData();
+		const round = Number(context.round ?? 0) + 1;
+		context.round = round;
+		const items = context.items as INodeExecutionData[];
+		return await Promise.resolve(round > ROUNDS ? [items, []] : [[], items]);
+	},
+});
+const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}) });
+const credentialType = new AetherForgeApi();
+
+/** n8n keeps one for the whole process; days come one after the other. */
+let deduplicator: IDataDeduplicator | undefined;
+const forwarding: IDataDeduplicator = {
+	checkProcessedAndRecord: async (...given) => await ours().checkProcessedAndRecord(...given),
+	removeProcessed: async (...given) => {
+		await ours().removeProcessed(...given);
+	},
+	clearAllProcessedItems: async (...given) => {
+		await ours().clearAllProcessedItems(...given);
+	},
+	getProcessedDataCount: async (...given) => await ours().getProcessedDataCount(...given),
+};
+const isReady = DataDeduplicationService.init(forwarding);
+
+function ours(): IDataDeduplicator {
+	if (!deduplicator) throw new Error('no day has begun');
+	return deduplicator;
+}
+
+/** As n8n writes it to its database and reads it again. */
+function copyOf<T>(data: T): T {
+	return parse(stringify(data)) as T;
+}
+
+/**
+ * One n8n: what its process holds, which a crash ends, and what its database and disk hold. Everything
+ * that runs a workflow is n8n-core's own; what its server does around it is modeled after the code and
+ * the measurements of n8n 2.41 and 1.123.
+ */
+export class N8n {
+	readonly executions: Execution[] = [];
+	readonly log: string[] = [];
+	readonly files = new BinaryStore();
+	/** The workflow's setting, if it has one. */
+	timeoutAfterMs: number | undefined;
+	readonly #day: Day;
+	readonly #clock: DayClock;
+	readonly #credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string };
+	readonly #cutOff: () => void;
+	#nodes: readonly INodeType[] = [];
+	#running = new Set<Running>();
+	#retryCount = 0;
+
+	constructor(
+		day: Day,
+		clock: DayClock,
+		credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string },
+		cutOff: () => void,
+	) {
+		this.#day = day;
+		this.timeoutAfterMs = day.timeoutAfterMs;
+		this.#clock = clock;
+		this.#credentialOf = credentialOf;
+		this.#cutOff = cutOff;
+		this.#loadNodes();
+		const binaryData = Container.get(BinaryDataService);
+		binaryData.setManager('filesystem-v2', this.files);
+		deduplicator = new Deduplication(clock, 4);
+		const write = (level: string) => (message: string, metadata?: object) => {
+			const more = metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`;
+			this.log.push(`${level} ${message}${more}`);
+		};
+		const logger = {
+			error: write('error'),
+			warn: write('warn'),
+			info: write('info'),
+			debug: () => undefined,
+		};
+		LoggerProxy.init(logger);
+		Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
+	}
+
+	get isBusy(): boolean {
+		return this.#running.size > 0;
+	}
+
+	async store(content: Buffer): Promise<IBinaryData> {
+		const executionId = this.#day.mode === 'webhook' ? '' : '0';
+		return await Container.get(BinaryDataService).store(
+			{ type: 'execution', workflowId: WORKFLOW_ID, executionId },
+			content,
+			{ data: '', mimeType: 'image/png', fileName: 'input.png' },
+		);
+	}
+
+	/** Runs a workflow as its trigger does. */
+	async start(workflow: SavedWorkflow, items: INodeExecutionData[]): Promise<Execution> {
+		const node = workflow.nodes.find(({ name }) => name === 'Hook');
+		if (!node) throw new Error('the workflow has no trigger');
+		const saved = createRunExecutionData({
+			executionData: { nodeExecutionStack: [{ node, data: { main: [items] }, source: null }] },
+		});
+		const id = String(this.executions.length + 1);
+		return await this.#run(this.#listed({ id, workflow, saved, mode: this.#day.mode }));
+	}
+
+	/** n8n 1 takes a crashed execution of a queue up again: the same one, from its beginning. */
+	async rerun(execution: Execution): Promise<Execution> {
+		const { id, workflow, mode, unfinished } = execution;
+		if (!unfinished) throw new Error('it was not cut off');
+		return await this.#run(
+			this.#listed({ id, workflow, mode, saved: copyOf(unfinished), isRerunOf: execution }),
+		);
+	}
+
+	/** Whether the executions list, or the API for what was stopped, offers it. */
+	canRetry({ ending, isRerunOf }: Execution): boolean {
+		if (isRerunOf || ending === 'success' || ending === 'running') return false;
+		// There n8n runs nothing of what was canceled, and says that it has succeeded.
+		return this.#day.n8n === '2.41' || (ending !== 'stopped' && ending !== 'timedOut');
+	}
+
+	/** execution.service.js, `retry`. @param current with the currently saved workflow */
+	async retry(execution: Execution, current?: SavedWorkflow): Promise<Execution> {
+		const saved = copyOf(execution.saved);
+		const { lastNodeExecuted, runData } = saved.resultData;
+		if (lastNodeExecuted !== undefined) {
+			delete saved.resultData.error;
+			const runs = runData[lastNodeExecuted];
+			if (runs?.at(-1)?.error !== undefined) runs.pop();
+		}
+		for (const entry of current ? (saved.executionData?.nodeExecutionStack ?? []) : []) {
+			const node = current && this.#workflow(current, new Map()).getNode(entry.node.name);
+			if (!node) throw new Error('no such node');
+			entry.node = node;
+		}
+		const id = String(FIRST_RETRY + this.#retryCount++);
+		const workflow = current ?? execution.workflow;
+		return await this.#run(
+			this.#listed({ id, workflow, saved, mode: 'retry', retryOf: execution }),
+		);
+	}
+
+	stop(): void {
+		for (const { execution, cancel } of this.#running) {
+			if (execution.stoppedAtMs !== undefined) continue;
+			execution.stoppedAtMs = this.#clock.now();
+			execution.ending = 'stopped';
+			// execution.service.js, `stopDuringRun`
+			const { resultData } = execution.saved;
+			resultData.error = { message: STOPPED } as NonNullable<typeof resultData.error>;
+			cancel();
+		}
+	}
+
+	/** SIGTERM: running executions have some time to end, and are killed then. */
+	async deploy(): Promise<void> {
+		const before = [...this.#running];
+		await this.#clock.wait(GRACE_MS, 'service');
+		if (before.some((each) => this.#running.has(each))) this.crash();
+	}
+
+	crash(): void {
+		this.#clock.crash();
+		this.#cutOff();
+		this.#loadNodes();
+		const killed = [...this.#running];
+		this.#running = new Set();
+		for (const { execution, started, end } of killed) {
+			execution.unfinished = copyOf(execution.saved);
+			if (execution.ending !== 'stopped') recover(execution, started);
+			end('crashed');
+		}
+	}
+
+	#loadNodes(): void {
+		const { paidNodes, systemClock } = freshNodes();
+		this.#nodes = paidNodes;
+		this.#clock.drive(systemClock);
+	}
+
+	#listed(
+		given: Pick<Execution, 'id' | 'workflow' | 'saved' | 'mode'> & Partial<Execution>,
+	): Execution {
+		const execution: Execution = {
+			retryOf: undefined,
+			isRerunOf: undefined,
+			startedAtMs: this.#clock.now(),
+			endedAtMs: Infinity,
+			stoppedAtMs: undefined,
+			ending: 'running',
+			result: undefined,
+			unfinished: undefined,
+			calls: new Map(),
+			before: copyOf(given.saved.resultData.runData),
+			...given,
+		};
+		this.executions.push(execution);
+		return execution;
+	}
+
+	async #run(execution: Execution): Promise<Execution> {
+		await isReady;
+		const { id, workflow, mode } = execution;
+		const live = execution.saved;
+		execution.saved = copyOf(live);
+		const { savesProgress } = this.#day;
+		const { timeoutAfterMs } = this;
+		const started: Running['started'] = new Map();
+		const workflowData = { id: WORKFLOW_ID, name: 'workflow', nodes: workflow.nodes };
+		const hooks = new ExecutionLifecycleHooks(mode, id, workflowData as IWorkflowBase);
+		hooks.addHandler('nodeExecuteBefore', (name) => {
+			started.set(name, false);
+		});
+		hooks.addHandler('nodeExecuteAfter', (name, _, data) => {
+			started.set(name, true);
+			if (!savesProgress || execution.ending !== 'running') return;
+			// save-execution-progress.js
+			data.resultData.lastNodeExecuted = name;
+			execution.saved = copyOf(data);
+		});
+		const work = new WorkflowExecute(this.#additionalData(id, hooks), mode, live);
+		const running = work.processRunExecutionData(this.#workflow(workflow, execution.calls));
+		await new Promise<void>((resolve) => {
+			const cancel = () => {
+				running.cancel();
+			};
+			const ended = (ending: Execution['ending']) => {
+				if (execution.ending === 'running') execution.ending = ending;
+				execution.endedAtMs = this.#clock.now();
+				this.#running.delete(entry);
+				resolve();
+			};
+			const entry: Running = { execution, started, cancel, end: ended };
+			this.#running.add(entry);
+			const stopTimer =
+				timeoutAfterMs === undefined
+					? () => undefined
+					: this.#clock.after(timeoutAfterMs, 'n8n', () => {
+							if (execution.ending !== 'running') return;
+							execution.ending = 'timedOut';
+							execution.stoppedAtMs = this.#clock.now();
+							cancel();
+						});
+			running.then(
+				async ({ data }) => {
+					// What was still on its way when the process died is not saved.
+					if (!this.#running.has(entry)) return;
+					stopTimer();
+					await this.#restoreBinaryIds(data, execution);
+					execution.result = data;
+					const isKept = execution.ending !== 'stopped' || this.#day.n8n === '1.123';
+					if (isKept) execution.saved = copyOf(data);
+					const { error, runData } = data.resultData;
+					const hasFailed = Object.values(runData).some((runs) => runs.at(-1)?.error);
+					ended(error && (hasFailed || error.message !== STOPPED) ? 'error' : 'success');
+				},
+				(error: unknown) => {
+					this.log.push(`error the engine itself failed: ${String(error)}`);
+					ended('error');
+				},
+			);
+		});
+		return execution;
+	}
+
+	/** restore-binary-data-id.js: a webhook's files get the execution's ID when it ends. */
+	async #restoreBinaryIds(data: IRunExecutionData, { id, mode }: Execution): Promise<void> {
+		if (mode !== 'webhook') return;
+		const found = new Set<IBinaryData>();
+		for (const item of Object.values(data.resultData.runData).flat().flatMap(itemsIn)) {
+			for (const binary of Object.values(item.binary ?? {})) found.add(binary);
+		}
+		for (const binary of found) {
+			if (!binary.id?.includes('/temp/')) continue;
+			const old = binary.id;
+			const restored = old.replace('/temp/', `/${id}/`);
+			const [oldFile = '', newFile = ''] = [old, restored].map((each) => each.split(':')[1]);
+			await this.files.rename(oldFile, newFile);
+			for (const each of found) if (each.id === old) each.id = restored;
+		}
+	}
+
+	#workflow({ nodes, connections, settings }: SavedWorkflow, calls: Execution['calls']): Workflow {
+		const known: Record<string, INodeType> = { hook, loop };
+		for (const type of this.#nodes) {
+			const { name } = type.description;
+			const counted: INodeType = {
+				description: type.description,
+				async execute(this: IExecuteFunctions) {
+					const { name: nodeName } = this.getNode();
+					calls.set(nodeName, (calls.get(nodeName) ?? 0) + 1);
+					return (await type.execute?.call(this)) ?? [];
+				},
+			};
+			known[`${PREFIX}${name}`] = counted;
+			const description = { ...type.description, name: `${name}Tool` };
+			known[`${PREFIX}${name}Tool`] = { ...counted, description };
+		}
+		const byName = (name: string) => {
+			const type = known[name];
+			if (!type) throw new Error(`no node type ${name}`);
+			return type;
+		};
+		return new Workflow({
+			id: WORKFLOW_ID,
+			name: 'workflow',
+			nodes: copyOf(nodes),
+			connections,
+			active: false,
+			nodeTypes: { getByName: byName, getByNameAndVersion: byName, getKnownTypes: () => ({}) },
+			settings,
+		});
+	}
+
+	#additionalData(
+		executionId: string,
+		hooks: ExecutionLifecycleHooks,
+	): IWorkflowExecuteAdditionalData {
+		const credentialsHelper = {
+			getParentTypes: () => [],
+			isCredentialUsableByNode: () => true,
+			getCredentialsProperties: () => credentialType.properties,
+			getDecrypted: async (...given: Parameters<ICredentialsHelper['getDecrypted']>) =>
+				await Promise.resolve(this.#credentialOf(given[6]?.itemIndex ?? 0)),
+			preAuthentication: async () => {
+				await Promise.resolve(undefined);
+			},
+			authenticate: async (
+				...[data, , options]: Parameters<ICredentialsHelper['authenticate']>
+			) => {
+				if (typeof credentialType.authenticate !== 'function') throw new Error('not a function');
+				return await credentialType.authenticate(data, options as IHttpRequestOptions);
+			},
+			updateCredentials: async () => {
+				await Promise.resolve();
+			},
+		};
+		return {
+			credentialsHelper,
+			executionId,
+			restApiUrl: 'http://n8n.test/rest',
+			instanceBaseUrl: 'http://n8n.test',
+			webhookBaseUrl: 'http://n8n.test/webhook',
+			webhookWaitingBaseUrl: 'http://n8n.test/webhook-waiting',
+			webhookTestBaseUrl: 'http://n8n.test/webhook-test',
+			formWaitingBaseUrl: 'http://n8n.test/form-waiting',
+			hooks,
+			variables: {},
+			currentNodeExecutionIndex: 0,
+			setExecutionStatus: () => undefined,
+			sendDataToUI: () => undefined,
+			logAiEvent: () => undefined,
+		} as object as IWorkflowExecuteAdditionalData;
+	}
+}
+
+/** execution-recovery.service.js: what n8n makes of an execution that its start finds unfinished. */
+function recover({ workflow, saved }: Execution, started: Running['started']): void {
+	const { resultData } = saved;
+	for (const { name } of workflow.nodes) {
+		const hasEnded = started.get(name);
+		if (hasEnded === undefined || resultData.runData[name] !== undefined) continue;
+		const task: ITaskData = {
+			startTime: 0,
+			executionIndex: 0,
+			executionTime: -1,
+			source: [null],
+			executionStatus: hasEnded ? 'success' : 'crashed',
+			...(hasEnded
+				? { data: { main: [[{ json: { isArtificialRecoveredEventItem: true } }]] } }
+				: { error: { message: 'Node crashed' } as NonNullable<ITaskData['error']> }),
+		};
+		if (!hasEnded) resultData.error = { message: 'Workflow crashed' } as never;
+		resultData.lastNodeExecuted = name;
+		resultData.runData[name] = [task];
+	}
+}
+
+/** The items that a node put out in one run. */
+export function itemsIn({ data }: ITaskData, output?: number): INodeExecutionData[] {
+	const outputs = data?.main ?? [];
+	return (output === undefined ? outputs : [outputs[output]]).flatMap((items) => items ?? []);
+}
