@@ -27,7 +27,7 @@ export interface NumberField {
 	kind: 'number';
 	apiName: string;
 	property: INodeProperties;
-	/** An optional number is left out while it is blank. */
+	/** An optional number is left out while it is blank: its property's default is an empty text. */
 	isOptional?: true;
 }
 

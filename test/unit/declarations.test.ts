@@ -8,6 +8,7 @@ import {
 	type INodeProperties,
 	type INodePropertyOptions,
 	type INodeType,
+	type INodeTypeDescription,
 } from 'n8n-workflow';
 
 import { EffectGenerate } from '../../nodes/EffectGenerate/EffectGenerate.node';
@@ -20,7 +21,7 @@ import { ImageTune } from '../../nodes/ImageTune/ImageTune.node';
 import { inpaint } from '../../nodes/ImageTune/inpaint.endpoint';
 import { splitLayers } from '../../nodes/ImageTune/splitLayers.endpoint';
 import { upscale } from '../../nodes/ImageTune/upscale.endpoint';
-import type { Endpoint } from '../../nodes/shared/endpoint';
+import { choicesOf, type Endpoint } from '../../nodes/shared/endpoint';
 import { jobProperties } from '../../nodes/shared/properties';
 import { makeSpriteV1 } from '../../nodes/Sprite/makeSpriteV1.endpoint';
 import { makeSpriteV2 } from '../../nodes/Sprite/makeSpriteV2.endpoint';
@@ -505,6 +506,27 @@ it.each<[INodeType, INodeParameters, string]>([
 	[sprite, {}, 'Make Sprite V1'],
 	[sprite, { operation: 'characterOverlay', apiVersion: 'v2' }, 'Character Overlay V2'],
 ])('names the action and the version under the node: %#', ({ description }, given, subtitle) => {
+	expect(subtitleOf(description, given)).toBe(subtitle);
+});
+
+it.each(nodes.map(({ description }) => [description.displayName, description] as const))(
+	'under %s stands a subtitle for each of its operations and versions',
+	(_, description) => {
+		const valuesOf = (name: string): unknown[] => {
+			const property = description.properties.find((each) => each.name === name);
+			return property ? choicesOf(property) : [undefined];
+		};
+		for (const operation of valuesOf('operation')) {
+			for (const apiVersion of valuesOf('apiVersion')) {
+				const given = { operation, apiVersion } as INodeParameters;
+				const subtitle = subtitleOf(description, given);
+				expect([given, subtitle]).toEqual([given, expect.not.stringMatching(/undefined|null/)]);
+			}
+		}
+	},
+);
+
+function subtitleOf(description: INodeTypeDescription, given: INodeParameters): unknown {
 	const values = NodeHelpers.getNodeParameters(
 		description.properties,
 		given,
@@ -532,10 +554,8 @@ it.each<[INodeType, INodeParameters, string]>([
 		},
 	});
 	// As the editor does it.
-	expect(
-		workflow.expression.getSimpleParameterValue(node, description.subtitle, 'internal', {}),
-	).toBe(subtitle);
-});
+	return workflow.expression.getSimpleParameterValue(node, description.subtitle, 'internal', {});
+}
 
 it.each([
 	['Image Tune', imageTune, ['Upscale an image', 'Inpaint an image', 'Split an image into layers']],
