@@ -212,8 +212,14 @@ export class N8n {
 	}
 
 	/** Whether the executions list, or the API for what was stopped, offers it. */
-	canRetry({ ending, isRerunOf }: Execution): boolean {
+	canRetry(execution: Execution): boolean {
+		const { ending, isRerunOf } = execution;
 		if (isRerunOf || ending === 'success' || ending === 'running') return false;
+		// Run again under the same ID, it has succeeded.
+		const isMended = this.executions.some(
+			(each) => each.isRerunOf === execution && each.ending === 'success',
+		);
+		if (isMended) return false;
 		// There n8n runs nothing of what was canceled, and says that it has succeeded.
 		return this.#day.n8n === '2.41' || (ending !== 'stopped' && ending !== 'timedOut');
 	}
