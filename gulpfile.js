@@ -1,6 +1,6 @@
 const { spawn } = require('node:child_process');
 const { existsSync, mkdtempSync, rmSync } = require('node:fs');
-const { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } = require('node:fs/promises');
+const { copyFile, mkdir, readdir, readFile, rename, rm } = require('node:fs/promises');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 const gulp = require('gulp');
