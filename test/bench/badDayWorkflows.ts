@@ -1,6 +1,15 @@
 import type { INode, INodeParameters } from 'n8n-workflow';
 import type { WorkflowFile } from '../e2e/real-n8n/rest-client';
-import { chain, getJob, imageGenerate, loopOverItems, noOp, workflow, type Link, type NodeSettings } from '../e2e/workflow';
+import {
+	chain,
+	getJob,
+	imageGenerate,
+	loopOverItems,
+	noOp,
+	workflow,
+	type Link,
+	type NodeSettings,
+} from '../e2e/workflow';
 import {
 	benchNode,
 	httpDownload,

@@ -1,4 +1,11 @@
-import { loopOverItems, chain, imageGenerate, manualTrigger, workflow, type Link } from '../e2e/workflow';
+import {
+	loopOverItems,
+	chain,
+	imageGenerate,
+	manualTrigger,
+	workflow,
+	type Link,
+} from '../e2e/workflow';
 import type { WorkflowFile } from '../e2e/real-n8n/rest-client';
 import { makeGate } from './gate';
 import {

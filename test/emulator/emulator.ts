@@ -2,7 +2,16 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ENDPOINTS, type Endpoint } from './endpoints';
-import { Faults, send, strike, strikesAfterWork, type Answer, type Fault, type FaultPlace, type RequestRecord } from './faults';
+import {
+	Faults,
+	send,
+	strike,
+	strikesAfterWork,
+	type Answer,
+	type Fault,
+	type FaultPlace,
+	type RequestRecord,
+} from './faults';
 import { ClientGone, MalformedForm, readForm, type ReadForm, type ReceivedForm } from './form';
 import { Jobs, readPromptTags, type Job, type JobWish, type Outcome, type Submit } from './jobs';
 import { pictureSource } from './pictures';

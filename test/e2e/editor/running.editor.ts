@@ -106,7 +106,9 @@ it('says what is wrong with an item before anything is paid for', async () => {
 		'The "Prompt" parameter is empty [item 1]',
 	);
 	const advice = await editor.outputPanel.getByTestId('node-error-description').innerText();
-	expect(advice).toMatch(/^Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/);
+	expect(advice).toMatch(
+		/^Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/,
+	);
 	expect(lab.emulator.submits).toHaveLength(paid);
 });
 
