@@ -6,6 +6,9 @@ beforeAll(startBinaryStorage);
 // A run that outlives its test would go on in real time, beside the next one.
 jest.setTimeout(60_000);
 
+/** As many as the node sends at once. */
+const CONCURRENT_SUBMITS = 20;
+
 let scene: Scene;
 
 afterEach(async () => {
@@ -53,6 +56,13 @@ describe('one item’s failure, without continue-on-error', () => {
 		expect(new Set(error?.context.data?.running_job_ids as string[])).toEqual(new Set(jobIds));
 		expect(error?.context.itemIndex).toBe(14);
 		expect(error?.message).toContain('Invalid image file');
+	});
+
+	it('sends none of the requests that waited for their turn', async () => {
+		scene = await openScene({ jobDurationMs: 60_000 });
+		refuse('item 0');
+		await generate(CONCURRENT_SUBMITS + 20);
+		expect(scene.postCount()).toBe(CONCURRENT_SUBMITS);
 	});
 
 	it('says where to retry, and that executing again pays for new jobs', async () => {

@@ -48,7 +48,7 @@ function submitterOf(postJob: Api['postJob'], clock: SimulatedClock) {
 		notStarted: () => told.push('not started'),
 		stopped: () => told.push('stopped'),
 	};
-	const submitter = new Submitter(api as Api, book as JobBook, clock, () => undefined);
+	const submitter = new Submitter(api as Api, book as JobBook, clock);
 	return { submitter, told };
 }
 

@@ -159,9 +159,7 @@ async function perform(phases: Phases, plans: readonly Plan[]): Promise<void> {
 	const { context, clock } = run;
 	const performance = {
 		...phases,
-		submitter: new Submitter(api, book, clock, (slot, failure) => {
-			results.noteFailure(slot, failure);
-		}),
+		submitter: new Submitter(api, book, clock),
 		downloader: new Downloader(context, clock, RESULTS),
 		adviceIfFailed: endpoint.adviceIfFailed,
 	};

@@ -3,7 +3,7 @@ import type { Api, PendingSubmit, SubmitOutcome } from '../../api/api';
 import { backOffMs, retry } from '../../api/retry';
 import { abortable, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
-import { asFailure, type Failure } from '../../failure';
+import { asFailure } from '../../failure';
 import { apiFailures, runFailures } from '../../messages';
 import type { JobBook } from './jobBook';
 import type { JobSlot, SubmitPlan } from './plan';
@@ -36,23 +36,15 @@ export class Submitter {
 	readonly #api: Api;
 	readonly #book: JobBook;
 	readonly #clock: Clock;
-	readonly #noteFailure: (slot: JobSlot, failure: Failure) => void;
 	readonly #turns = new Semaphore(CONCURRENT_SUBMITS);
 	readonly #limits = new Map<Account, RateLimit>();
 	#runningJobs = 0;
 	#unknownInARow = 0;
 
-	/** @param noteFailure records a failure before the next submit may start */
-	constructor(
-		api: Api,
-		book: JobBook,
-		clock: Clock,
-		noteFailure: (slot: JobSlot, failure: Failure) => void,
-	) {
+	constructor(api: Api, book: JobBook, clock: Clock) {
 		this.#api = api;
 		this.#book = book;
 		this.#clock = clock;
-		this.#noteFailure = noteFailure;
 	}
 
 	/**
@@ -63,16 +55,12 @@ export class Submitter {
 	 * @throws Failure; with `outcomeUnknown` when a job may exist although no ID came back
 	 */
 	async submit(plan: SubmitPlan, signals: Signals): Promise<string> {
-		return await this.#turns.run(async () => {
-			try {
-				return await this.#submitInTurn(plan, signals);
-			} catch (error) {
-				const { resubmitIfUnknown: isResubmitted } = plan.settings;
-				const failure = asFailure(error).with(isResubmitted ? { isResubmitted } : {});
-				this.#noteFailure(plan.slot, failure);
-				throw failure;
-			}
-		});
+		try {
+			return await this.#turns.run(async () => await this.#submitInTurn(plan, signals));
+		} catch (error) {
+			const { resubmitIfUnknown: isResubmitted } = plan.settings;
+			throw asFailure(error).with(isResubmitted ? { isResubmitted } : {});
+		}
 	}
 
 	/** Waits for a job of this run: a limit of jobs at once is no reason to give up while some are running. */

@@ -90,11 +90,6 @@ export class Results {
 		this.throwIfOver();
 	}
 
-	/** A failure ends the run, unless the node continues: nothing more may start from here on. */
-	noteFailure(slot: JobSlot, failure: Failure): void {
-		this.#note({ failure: failure.of(slot), slot, isItem: false });
-	}
-
 	/** With continue-on-error: what stands for a part of a job that failed, an image for instance. */
 	errorItemFor(slot: JobSlot): ((failure: Failure) => OutputItem) | undefined {
 		if (!this.#run.continues) return undefined;
@@ -156,13 +151,12 @@ export class Results {
 		);
 	}
 
+	/** A failure ends the run, unless the node continues: nothing more may start from here on. */
 	#fail(failed: FirstFailure): void {
-		if (this.#run.continues) this.put(failed.slot, [this.#errorItem(failed)]);
-		else this.#note(failed);
-	}
-
-	#note(failed: FirstFailure): void {
-		if (this.#run.continues) return;
+		if (this.#run.continues) {
+			this.put(failed.slot, [this.#errorItem(failed)]);
+			return;
+		}
 		this.#first ??= failed;
 		this.#run.end();
 	}
