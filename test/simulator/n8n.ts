@@ -380,7 +380,12 @@ export class N8n {
 			const old = binary.id;
 			const restored = old.replace('/temp/', `/${id}/`);
 			const [oldFile = '', newFile = ''] = [old, restored].map((each) => each.split(':')[1]);
-			await this.files.rename(oldFile, newFile);
+			try {
+				await this.files.rename(oldFile, newFile);
+			} catch {
+				// n8n logs it and goes on.
+				continue;
+			}
 			for (const each of found) if (each.id === old) each.id = restored;
 		}
 	}

@@ -531,7 +531,7 @@ const succeedsWhereItCan: Rule = (books) => {
 	return error ? [`execution ${first.id} fails of what it can get over: ${textOf(error)}`] : [];
 };
 
-/** After a pause that the service asks for, not before, the next request is sent. */
+/** After a pause that the service asks for, not before, the account’s next request is sent. */
 const waitsAsAsked: Rule = ({ played, day }) => {
 	if (played.n8n.executions.length > 1) return [];
 	const { requests } = played.service.emulator;
@@ -544,8 +544,9 @@ const waitsAsAsked: Rule = ({ played, day }) => {
 		const hasty = requests
 			.slice(index + 1)
 			.filter(
-				({ method, startedAtMs }) =>
+				({ method, headers, startedAtMs }) =>
 					method === 'POST' &&
+					headers.authorization === request.headers.authorization &&
 					startedAtMs > heardAtMs + 2 * day.latencyMs + 5 &&
 					startedAtMs < heardAtMs + 6900,
 			);
