@@ -53,9 +53,13 @@ function resubmitted(posts: readonly Sent[]): number {
 
 const paidOnce: Rule = (books) =>
 	books.executions.flatMap((execution) =>
-		[...books.slotsOf(execution)].flatMap(([slot, posts]) => {
+		[...books.slotsOf(execution)].flatMap(([slot, all]) => {
+			// What was open at Stop may have been refused after it.
+			const posts = all.filter(
+				({ request }) => books.played.service.verdictOf(request, Infinity) !== 'refused',
+			);
 			const { charged, failed } = statesOf(posts);
-			const wanted = Math.max(...posts.map((post) => post.execution.workflow.edits.variations));
+			const wanted = Math.max(...all.map((post) => post.execution.workflow.edits.variations));
 			const calls =
 				books.day.shape === 'tool'
 					? sum(books.sameWork(execution).map(({ calls }) => calls.get('Node') ?? 0))
