@@ -96,7 +96,7 @@ export class Books {
 
 	/** Whether n8n keeps nothing of what an execution did: only of what it began with. */
 	isForgotten({ ending }: Execution): boolean {
-		return ending === 'crashed' || (ending === 'stopped' && this.day.n8n === '2.41');
+		return ending === 'crashed' || (ending === 'stopped' && !this.day.keepsStopped);
 	}
 
 	/** The POSTs that an execution has to know, by slot. */

@@ -220,8 +220,9 @@ export class N8n {
 			(each) => each.isRerunOf === execution && each.ending === 'success',
 		);
 		if (isMended) return false;
-		// There n8n runs nothing of what was canceled, and says that it has succeeded.
-		return this.#day.n8n === '2.41' || (ending !== 'stopped' && ending !== 'timedOut');
+		// There n8n runs nothing of what was canceled and saved, and says that it has succeeded.
+		const isSaved = ending === 'timedOut' || (ending === 'stopped' && this.#day.keepsStopped);
+		return this.#day.n8n === '2.41' || !isSaved;
 	}
 
 	/** execution.service.js, `retry`. @param current with the currently saved workflow */
@@ -353,7 +354,7 @@ export class N8n {
 					stopTimer();
 					await this.#restoreBinaryIds(data, execution);
 					execution.result = data;
-					const isKept = execution.ending !== 'stopped' || this.#day.n8n === '1.123';
+					const isKept = execution.ending !== 'stopped' || this.#day.keepsStopped;
 					if (isKept) execution.saved = copyOf(data);
 					const { error, runData } = data.resultData;
 					const hasFailed = Object.values(runData).some((runs) => runs.at(-1)?.error);
