@@ -107,7 +107,7 @@ const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}
 const credentialType = new AetherForgeApi();
 
 /** n8n keeps one for the whole process; days come one after the other. */
-let deduplicator: IDataDeduplicator | undefined;
+let deduplicator: Deduplication | undefined;
 const forwarding: IDataDeduplicator = {
 	checkProcessedAndRecord: async (...given) => await ours().checkProcessedAndRecord(...given),
 	removeProcessed: async (...given) => {
@@ -139,6 +139,7 @@ export class N8n {
 	readonly executions: Execution[] = [];
 	readonly log: string[] = [];
 	readonly files = new BinaryStore();
+	readonly deduplication: Deduplication;
 	/** The workflow's setting, if it has one. */
 	timeoutAfterMs: number | undefined;
 	readonly #day: Day;
@@ -163,7 +164,8 @@ export class N8n {
 		this.#loadNodes();
 		const binaryData = Container.get(BinaryDataService);
 		binaryData.setManager('filesystem-v2', this.files);
-		deduplicator = new Deduplication(clock, 4);
+		this.deduplication = new Deduplication(clock, 4);
+		deduplicator = this.deduplication;
 		const write = (level: string) => (message: string, metadata?: object) => {
 			const more = metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`;
 			this.log.push(`${level} ${message}${more}`);

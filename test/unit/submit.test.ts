@@ -42,9 +42,13 @@ function submitterOf(postJob: Api['postJob'], clock: SimulatedClock) {
 		postJob,
 	};
 	const told: string[] = [];
-	const book: Pick<JobBook, 'started' | 'unknown' | 'notStarted' | 'stopped'> = {
+	const book: Pick<JobBook, 'submitting' | 'started' | 'unknown' | 'notStarted' | 'stopped'> = {
 		started: (_, jobId) => told.push(`started ${jobId}`),
 		unknown: () => told.push('unknown'),
+		submitting: async () => {
+			await Promise.resolve();
+			return undefined;
+		},
 		notStarted: () => told.push('not started'),
 		stopped: () => told.push('stopped'),
 	};
