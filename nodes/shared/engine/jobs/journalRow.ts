@@ -21,6 +21,7 @@ export interface Line {
 const TEXTS_PER_JOB = 36;
 /** Jobs of a node that are kept when no run waits for more. */
 const KEPT_JOBS = 60;
+const KEPT_TEXTS = KEPT_JOBS * TEXTS_PER_JOB;
 const MOST_JOBS = 1000;
 /** Each write repeats the newest jobs, so that a write that n8n has lost heals. */
 const REPEATED_JOBS = 20;
@@ -55,9 +56,11 @@ export class JournalRow {
 					for (const text of again) all.add(text);
 				}
 				if (this.lines.size > KEPT_JOBS) all.add(busyAt(clock.now()));
+				const needed = this.lines.size * TEXTS_PER_JOB + all.size;
 				// What another process waits for is in the row already.
-				const most = Math.max(await store.getProcessedDataCount('node', ENTRIES), this.#wanted);
-				const maxEntries = Math.min(most, MOST_JOBS * TEXTS_PER_JOB);
+				const held = await store.getProcessedDataCount('node', ENTRIES);
+				const most = MOST_JOBS * TEXTS_PER_JOB;
+				const maxEntries = Math.min(Math.max(KEPT_TEXTS, needed, held), most);
 				const write = async () =>
 					await store.checkProcessedAndRecord([...all], 'node', { ...ENTRIES, maxEntries });
 				// When two processes write a node's first row, n8n fails one of them.
@@ -101,17 +104,12 @@ export class JournalRow {
 			clock,
 			async () => await store.getProcessedDataCount('node', ENTRIES),
 		);
-		if (held <= this.#wanted) return;
+		if (held <= KEPT_TEXTS) return;
 		const busy = await this.ask(store, clock, [busyAt(nowMs), busyAt(nowMs - HOUR_MS)]);
 		if (busy.size > 0) return;
 		await this.#inTurn(clock, async () => {
-			const options = { ...ENTRIES, maxEntries: this.#wanted };
-			await store.checkProcessedAndRecord([], 'node', options);
+			await store.checkProcessedAndRecord([], 'node', { ...ENTRIES, maxEntries: KEPT_TEXTS });
 		});
-	}
-
-	get #wanted(): number {
-		return Math.max(KEPT_JOBS, this.lines.size) * TEXTS_PER_JOB;
 	}
 
 	async #inTurn<T>(clock: Clock, act: () => Promise<T>): Promise<T> {
