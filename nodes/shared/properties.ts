@@ -41,17 +41,6 @@ const timeout: INodeProperties = {
 	hint: 'A job that takes longer keeps running and is charged: see "On Timeout"',
 };
 
-const pollInterval: INodeProperties = {
-	displayName: 'Poll Interval (Seconds)',
-	name: 'pollInterval',
-	type: 'number',
-	typeOptions: { minValue: 1 },
-	default: 2,
-	displayOptions: { show: { '/waitForCompletion': [true] } },
-	description:
-		'How long to wait between two status checks of a job. Long jobs are checked less often. At least 1.',
-};
-
 const onTimeout: INodeProperties = {
 	displayName: 'On Timeout',
 	name: 'onTimeout',
@@ -253,7 +242,6 @@ export const jobProperties: INodeProperties[] = [
 		onFailed,
 		onTimeout,
 		outputItems,
-		pollInterval,
 		resubmitIfUnknown,
 		timeout,
 	]),
@@ -276,7 +264,6 @@ export const lookupProperties: INodeProperties[] = [
 		{ ...onFailed, default: 'returnFailed', displayOptions: {} },
 		onTimeout,
 		{ ...outputItems, displayOptions: {} },
-		pollInterval,
 		timeout,
 	]),
 ];

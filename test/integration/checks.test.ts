@@ -212,7 +212,6 @@ const REFUSALS: Refusal[] = [
 	...(
 		[
 			['timeout', 'Timeout (Seconds)', 'a number of at least 1', 1, ['abc', '', 0, NaN, Infinity]],
-			['pollInterval', 'Poll Interval (Seconds)', 'a number of at least 1', 1, [0.2]],
 			['maxConcurrentJobs', 'Max Concurrent Jobs', 'a whole number of at least 1', '2', [0, 2.5]],
 			['outputItems', 'Output Items', '"perImage" or "perJob"', 'perJob', ['PERJOB', 5]],
 			['onTimeout', 'On Timeout', '"returnPending" or "error"', 'error', ['ignore']],

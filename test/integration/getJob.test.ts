@@ -243,7 +243,6 @@ describe('Get Job, waiting', () => {
 			...WAITS,
 			options: {
 				timeout: '={{ $itemIndex === 0 ? 5 : 15 }}',
-				pollInterval: '={{ $itemIndex + 1 }}',
 				onTimeout: 'returnPending',
 			},
 		});

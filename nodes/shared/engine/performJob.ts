@@ -64,7 +64,7 @@ async function wait(
 	{ poller }: Performance,
 	signal: AbortSignal,
 ): Promise<WaitResult> {
-	const { timeoutMs, pollIntervalMs } = plan.settings;
+	const { timeoutMs } = plan.settings;
 	const lacksResults = state?.status === 'Succeed' && state.imageUrls.length === 0;
 	if (state && isFinished(state.status) && !lacksResults) return { kind: 'finished', job: state };
 	return await poller.waitFor(jobId, {
@@ -73,7 +73,6 @@ async function wait(
 		isNew: 'submit' in plan,
 		until: 'finished',
 		timeoutMs,
-		pollIntervalMs,
 		signal,
 	});
 }

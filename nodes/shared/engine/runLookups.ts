@@ -54,7 +54,7 @@ export async function runLookups(
 	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
 	await performAll(run, results, lookups, limit, async (lookup, signal): Promise<OutputItem[]> => {
 		const { slot, jobId, settings } = lookup;
-		const { waitForCompletion, pollIntervalMs, onTimeout } = settings;
+		const { waitForCompletion, onTimeout } = settings;
 		const { itemIndex } = slot;
 		const { refusal } = await api.accountOf(itemIndex);
 		if (refusal) throw refusal;
@@ -62,7 +62,6 @@ export async function runLookups(
 			itemIndex,
 			until: waitForCompletion ? 'finished' : 'seen',
 			timeoutMs: waitForCompletion ? settings.timeoutMs : STATUS_CHECK_BUDGET_MS,
-			pollIntervalMs,
 			signal,
 		});
 		const isWantedPending = waitForCompletion && onTimeout === 'returnPending';

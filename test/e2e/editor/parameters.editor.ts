@@ -71,7 +71,6 @@ describe('Image Generate', () => {
 		onFailed: 'error',
 		onTimeout: 'error',
 		outputItems: 'perImage',
-		pollInterval: 2,
 		resubmitIfUnknown: false,
 		timeout: 300,
 	};
@@ -319,7 +318,6 @@ describe('Get Job', () => {
 			'On Failed Job',
 			'On Timeout',
 			'Output Items',
-			'Poll Interval (Seconds)',
 			'Timeout (Seconds)',
 		]);
 	});
@@ -334,7 +332,6 @@ describe('Get Job', () => {
 				onFailed: 'returnFailed',
 				onTimeout: 'error',
 				outputItems: 'perImage',
-				pollInterval: 2,
 				timeout: 300,
 			},
 		}),

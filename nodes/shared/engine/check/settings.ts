@@ -24,7 +24,6 @@ export interface OutputSettings {
 	outputField: string;
 	outputItems: 'perImage' | 'perJob';
 	timeoutMs: number;
-	pollIntervalMs: number;
 	onTimeout: 'error' | 'returnPending';
 	onFailed: 'error' | 'returnFailed';
 	includeInputFields: boolean;
@@ -156,7 +155,6 @@ function readOutputSettings(
 			: '',
 		outputItems: options.choice('outputItems') as OutputSettings['outputItems'],
 		timeoutMs: options.number('timeout') * 1000,
-		pollIntervalMs: options.number('pollInterval') * 1000,
 		onTimeout: options.choice('onTimeout') as OutputSettings['onTimeout'],
 		onFailed: options.choice('onFailed') as OutputSettings['onFailed'],
 		includeInputFields: options.boolean('includeInputFields'),
