@@ -8,7 +8,7 @@ import {
 
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from './generateImage.endpoint';
-import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, imageJobProperties, jobHints, toolDescription } from '../shared/properties';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -46,13 +46,13 @@ export class ImageGenerate implements INodeType {
 				'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of generating again.',
 			),
 			...propertiesOf(generateImage),
-			...jobProperties,
+			...imageJobProperties,
 		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
 		const { runJobs } = await import('../shared/engine/runJobs');
-		return await runJobs(this, [generateImage]);
+		return await runJobs(this, [generateImage], imageJobProperties);
 	}
 }

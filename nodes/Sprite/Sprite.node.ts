@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, spriteJobProperties, toolDescription } from '../shared/properties';
 import { makeSpriteV1 } from './makeSpriteV1.endpoint';
 import { makeSpriteV2 } from './makeSpriteV2.endpoint';
 import { reskinV1 } from './reskinV1.endpoint';
@@ -35,7 +35,7 @@ export class Sprite implements INodeType {
 		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-sprite',
 		builderHint: {
 			searchHint:
-				'Animates an image of one character, or redraws a sprite sheet. Each input item is a paid job. Make Sprite returns two items, a sheet and a GIF: before Reskin or Character Overlay, set its options.outputItems to perJob, or the GIF is charged too.',
+				'Animates an image of one character, or redraws a sprite sheet. Each input item is a paid job. Returns one item per job: Make Sprite puts the sheet into the binary field "data" and the GIF into "data_1".',
 			relatedNodes: [
 				{
 					nodeType: 'n8n-nodes-aetherforge.imageGenerate',
@@ -133,13 +133,13 @@ export class Sprite implements INodeType {
 				description: 'Which version of the AetherForge endpoint to use',
 			},
 			...endpoints.flatMap(propertiesOf),
-			...jobProperties,
+			...spriteJobProperties,
 		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
 		const { runJobs } = await import('../shared/engine/runJobs');
-		return await runJobs(this, endpoints);
+		return await runJobs(this, endpoints, spriteJobProperties);
 	}
 }

@@ -9,10 +9,6 @@ import { imageInput } from '../shared/fields';
 
 // What the versions of an operation, or several operations, have in common.
 
-/** Make Sprite returns a GIF beside the sheet, and each item is a job of its own. */
-const ONE_PER_JOB =
-	'From Make Sprite: set its option Output Items to One per Job. Otherwise you are charged for the GIF as well.';
-
 export const motion: TextField = {
 	kind: 'text',
 	apiName: 'text',
@@ -40,15 +36,6 @@ export const isPixel: BooleanField = {
 		description: 'Whether the input image is pixel art',
 	},
 };
-
-/** The sprite to redraw. */
-export const spriteImage = imageInput({
-	apiName: 'image',
-	name: 'image',
-	label: 'Image',
-	noun: { one: 'image', many: 'images' },
-	hint: ONE_PER_JOB,
-});
 
 export const reskinDescription: TextField = {
 	kind: 'text',
@@ -90,7 +77,6 @@ export const spriteSheet = imageInput({
 	name: 'spriteSheet',
 	label: 'Sprite Sheet',
 	noun: { one: 'sprite sheet', many: 'sprite sheets' },
-	hint: ONE_PER_JOB,
 });
 
 export const characterImages: FilesField = {

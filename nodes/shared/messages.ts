@@ -221,7 +221,7 @@ export const inputFailures = quotingBriefly({
 	declaredFormField: (field: string): Failure =>
 		new Failure({
 			message: `"${field}" cannot be an additional form field`,
-			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "Additional Fields (JSON)".`,
+			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "More API Fields (JSON)".`,
 		}),
 
 	noList: (label: string): Failure =>

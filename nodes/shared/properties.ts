@@ -22,7 +22,7 @@ const outputItems: INodeProperties = {
 		},
 	],
 	default: 'perImage',
-	displayOptions: { show: { '/waitForCompletion': [true] } },
+	displayOptions: { show: { '/waitForCompletion': [true] }, hide: asTool },
 	description: 'How to return a job that has several images',
 	builderHint: {
 		propertyHint:
@@ -95,7 +95,7 @@ const maxConcurrentJobs: INodeProperties = {
 		'Maximum number of jobs in progress at once. No more than 20 are submitted in parallel.',
 };
 
-const jobsPerItem: INodeProperties = {
+const variations: INodeProperties = {
 	displayName: 'Number of Variations',
 	name: 'jobsPerItem',
 	type: 'number',
@@ -115,22 +115,8 @@ const includeInputFields: INodeProperties = {
 		"Whether to copy the input item's JSON fields to the output items. The node's own fields win.",
 };
 
-const fileName: INodeProperties = {
-	displayName: 'File Name',
-	name: 'fileName',
-	type: 'string',
-	default: '',
-	placeholder: 'e.g. {{ $json.title }}',
-	displayOptions: {
-		show: { '/waitForCompletion': [true], '/downloadImages': [true] },
-		hide: asTool,
-	},
-	description:
-		'The name of the output files, without extension. Further files of the same name end in -2, -3, and so on. Empty: the job ID and a number.',
-};
-
 const additionalFields: INodeProperties = {
-	displayName: 'Additional Fields (JSON)',
+	displayName: 'More API Fields (JSON)',
 	name: 'additionalFields',
 	type: 'json',
 	default: '{}',
@@ -168,6 +154,7 @@ const resubmitIfUnknown: INodeProperties = {
 		'Whether a retry may send a request again when it is not known if the first one started a job. You may be charged twice.',
 };
 
+/** n8n lists options as they are declared, and wants them in alphabetical order. */
 function collection(options: INodeProperties[]): INodeProperties {
 	return {
 		displayName: 'Options',
@@ -175,7 +162,7 @@ function collection(options: INodeProperties[]): INodeProperties {
 		type: 'collection',
 		placeholder: 'Add option',
 		default: {},
-		options,
+		options: options.toSorted((a, b) => (a.displayName < b.displayName ? -1 : 1)),
 	};
 }
 
@@ -221,31 +208,50 @@ export const jobHints: NodeHint[] = [
 ];
 
 /** For nodes that start paid jobs: whether to wait, what to return, and the options. */
-export const jobProperties: INodeProperties[] = [
+export const jobProperties: INodeProperties[] = jobPropertiesWith(outputItems, variations);
+
+/** The same, with the number of jobs beside what they are asked for. */
+export const imageJobProperties: INodeProperties[] = [
 	{
-		displayName: 'Wait for Completion',
-		name: 'waitForCompletion',
-		type: 'boolean',
-		default: true,
+		...variations,
+		displayName: 'Number of Images',
 		description:
-			'Whether to wait until the job is finished and return its images. Otherwise the job ID is returned immediately, for the Get Job node.',
+			'How many times to generate an image from the same input, from 1 to 20. Each one is a separate paid job.',
 	},
-	...imageProperties({ waitForCompletion: [true] }),
-	collection([
-		additionalFields,
-		dryRun,
-		fileName,
-		includeInputFields,
-		maxConcurrentJobs,
-		maxJobsPerExecution,
-		jobsPerItem,
-		onFailed,
-		onTimeout,
-		outputItems,
-		resubmitIfUnknown,
-		timeout,
-	]),
+	...jobPropertiesWith(outputItems),
 ];
+
+/** The same, with the sheet and the GIF of a job in one item: the next node would charge for both. */
+export const spriteJobProperties: INodeProperties[] = jobPropertiesWith(
+	{ ...outputItems, default: 'perJob' },
+	variations,
+);
+
+function jobPropertiesWith(...own: INodeProperties[]): INodeProperties[] {
+	return [
+		{
+			displayName: 'Wait for Completion',
+			name: 'waitForCompletion',
+			type: 'boolean',
+			default: true,
+			description:
+				'Whether to wait until the job is finished and return its images. Otherwise the job ID is returned immediately, for the Get Job node.',
+		},
+		...fileProperties({ waitForCompletion: [true] }),
+		collection([
+			dryRun,
+			includeInputFields,
+			maxConcurrentJobs,
+			maxJobsPerExecution,
+			additionalFields,
+			onFailed,
+			onTimeout,
+			resubmitIfUnknown,
+			timeout,
+			...own,
+		]),
+	];
+}
 
 /** For nodes that check on jobs: the same, but nothing that costs money. */
 export const lookupProperties: INodeProperties[] = [
@@ -257,18 +263,18 @@ export const lookupProperties: INodeProperties[] = [
 		description:
 			'Whether to poll until the job is finished. Otherwise its status is checked once and returned as is.',
 	},
-	...imageProperties({}),
+	...fileProperties({}),
 	collection([
-		{ ...fileName, displayOptions: { show: { '/downloadImages': [true] }, hide: asTool } },
 		includeInputFields,
 		{ ...onFailed, default: 'returnFailed', displayOptions: {} },
 		onTimeout,
-		{ ...outputItems, displayOptions: {} },
+		{ ...outputItems, displayOptions: { hide: asTool } },
 		timeout,
 	]),
 ];
 
-function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
+function fileProperties(show: Record<string, boolean[]>): INodeProperties[] {
+	const ofFiles = { show: { ...show, downloadImages: [true] }, hide: asTool };
 	return [
 		{
 			displayName: 'Download Images',
@@ -286,8 +292,18 @@ function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
 			default: 'data',
 			required: true,
 			placeholder: 'e.g. data',
-			displayOptions: { show: { ...show, downloadImages: [true] }, hide: asTool },
+			displayOptions: ofFiles,
 			hint: 'The name of the output binary field to put the image in',
+		},
+		{
+			displayName: 'File Name',
+			name: 'fileName',
+			type: 'string',
+			default: '',
+			placeholder: 'e.g. {{ $json.name }}',
+			displayOptions: ofFiles,
+			description:
+				'The name of the output files, without extension. Further files of the same name end in -2, -3, and so on. If empty, the job ID and a number are used.',
 		},
 	];
 }

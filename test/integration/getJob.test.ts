@@ -63,6 +63,9 @@ describe('a single status check of a job', () => {
 					image_url: scene.resultUrl(jobId, number),
 					image_number: number,
 					image_count: 2,
+					width: 1,
+					height: 1,
+					mime_type: 'image/png',
 				},
 				pairedItem: { item: 0 },
 			})),
@@ -159,6 +162,12 @@ describe('a single status check of a job', () => {
 				job_id: jobId,
 				status: 'Succeed',
 				image_urls: [1, 2].map((n) => scene.resultUrl(jobId, n)),
+				images: [1, 2].map((n) => ({
+					image_url: scene.resultUrl(jobId, n),
+					width: 1,
+					height: 1,
+					mime_type: 'image/png',
+				})),
 			},
 		]);
 		expect(Object.keys(items[0]?.binary ?? {})).toEqual(['picture', 'picture_1']);

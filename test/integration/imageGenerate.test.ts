@@ -10,6 +10,9 @@ import {
 } from '../support/engine';
 import { KEY, openScene, type Scene } from '../support/scene';
 
+/** The size of the emulator's pictures in tests. */
+const TINY = { width: 1, height: 1 };
+
 let scene: Scene;
 /** What the test wishes of the job of a submit. */
 let wish: (form: ReceivedForm) => JobWish;
@@ -60,6 +63,8 @@ describe('waiting for the images', () => {
 					image_count: 1,
 					prompt: 'A lighthouse',
 					ai_model: aiModel,
+					...TINY,
+					mime_type: 'image/png',
 				},
 				pairedItem: { item: 0 },
 			},
@@ -103,6 +108,8 @@ describe('waiting for the images', () => {
 					image_count: images.length,
 					prompt: 'A lighthouse',
 					ai_model: 'GPT Image 1.5',
+					...TINY,
+					mime_type: `image/${format}`,
 				})),
 			);
 			for (const [index, format] of images.entries()) {
@@ -134,6 +141,11 @@ describe('waiting for the images', () => {
 				job_id: jobId,
 				status: 'Succeed',
 				image_urls: urls,
+				images: urls.map((image_url, index) => ({
+					image_url,
+					...TINY,
+					mime_type: index === 1 ? 'image/gif' : 'image/png',
+				})),
 				prompt: 'A lighthouse',
 				ai_model: 'GPT Image 1.5',
 			});
@@ -263,6 +275,9 @@ describe('many items', () => {
 				job_id: scene.jobIdOf(0),
 				status: 'Succeed',
 				image_urls: [scene.resultUrl(scene.jobIdOf(0), 1)],
+				images: [
+					{ image_url: scene.resultUrl(scene.jobIdOf(0), 1), ...TINY, mime_type: 'image/png' },
+				],
 				prompt: '0',
 				ai_model: 'Nano Banana',
 			},

@@ -22,6 +22,23 @@ afterEach(async () => {
 	await scene.close();
 });
 
+it('one character is one job in each node of a chain on its defaults', async () => {
+	await scene.close();
+	scene = await openScene({ jobDurationMs: 0 });
+	let items: INodeExecutionData[] = [{ json: { words: 'A knight' } }];
+	const steps = [
+		['imageGenerate', { prompt: 'A knight' }],
+		['imageTune', {}],
+		['sprite', { text: 'Walking' }],
+		['sprite', { operation: 'reskin', description: 'In golden armor' }],
+	] as const;
+	for (const [node, parameters] of steps) {
+		({ items } = await scene.run({ node, parameters, items }));
+		expect(items).toHaveLength(1);
+	}
+	expect(scene.emulator.submits).toHaveLength(4);
+});
+
 function referringToItself(): IDataObject {
 	const json: IDataObject = { p: 'x' };
 	json.self = json;

@@ -22,7 +22,7 @@ import { inpaint } from '../../nodes/ImageTune/inpaint.endpoint';
 import { splitLayers } from '../../nodes/ImageTune/splitLayers.endpoint';
 import { upscale } from '../../nodes/ImageTune/upscale.endpoint';
 import { choicesOf, type Endpoint } from '../../nodes/shared/endpoint';
-import { jobProperties } from '../../nodes/shared/properties';
+import { imageJobProperties } from '../../nodes/shared/properties';
 import { makeSpriteV1 } from '../../nodes/Sprite/makeSpriteV1.endpoint';
 import { makeSpriteV2 } from '../../nodes/Sprite/makeSpriteV2.endpoint';
 import { overlayV1 } from '../../nodes/Sprite/overlayV1.endpoint';
@@ -247,7 +247,7 @@ const FACTS: Facts[] = [
 	},
 ];
 
-const SHARED = new Set(jobProperties.map(({ name }) => name));
+const SHARED = new Set(imageJobProperties.map(({ name }) => name));
 const SELECTORS = ['operation', 'apiVersion'];
 
 /** The properties that n8n's panel shows while the node has these parameters, and its defaults otherwise. */

@@ -47,7 +47,7 @@ function filesField(): FilesField {
 const { limit, ...unlimited } = filesField();
 const withoutAdvice: FilesField = { ...unlimited, limit: { min: 2, max: limit.max } };
 const NAMES = 'Input Data Field Name(s)';
-const FORM_FIELDS = 'Additional Fields (JSON)';
+const FORM_FIELDS = 'More API Fields (JSON)';
 
 const SAMPLES: Samples = {
 	inputFailures: {

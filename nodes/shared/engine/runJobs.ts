@@ -1,10 +1,11 @@
-import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
+import type { IExecuteFunctions, INodeExecutionData, INodeProperties } from 'n8n-workflow';
 
 import { Api } from '../api/api';
 import { systemClock, type Clock } from '../clock';
 import type { Endpoint } from '../endpoint';
 import { asFailure } from '../failure';
 import { hints, inputFailures } from '../messages';
+import { jobProperties } from '../properties';
 import { Downloader, RESULTS } from './files/download';
 import { InputFetcher } from './files/fetchInputs';
 import { JobBook } from './jobs/jobBook';
@@ -43,15 +44,17 @@ interface Phases {
  * of the execution has paid for are resumed.
  *
  * @param endpoints one endpoint, or those between which the node's own parameters decide
+ * @param properties the parameters and options that the node has beside those of its endpoints
  * @returns the node's output; with continue-on-error, failed items are error items
  * @throws NodeApiError or NodeOperationError for the first item that fails otherwise
  */
 export async function runJobs(
 	context: IExecuteFunctions,
 	endpoints: readonly Endpoint[],
+	properties: readonly INodeProperties[] = jobProperties,
 	clock: Clock = systemClock,
 ): Promise<INodeExecutionData[][]> {
-	const run = new Run(context, clock);
+	const run = new Run(context, clock, properties);
 	const endpoint = selectedEndpoint(context, endpoints);
 	if (!endpoint) return [withoutEndpoint(run)];
 
@@ -155,13 +158,12 @@ async function fetchFiles(
 }
 
 async function perform(phases: Phases, plans: readonly Plan[]): Promise<void> {
-	const { run, endpoint, book, results, api } = phases;
+	const { run, book, results, api } = phases;
 	const { context, clock } = run;
 	const performance = {
 		...phases,
 		submitter: new Submitter(api, book, clock),
 		downloader: new Downloader(context, clock, RESULTS),
-		adviceIfFailed: endpoint.adviceIfFailed,
 	};
 	const limit = plans[0]?.settings.maxConcurrentJobs ?? 1;
 	await performAll(run, results, plans, limit, async (plan, signal) => {

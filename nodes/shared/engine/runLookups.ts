@@ -4,6 +4,7 @@ import { Api } from '../api/api';
 import { isJobId } from '../api/job';
 import { systemClock, type Clock } from '../clock';
 import { apiFailures, inputFailures } from '../messages';
+import { lookupProperties } from '../properties';
 import { asText } from './check/parameters';
 import { readLookupSettings, type OutputSettings } from './check/settings';
 import { Downloader, RESULTS } from './files/download';
@@ -34,7 +35,7 @@ export async function runLookups(
 	context: IExecuteFunctions,
 	clock: Clock = systemClock,
 ): Promise<INodeExecutionData[][]> {
-	const run = new Run(context, clock);
+	const run = new Run(context, clock, lookupProperties);
 	const jobIds = new Map<number, string>();
 	const of = ({ itemIndex }: JobSlot) => jobIds.get(itemIndex);
 	const results = new Results(run, { ...NO_KNOWN_JOBS, of });
