@@ -18,8 +18,8 @@ export class ImageGenerate implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ "Generate: " + $parameter["aiModel"] + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
-		description: 'Generate images with AetherForge from a prompt and reference images',
+			'={{ "Generate: " + $parameter["aiModel"] + ($parameter["waitForCompletion"] ? "" : " (No Wait)") }}',
+		description: 'Generate images with AetherForge from a prompt, with optional reference images',
 		defaults: { name: 'AetherForge Image Generate' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],

@@ -17,8 +17,10 @@ export const generateImage: Endpoint = {
 				typeOptions: { rows: 4 },
 				default: '',
 				required: true,
-				placeholder: 'e.g. A lighthouse on a cliff at dawn, watercolor, soft light',
-				description: 'What the image should show, in words',
+				placeholder:
+					'e.g. A young knight with a blue cape, full body, side view, plain white background, game art',
+				description:
+					'What the image should show, in words. There is no parameter for size or aspect ratio: say it here, for example wide 16:9.',
 			},
 		},
 		{

@@ -25,7 +25,7 @@ export class Sprite implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ ({ make: "Make Sprite", reskin: "Reskin", characterOverlay: "Character Overlay" })[$parameter["operation"]] + " " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+			'={{ ({ make: "Make Sprite", reskin: "Reskin Sprite Sheet", characterOverlay: "Overlay Characters" })[$parameter["operation"]] + " " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : " (No Wait)") }}',
 		description:
 			'Make animated sprites with AetherForge, give them another look, or put other characters into them',
 		defaults: { name: 'AetherForge Sprite' },
@@ -69,19 +69,19 @@ export class Sprite implements INodeType {
 					{
 						name: 'Make Sprite',
 						value: 'make',
-						action: 'Make an animated sprite',
+						action: 'Make animated sprite',
 						description: 'Animate the image of a character',
 					},
 					{
-						name: 'Reskin',
+						name: 'Reskin Sprite Sheet',
 						value: 'reskin',
-						action: 'Reskin a sprite sheet',
+						action: 'Reskin sprite sheet',
 						description: 'Give a sprite sheet another look',
 					},
 					{
-						name: 'Character Overlay',
+						name: 'Overlay Characters',
 						value: 'characterOverlay',
-						action: 'Overlay characters on a sprite sheet',
+						action: 'Overlay characters on sprite sheet',
 						description: 'Put other characters into a sprite sheet',
 					},
 				],
@@ -97,18 +97,18 @@ export class Sprite implements INodeType {
 					{
 						name: 'V1 (From One Image)',
 						value: 'v1',
-						description: 'Takes one image and makes 25 to 169 frames',
+						description: 'Start here: takes one image and makes 25 to 169 frames',
 					},
 					{
 						name: 'V2 (Start and End Frame)',
 						value: 'v2',
 						description:
-							'Takes a start frame, an end frame if you like, and makes 49, 81, or 121 frames',
+							'For a motion that ends in a pose of your own: takes a start frame and, optionally, an end frame. V2 may confuse chibi characters with children and reject the job.',
 					},
 				],
 				default: 'v1',
 				displayOptions: { show: { operation: ['make'] } },
-				description: 'Which version of the AetherForge endpoint to use',
+				description: 'Which version of the AetherForge service to use',
 			},
 			{
 				displayName: 'Version',
@@ -119,18 +119,18 @@ export class Sprite implements INodeType {
 					{
 						name: 'V1 (Choose the Resolution)',
 						value: 'v1',
-						description: 'You choose how large the result is',
+						description: 'Start here: you choose how large the result is',
 					},
 					{
 						name: 'V2 (Choose the Quality)',
 						value: 'v2',
 						description:
-							'You choose the quality. V2 may take chibi characters for children, and then the job fails.',
+							'You choose the quality. V2 may confuse chibi characters with children and reject the job.',
 					},
 				],
 				default: 'v1',
 				displayOptions: { show: { operation: ['reskin', 'characterOverlay'] } },
-				description: 'Which version of the AetherForge endpoint to use',
+				description: 'Which version of the AetherForge service to use',
 			},
 			...endpoints.flatMap(propertiesOf),
 			...spriteJobProperties,

@@ -120,9 +120,9 @@ const additionalFields: INodeProperties = {
 	name: 'additionalFields',
 	type: 'json',
 	default: '{}',
-	placeholder: 'e.g. {"seed": 42}',
+	hint: 'e.g. {"seed": 42}',
 	description:
-		'Form fields to send in addition, for what the AetherForge API has learned since this release: an object of text, numbers, and booleans',
+		'Extra fields to send to the AetherForge API, such as parameters added after this version. A JSON object whose values are text, numbers, or booleans.',
 };
 
 const maxJobsPerExecution: INodeProperties = {
@@ -140,8 +140,7 @@ const dryRun: INodeProperties = {
 	name: 'dryRun',
 	type: 'boolean',
 	default: false,
-	description:
-		'Whether to check everything and return what would be sent, without sending it. Free of charge.',
+	description: 'Whether to check the input and show what would be sent, without starting paid jobs',
 	builderHint: { propertyHint: 'Set to true for test runs: otherwise they are charged too' },
 };
 
@@ -151,7 +150,7 @@ const resubmitIfUnknown: INodeProperties = {
 	type: 'boolean',
 	default: false,
 	description:
-		'Whether a retry may send a request again when it is not known if the first one started a job. You may be charged twice.',
+		'Whether a retry may resend a request that may already have started a job. You may be charged twice.',
 };
 
 /** n8n lists options as they are declared, and wants them in alphabetical order. */
@@ -181,7 +180,7 @@ export function toolDescription(
 		displayName: 'Description',
 		name: 'toolDescription',
 		type: 'string',
-		typeOptions: { rows: 4 },
+		typeOptions: { rows: 5 },
 		default: text,
 		required: true,
 		displayOptions: { show: { ...asTool, ...show } },
@@ -195,17 +194,28 @@ export const checksOnJobs: IRelatedNode = {
 	relationHint: 'Collects a job by its job_id, free of charge, if the node did not wait for it',
 };
 
-/** For nodes that start paid jobs: what a run of the node costs. */
+/** For nodes that start paid jobs: what an execution costs, and how long it takes. n8n shows it all the while. */
 export const jobHints: NodeHint[] = [
-	{
-		message:
-			'Each input item starts one job, or as many as "Number of Variations" says, and each job costs credits. The option "Dry Run" checks everything free of charge.',
+	hintWhen(
+		'Each input item starts one paid job, or several if you ask for more images or variations. To check everything without paying, turn on "Dry Run" under Options.',
+		'!$parameter["options"]["dryRun"]',
+	),
+	hintWhen(
+		'An image usually takes one to two minutes.',
+		'!$parameter["options"]["dryRun"] && $parameter["waitForCompletion"]',
+	),
+];
+
+/** A tool has no input items, and is not executed from its panel. */
+function hintWhen(message: string, condition: string): NodeHint {
+	return {
+		message,
 		type: 'info',
 		location: 'outputPane',
 		whenToDisplay: 'beforeExecution',
-		displayCondition: '={{ !$parameter["options"]["dryRun"] }}',
-	},
-];
+		displayCondition: `={{ !$parameter["toolDescription"] && ${condition} }}`,
+	};
+}
 
 /** For nodes that start paid jobs: whether to wait, what to return, and the options. */
 export const jobProperties: INodeProperties[] = jobPropertiesWith(outputItems, variations);

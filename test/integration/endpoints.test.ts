@@ -525,7 +525,7 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'another word than true and false',
 			'sprite',
 			{ text: 'Walking', isPixel: '={{ "yes" }}' },
-			'"Pixel Art" must be true or false',
+			'"Input Is Pixel Art" must be true or false',
 		],
 		['another scale', 'imageTune', { scale: '={{ "8K" }}' }, '"Scale" must be "1K", "2K" or "4K"'],
 		[

@@ -569,7 +569,7 @@ describe('a dry run', () => {
 			parameters: { operation: 'upscale', options: { dryRun: true } },
 			items: [{ json: {}, binary: { data: file } }],
 		});
-		expect(hintsOf(result)[0]).toMatch(/^Dry run: 1 job would be started \(1 × Upscale\)\./);
+		expect(hintsOf(result)[0]).toMatch(/^Dry run: 1 job would be started \(1 × Upscale Image\)\./);
 	});
 
 	it('does not count items that were refused, nor those that are really sent', async () => {

@@ -349,7 +349,9 @@ const SMALL_WORDS = /^(a|an|and|as|at|by|for|from|in|of|on|or|per|the|to|with)$/
 function isTitleCase(name: string): boolean {
 	return name
 		.split(' ')
-		.every((word, index) => /^[(\d]?[A-Z\d]/.test(word) || (index > 0 && SMALL_WORDS.test(word)));
+		.every(
+			(word, index) => /^[(\d]?[A-Z\d]|^×$/.test(word) || (index > 0 && SMALL_WORDS.test(word)),
+		);
 }
 
 it('has a sample for every sentence', () => {
