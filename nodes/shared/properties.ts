@@ -180,7 +180,7 @@ export function toolDescription(
 		displayName: 'Description',
 		name: 'toolDescription',
 		type: 'string',
-		typeOptions: { rows: 5 },
+		typeOptions: { rows: 6 },
 		default: text,
 		required: true,
 		displayOptions: { show: { ...asTool, ...show } },

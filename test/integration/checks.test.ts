@@ -53,7 +53,8 @@ const REFUSALS: Refusal[] = [
 		parameters: fromJson('prompt', 'prompt'),
 		bad: { json: { prompt } },
 		message: /^The "Prompt" parameter is empty/,
-		description: /^Enter some text in "Prompt"\. .* No job was started, and nothing was charged\.$/,
+		description:
+			/^Row 3 .*Enter some text in "Prompt"\. .* No job was started, and nothing was charged\.$/,
 	})),
 	...[
 		['undefined', 'an expression that returned nothing'],
@@ -190,7 +191,8 @@ const REFUSALS: Refusal[] = [
 			binary: { photo: file('', { id: 'filesystem-v2:workflows/w/executions/1/binary_data/x' }) },
 		},
 		message: /^The file "a.png" in the binary field "photo" cannot be read/,
-		description: /^n8n's binary data storage says: .*Run the node that provides the file again\./,
+		description:
+			/n8n's binary data storage says: .* the AetherForge Get Job node .*, free of charge\./,
 	},
 	...(
 		[

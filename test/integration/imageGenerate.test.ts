@@ -71,7 +71,7 @@ describe('waiting for the images', () => {
 		]);
 		expect([errorItems, calls]).toEqual([[], 1]);
 		expect(hints.map(({ message }) => message)).toEqual([
-			expect.stringMatching(/^1 job started\. Pin this output/),
+			expect.stringMatching(/^1 job started\. .* select the node, and press P\./),
 		]);
 	});
 

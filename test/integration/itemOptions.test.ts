@@ -253,6 +253,15 @@ describe('the fields of the input item', () => {
 		]);
 	});
 
+	it('are named in a hint where they were not copied, or came out with another value', async () => {
+		const json = { status: 'to do', title: 'Cat', prompt: 'cat', ai_model: 'GPT Image 1.5' };
+		const { hints } = await generate(INCLUDES, json, { mode: 'trigger' });
+		expect(hints.map(({ message }) => message)).toEqual([
+			'1 job started.',
+			'These input fields were not copied, because the node uses their names: "status", "prompt".',
+		]);
+	});
+
 	it('do no harm with a key that is called __proto__', async () => {
 		const json = JSON.parse('{"title": "x", "__proto__": {"error": {"message": "no"}}}') as {
 			title: string;

@@ -196,20 +196,6 @@ describe('the output panel says what was paid for', () => {
 		return hints.map(({ message }) => message);
 	}
 
-	const given = {
-		node: 'imageGenerate',
-		parameters: { prompt: 'p', options: { timeout: 2, onTimeout: 'returnPending' } },
-		items: [{ json: {} }, { json: {} }],
-	} as const;
-	const options = { ...given, items: [...given.items] };
-
-	it('and advises to pin the output of a manual run only', async () => {
-		expect((await hintsOf({ ...options, mode: 'manual' }))[0]).toBe(
-			'2 jobs started. Pin this output while you build the workflow: executing the step again starts and pays for new jobs.',
-		);
-		expect((await hintsOf({ ...options, mode: 'trigger' }))[0]).toBe('2 jobs started.');
-	});
-
 	it('and what was resumed', async () => {
 		const parameters = { prompt: '={{ $json.prompt }}', options: { timeout: 2 } };
 		const items = [{ json: { prompt: 'a' } }, { json: { prompt: 'b' } }];

@@ -192,7 +192,7 @@ it('failed and pending variations that are returned as items are numbered', asyn
 		['Failed', 1, 2],
 		['Pending', 2, 2],
 	]);
-	expect(hintsOf(result)[1]).toContain(`1 of 2 jobs still running: ${scene.jobIdOf(1)}.`);
+	expect(hintsOf(result)[1]).toContain(`1 of 2 jobs is still running: ${scene.jobIdOf(1)}.`);
 });
 
 it('every variation sends the whole file again', async () => {

@@ -21,7 +21,7 @@ import { Poller } from './jobs/poll';
 import { Submitter } from './jobs/submit';
 import { dryRunHint, dryRunItem } from './output/dryRun';
 import { isResult } from './output/item';
-import { withInputFields, withUniqueFileNames } from './output/output';
+import { withUniqueFileNames } from './output/output';
 import { performJob } from './performJob';
 import { planJobs, type Planned } from './planJobs';
 import { performAll } from './run/phases';
@@ -65,6 +65,11 @@ export async function runJobs(
 	const phases: Phases = { run, endpoint, book, results, api, poller: new Poller(api, clock) };
 	try {
 		const planned = await planJobs(phases);
+		const text = endpoint.fields.find(({ kind }) => kind === 'text')?.apiName ?? '';
+		for (const { slot, echo } of planned.plans) {
+			const words = echo[text];
+			if (typeof words === 'string') results.texts.set(slot.itemIndex, words);
+		}
 		const allowed = withinLimit(phases, withoutLostRetry(phases, planned.plans));
 		// Nothing may come in between: calls of an agent side by side would both pass the limit.
 		book.reserve(allowed.filter(startsJob).map(({ slot }) => slot));
@@ -170,8 +175,7 @@ async function perform(phases: Phases, plans: readonly Plan[]): Promise<void> {
 		const items = isDryRun(plan)
 			? [dryRunItem(plan.slot, plan.submit)]
 			: await performJob(plan, performance, signal);
-		if (!plan.settings.includeInputFields) return items;
-		return withInputFields(items, context.getInputData()[plan.slot.itemIndex]);
+		return plan.settings.includeInputFields ? results.withInput(items, plan.slot) : items;
 	});
 }
 
@@ -188,11 +192,14 @@ function finish(
 	else if (output.every(isResult)) book.forget();
 	const { counts, leftBehind } = book;
 	if (counts.started + counts.unknown + resumed > 0) {
-		const isManual = run.context.getMode() === 'manual' && !run.isTool;
-		run.hint(hints.jobs(counts, resumed, isManual));
+		const hasFiles = output.some(({ binary }) => binary !== undefined);
+		const hasImages = output.some(({ json }) => 'image_url' in json || 'images' in json);
+		const isKept = run.context.getMode() === 'manual' && !run.isTool && counts.started > 0;
+		const pinnable = hasFiles ? 'files' : 'json';
+		run.hint(hints.jobs(counts, resumed, isKept && hasImages ? pinnable : undefined));
 	}
 	const uncollected = [...unwantedJobIds, ...leftBehind];
 	if (uncollected.length > 0) run.hint(hints.unwanted(uncollected));
-	results.hintAtPendingJobs(output, plans.length - dryRuns.length);
+	results.hintAt(output, plans.length - dryRuns.length);
 	return output;
 }

@@ -11,7 +11,7 @@ import { Downloader, RESULTS } from './files/download';
 import { onlyJobOf, type JobSlot } from './jobs/plan';
 import { CONCURRENT_POLLS, Poller, STATUS_CHECK_BUDGET_MS } from './jobs/poll';
 import type { OutputItem } from './output/item';
-import { jobItems, withInputFields, withUniqueFileNames } from './output/output';
+import { jobItems, withUniqueFileNames } from './output/output';
 import { checkItems, performAll } from './run/phases';
 import { NO_KNOWN_JOBS, Results } from './run/results';
 import { Run } from './run/run';
@@ -78,11 +78,10 @@ export async function runLookups(
 			adviceIfFailed: ADVICE_IF_FAILED,
 			errorItemFor: results.errorItemFor(slot),
 		});
-		if (!settings.includeInputFields) return items;
-		return withInputFields(items, context.getInputData()[itemIndex]);
+		return settings.includeInputFields ? results.withInput(items, slot) : items;
 	});
 
 	const output = withUniqueFileNames(results.items());
-	results.hintAtPendingJobs(output, lookups.length);
+	results.hintAt(output, lookups.length);
 	return [output];
 }

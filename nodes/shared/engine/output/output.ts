@@ -35,13 +35,16 @@ export interface OutputContext {
  * output item has `error`, puts an error in the place of an item with `$error` and `$json`, and cannot
  * add files to an item whose `_files` is no object.
  */
-const OWN_NAMES = new Set([
-	'error',
+const NAMES_OF_N8N = [
 	'$error',
 	'$json',
 	COMBINED_BINARY_KEY,
 	// A copy of the item that assigns it would inherit whatever it holds, `error` too.
 	'__proto__',
+];
+const OWN_NAMES = new Set([
+	...NAMES_OF_N8N,
+	'error',
 	'job_id',
 	'status',
 	'image_url',
@@ -68,14 +71,20 @@ export function echoOf(values: Values): Values {
 }
 
 /** The items with the input item's JSON, whose names give way to theirs. Error items get none of it. */
-export function withInputFields(
-	items: readonly OutputItem[],
-	input: INodeExecutionData | undefined,
-): OutputItem[] {
-	const copied = Object.entries(input?.json ?? {}).filter(([name]) => !OWN_NAMES.has(name));
+export function withInputFields(items: readonly OutputItem[], input: IDataObject): OutputItem[] {
+	const copied = Object.entries(input).filter(([name]) => !OWN_NAMES.has(name));
 	return items.map((item) =>
 		isResult(item) ? { ...item, json: { ...Object.fromEntries(copied), ...item.json } } : item,
 	);
+}
+
+/** The names of input fields that items lack, or have with another value; not those that only n8n knows. */
+export function notCopied(items: readonly OutputItem[], input: IDataObject): string[] {
+	const isLost = (name: string) =>
+		OWN_NAMES.has(name)
+			? !NAMES_OF_N8N.includes(name)
+			: items.some(({ json }) => name in json && json[name] !== input[name]);
+	return items.every(isResult) ? Object.keys(input).filter(isLost) : [];
 }
 
 /** What tells the jobs of one item apart, if there are several. */
