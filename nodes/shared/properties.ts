@@ -196,26 +196,16 @@ export const checksOnJobs: IRelatedNode = {
 
 /** For nodes that start paid jobs: what an execution costs, and how long it takes. n8n shows it all the while. */
 export const jobHints: NodeHint[] = [
-	hintWhen(
-		'Each input item starts one paid job, or several if you ask for more images or variations. To check everything without paying, turn on "Dry Run" under Options.',
-		'!$parameter["options"]["dryRun"]',
-	),
-	hintWhen(
-		'An image usually takes one to two minutes.',
-		'!$parameter["options"]["dryRun"] && $parameter["waitForCompletion"]',
-	),
-];
-
-/** A tool has no input items, and is not executed from its panel. */
-function hintWhen(message: string, condition: string): NodeHint {
-	return {
-		message,
+	{
+		message:
+			'Each input item starts one paid job, or several if you ask for more images or variations, and usually takes one to two minutes. To check everything without paying, turn on "Dry Run" under Options.',
 		type: 'info',
 		location: 'outputPane',
 		whenToDisplay: 'beforeExecution',
-		displayCondition: `={{ !$parameter["toolDescription"] && ${condition} }}`,
-	};
-}
+		// A tool has no input items, and is not executed from its panel.
+		displayCondition: '={{ !$parameter["toolDescription"] && !$parameter["options"]["dryRun"] }}',
+	},
+];
 
 /** For nodes that start paid jobs: whether to wait, what to return, and the options. */
 export const jobProperties: INodeProperties[] = jobPropertiesWith(outputItems, variations);

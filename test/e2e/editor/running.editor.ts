@@ -127,7 +127,7 @@ it('says what is wrong with an item before anything is paid for', async () => {
 	);
 	const advice = await editor.outputPanel.getByTestId('node-error-description').innerText();
 	expect(advice).toMatch(
-		/^Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/,
+		/^Row 2 of the input failed\. Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/,
 	);
 	expect(lab.emulator.submits).toHaveLength(paid);
 });
