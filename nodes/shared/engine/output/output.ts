@@ -30,39 +30,21 @@ export interface OutputContext {
 }
 
 /**
- * Every name that an item of the nodes can have of its own, and those that n8n gives a meaning. Neither
- * the request nor the input item may set one: n8n runs a node again, and pays again, when its first
- * output item has `error`, puts an error in the place of an item with `$error` and `$json`, and cannot
- * add files to an item whose `_files` is no object.
+ * Names to which n8n gives a meaning: it puts an error in the place of an item with `$error` and `$json`,
+ * and cannot add files to an item whose `_files` is no object. A copy of an item that assigns `__proto__`
+ * would inherit whatever it holds.
  */
-const NAMES_OF_N8N = [
-	'$error',
-	'$json',
-	COMBINED_BINARY_KEY,
-	// A copy of the item that assigns it would inherit whatever it holds, `error` too.
-	'__proto__',
-];
+const NAMES_OF_N8N = ['$error', '$json', COMBINED_BINARY_KEY, '__proto__'];
+
+/**
+ * These, and every name that an item of the nodes can have. Neither the request nor the input item may
+ * set one: n8n runs a node again, and pays again, when its first output item has `error`.
+ */
 const OWN_NAMES = new Set([
 	...NAMES_OF_N8N,
-	'error',
-	'job_id',
-	'status',
-	'image_url',
-	'image_urls',
-	'image_number',
-	'image_count',
-	'job_number',
-	'job_count',
-	'error_message',
-	'timed_out',
-	'waited_seconds',
-	'dry_run',
-	'files',
-	'images',
-	'width',
-	'height',
-	'mime_type',
-	'sheet',
+	...['error', 'job_id', 'status', 'image_url', 'image_urls', 'image_number', 'image_count'],
+	...['job_number', 'job_count', 'error_message', 'timed_out', 'waited_seconds', 'dry_run'],
+	...['files', 'images', 'width', 'height', 'mime_type', 'sheet'],
 ]);
 
 /** What output items repeat of the values that were sent. */
