@@ -1,6 +1,6 @@
 const { spawn } = require('node:child_process');
 const { existsSync, mkdtempSync, rmSync } = require('node:fs');
-const { copyFile, mkdir, readdir, readFile, rename, rm } = require('node:fs/promises');
+const { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } = require('node:fs/promises');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 const gulp = require('gulp');
@@ -26,6 +26,19 @@ function compile() {
 		cwd: __dirname,
 		stdio: 'inherit',
 	});
+}
+
+/** Indents with tabs, as the sources are: the compiler's four spaces add 2 % to the package. */
+async function indent() {
+	const scripts = (await filesIn(next)).filter((file) => file.endsWith('.js'));
+	for (const file of scripts) {
+		const script = path.join(next, file);
+		const text = await readFile(script, 'utf8');
+		await writeFile(
+			script,
+			text.replace(/^( {4})+/gm, (spaces) => '\t'.repeat(spaces.length / 4)),
+		);
+	}
 }
 
 /** Copies icons, codex files and output schemas beside the compiled files. */
@@ -80,7 +93,7 @@ async function forgetRemovedSources() {
 	await rm(path.join(stage, 'tsbuildinfo'), { force: true });
 }
 
-const stageAll = gulp.series(compile, copyAssets);
+const stageAll = gulp.series(compile, indent, copyAssets);
 
 /** Rebuilds dist on every change; a type error is printed and the last good build stays in place. */
 function watch() {

@@ -57,9 +57,7 @@ const work: Readonly<Record<string, () => INode[]>> = {
 	'images with references': () => [
 		imageGenerate({ prompt: named, referenceImages: 'all', options }, retries),
 	],
-	variations: () => [
-		imageGenerate({ prompt: named, options: { ...options, jobsPerItem: 2 } }, continues),
-	],
+	variations: () => [imageGenerate({ prompt: named, jobsPerItem: 2, options }, continues)],
 	effects: () => [effectGenerate({ description: named, options }, retries)],
 	upscaling: () => [imageTune({ operation: 'upscale', ...binary, options }, continues)],
 	sprites: () => [sprite({ operation: 'make', ...binary, text: named, options }, retries)],

@@ -21,7 +21,7 @@ export class EffectGenerate implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ "Generate Effect " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+			'={{ "Generate Effect " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : " (No Wait)") }}',
 		description: 'Generate visual effects for games with AetherForge from a description',
 		defaults: { name: 'AetherForge Effect Generate' },
 		inputs: [NodeConnectionTypes.Main],
@@ -50,16 +50,16 @@ export class EffectGenerate implements INodeType {
 					{
 						name: 'V1 (Choose the Resolution)',
 						value: 'v1',
-						description: 'You choose how large the result is',
+						description: 'You choose how large the result is, but not how many frames it has',
 					},
 					{
 						name: 'V2 (Frames and Quality)',
 						value: 'v2',
-						description: 'You choose how many frames the effect has, and their quality',
+						description: 'Start here: a sheet of 4, 9, or 16 frames, which game engines can play',
 					},
 				],
 				default: 'v2',
-				description: 'Which version of the AetherForge endpoint to use',
+				description: 'Which version of the AetherForge service to use',
 			},
 			...endpoints.flatMap(propertiesOf),
 			...jobProperties,

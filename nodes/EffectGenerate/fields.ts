@@ -14,7 +14,6 @@ export const description: TextField = {
 		default: '',
 		required: true,
 		placeholder: 'e.g. Blue magic explosion with sparks',
-		hint: 'No AetherForge endpoint removes a background',
 		description: 'What the effect should look like, in words',
 	},
 };

@@ -8,7 +8,7 @@ import {
 
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from './generateImage.endpoint';
-import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, imageJobProperties, jobHints, toolDescription } from '../shared/properties';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -18,8 +18,8 @@ export class ImageGenerate implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ "Generate: " + $parameter["aiModel"] + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
-		description: 'Generate images with AetherForge from a prompt and reference images',
+			'={{ "Generate: " + $parameter["aiModel"] + ($parameter["waitForCompletion"] ? "" : " (No Wait)") }}',
+		description: 'Generate images with AetherForge from a prompt, with optional reference images',
 		defaults: { name: 'AetherForge Image Generate' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
@@ -46,13 +46,13 @@ export class ImageGenerate implements INodeType {
 				'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of generating again.',
 			),
 			...propertiesOf(generateImage),
-			...jobProperties,
+			...imageJobProperties,
 		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
 		const { runJobs } = await import('../shared/engine/runJobs');
-		return await runJobs(this, [generateImage]);
+		return await runJobs(this, [generateImage], imageJobProperties);
 	}
 }

@@ -1,5 +1,16 @@
 import type { Endpoint } from '../shared/endpoint';
 
+/** How many reference images each model takes. */
+const MODELS = {
+	'GPT Image 1.5': 10,
+	'GPT Image 2': 10,
+	'Grok Imagine': 5,
+	'Grok Imagine Pro': 1,
+	'Nano Banana': 10,
+	'Nano Banana 2': 10,
+	'Nano Banana Pro': 10,
+};
+
 /** POST /public/v1/generate/image: an image from a prompt and, optionally, reference images. */
 export const generateImage: Endpoint = {
 	path: '/public/v1/generate/image',
@@ -17,8 +28,10 @@ export const generateImage: Endpoint = {
 				typeOptions: { rows: 4 },
 				default: '',
 				required: true,
-				placeholder: 'e.g. A lighthouse on a cliff at dawn, watercolor, soft light',
-				description: 'What the image should show, in words',
+				placeholder:
+					'e.g. A young knight with a blue cape, full body, side view, plain white background, game art',
+				description:
+					'What the image should show, in words. There is no parameter for size or aspect ratio: say it here, for example wide 16:9.',
 			},
 		},
 		{
@@ -29,43 +42,11 @@ export const generateImage: Endpoint = {
 				displayName: 'Model',
 				name: 'aiModel',
 				type: 'options',
-				options: [
-					{
-						name: 'GPT Image 1.5',
-						value: 'GPT Image 1.5',
-						description: 'Takes up to 10 reference images',
-					},
-					{
-						name: 'GPT Image 2',
-						value: 'GPT Image 2',
-						description: 'Takes up to 10 reference images',
-					},
-					{
-						name: 'Grok Imagine',
-						value: 'Grok Imagine',
-						description: 'Takes up to 5 reference images',
-					},
-					{
-						name: 'Grok Imagine Pro',
-						value: 'Grok Imagine Pro',
-						description: 'Takes 1 reference image',
-					},
-					{
-						name: 'Nano Banana',
-						value: 'Nano Banana',
-						description: 'Takes up to 10 reference images',
-					},
-					{
-						name: 'Nano Banana 2',
-						value: 'Nano Banana 2',
-						description: 'Takes up to 10 reference images',
-					},
-					{
-						name: 'Nano Banana Pro',
-						value: 'Nano Banana Pro',
-						description: 'Takes up to 10 reference images',
-					},
-				],
+				options: Object.entries(MODELS).map(([name, most]) => ({
+					name,
+					value: name,
+					description: `Takes ${most === 1 ? '1 reference image' : `up to ${most} reference images`}`,
+				})),
 				default: 'GPT Image 1.5',
 				description:
 					'The AI model that makes the image. To use one that is not listed, switch to Expression and enter its name.',
@@ -134,7 +115,7 @@ export const generateImage: Endpoint = {
 				max: 10,
 				by: {
 					apiName: 'ai_model',
-					max: { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 },
+					max: MODELS,
 					advice: 'or choose a model that takes more',
 				},
 			},

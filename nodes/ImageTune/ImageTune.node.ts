@@ -22,7 +22,7 @@ export class ImageTune implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ ({ upscale: "Upscale", inpaint: "Inpaint", splitLayers: "Split Layers" })[$parameter["operation"]] + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+			'={{ ({ upscale: "Upscale Image", inpaint: "Inpaint Image", splitLayers: "Split Image" })[$parameter["operation"]] + ($parameter["waitForCompletion"] ? "" : " (No Wait)") }}',
 		description: 'Upscale images, change parts of them, or split them into layers with AetherForge',
 		defaults: { name: 'AetherForge Image Tune' },
 		inputs: [NodeConnectionTypes.Main],
@@ -60,21 +60,21 @@ export class ImageTune implements INodeType {
 				noDataExpression: true,
 				options: [
 					{
-						name: 'Upscale',
+						name: 'Upscale Image',
 						value: 'upscale',
-						action: 'Upscale an image',
+						action: 'Upscale image',
 						description: 'Enlarge an image to 1K, 2K, or 4K',
 					},
 					{
-						name: 'Inpaint',
+						name: 'Inpaint Image',
 						value: 'inpaint',
-						action: 'Inpaint an image',
+						action: 'Inpaint image',
 						description: 'Add, change, or remove something in an image',
 					},
 					{
-						name: 'Split Layers',
+						name: 'Split Image',
 						value: 'splitLayers',
-						action: 'Split an image into layers',
+						action: 'Split image into layers',
 						description:
 							'Get the parts of an image, such as the arms of a character, as images of their own',
 					},

@@ -4,7 +4,7 @@ import { image } from '../shared/fields';
 /** POST /public/v1/image-tune/split-layer: the parts of an image as images of their own. */
 export const splitLayers: Endpoint = {
 	path: '/public/v1/image-tune/split-layer',
-	name: 'Split Layers',
+	name: 'Split Image',
 	when: { operation: 'splitLayers' },
 	adviceIfFailed: 'Try another keyword or image.',
 	fields: [

@@ -4,7 +4,7 @@ import { image } from '../shared/fields';
 /** POST /public/v1/image-tune/upscale: an image at a larger size. */
 export const upscale: Endpoint = {
 	path: '/public/v1/image-tune/upscale',
-	name: 'Upscale',
+	name: 'Upscale Image',
 	when: { operation: 'upscale' },
 	adviceIfFailed: 'Try another image, or one with a higher resolution.',
 	fields: [

@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, spriteJobProperties, toolDescription } from '../shared/properties';
 import { makeSpriteV1 } from './makeSpriteV1.endpoint';
 import { makeSpriteV2 } from './makeSpriteV2.endpoint';
 import { reskinV1 } from './reskinV1.endpoint';
@@ -25,7 +25,7 @@ export class Sprite implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle:
-			'={{ ({ make: "Make Sprite", reskin: "Reskin", characterOverlay: "Character Overlay" })[$parameter["operation"]] + " " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : ": Job ID First") }}',
+			'={{ ({ make: "Make Sprite", reskin: "Reskin Sprite Sheet", characterOverlay: "Overlay Characters" })[$parameter["operation"]] + " " + $parameter["apiVersion"].toUpperCase() + ($parameter["waitForCompletion"] ? "" : " (No Wait)") }}',
 		description:
 			'Make animated sprites with AetherForge, give them another look, or put other characters into them',
 		defaults: { name: 'AetherForge Sprite' },
@@ -35,7 +35,7 @@ export class Sprite implements INodeType {
 		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-sprite',
 		builderHint: {
 			searchHint:
-				'Animates an image of one character, or redraws a sprite sheet. Each input item is a paid job. Make Sprite returns two items, a sheet and a GIF: before Reskin or Character Overlay, set its options.outputItems to perJob, or the GIF is charged too.',
+				'Animates an image of one character, or redraws a sprite sheet. Each input item is a paid job. Returns one item per job: Make Sprite puts the sheet into the binary field "data" and the GIF into "data_1".',
 			relatedNodes: [
 				{
 					nodeType: 'n8n-nodes-aetherforge.imageGenerate',
@@ -69,19 +69,19 @@ export class Sprite implements INodeType {
 					{
 						name: 'Make Sprite',
 						value: 'make',
-						action: 'Make an animated sprite',
+						action: 'Make animated sprite',
 						description: 'Animate the image of a character',
 					},
 					{
-						name: 'Reskin',
+						name: 'Reskin Sprite Sheet',
 						value: 'reskin',
-						action: 'Reskin a sprite sheet',
+						action: 'Reskin sprite sheet',
 						description: 'Give a sprite sheet another look',
 					},
 					{
-						name: 'Character Overlay',
+						name: 'Overlay Characters',
 						value: 'characterOverlay',
-						action: 'Overlay characters on a sprite sheet',
+						action: 'Overlay characters on sprite sheet',
 						description: 'Put other characters into a sprite sheet',
 					},
 				],
@@ -97,18 +97,18 @@ export class Sprite implements INodeType {
 					{
 						name: 'V1 (From One Image)',
 						value: 'v1',
-						description: 'Takes one image and makes 25 to 169 frames',
+						description: 'Start here: takes one image and makes 25 to 169 frames',
 					},
 					{
 						name: 'V2 (Start and End Frame)',
 						value: 'v2',
 						description:
-							'Takes a start frame, an end frame if you like, and makes 49, 81, or 121 frames',
+							'For a motion that ends in a pose of your own: takes a start frame and, optionally, an end frame. V2 may confuse chibi characters with children and reject the job.',
 					},
 				],
 				default: 'v1',
 				displayOptions: { show: { operation: ['make'] } },
-				description: 'Which version of the AetherForge endpoint to use',
+				description: 'Which version of the AetherForge service to use',
 			},
 			{
 				displayName: 'Version',
@@ -119,27 +119,27 @@ export class Sprite implements INodeType {
 					{
 						name: 'V1 (Choose the Resolution)',
 						value: 'v1',
-						description: 'You choose how large the result is',
+						description: 'Start here: you choose how large the result is',
 					},
 					{
 						name: 'V2 (Choose the Quality)',
 						value: 'v2',
 						description:
-							'You choose the quality. V2 may take chibi characters for children, and then the job fails.',
+							'You choose the quality. V2 may confuse chibi characters with children and reject the job.',
 					},
 				],
 				default: 'v1',
 				displayOptions: { show: { operation: ['reskin', 'characterOverlay'] } },
-				description: 'Which version of the AetherForge endpoint to use',
+				description: 'Which version of the AetherForge service to use',
 			},
 			...endpoints.flatMap(propertiesOf),
-			...jobProperties,
+			...spriteJobProperties,
 		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
 		// n8n loads every node when it starts; the engine, when one of them first runs.
 		const { runJobs } = await import('../shared/engine/runJobs');
-		return await runJobs(this, endpoints);
+		return await runJobs(this, endpoints, spriteJobProperties);
 	}
 }

@@ -9,10 +9,6 @@ import { imageInput } from '../shared/fields';
 
 // What the versions of an operation, or several operations, have in common.
 
-/** Make Sprite returns a GIF beside the sheet, and each item is a job of its own. */
-const ONE_PER_JOB =
-	'From Make Sprite: set its option Output Items to One per Job. Otherwise you are charged for the GIF as well.';
-
 export const motion: TextField = {
 	kind: 'text',
 	apiName: 'text',
@@ -32,23 +28,13 @@ export const isPixel: BooleanField = {
 	kind: 'boolean',
 	apiName: 'is_pixel',
 	property: {
-		displayName: 'Pixel Art',
+		displayName: 'Input Is Pixel Art',
 		name: 'isPixel',
 		type: 'boolean',
 		default: false,
-		hint: 'Describes the input, not the result you would like',
-		description: 'Whether the input image is pixel art',
+		description: 'Whether the input image is pixel art. It does not make the result pixel art.',
 	},
 };
-
-/** The sprite to redraw. */
-export const spriteImage = imageInput({
-	apiName: 'image',
-	name: 'image',
-	label: 'Image',
-	noun: { one: 'image', many: 'images' },
-	hint: ONE_PER_JOB,
-});
 
 export const reskinDescription: TextField = {
 	kind: 'text',
@@ -90,7 +76,6 @@ export const spriteSheet = imageInput({
 	name: 'spriteSheet',
 	label: 'Sprite Sheet',
 	noun: { one: 'sprite sheet', many: 'sprite sheets' },
-	hint: ONE_PER_JOB,
 });
 
 export const characterImages: FilesField = {
@@ -123,7 +108,7 @@ export const characterImages: FilesField = {
 			'The names are listed in the Binary tab of the input panel. An expression may also give a list of names and files.',
 	},
 	urls: {
-		displayName: 'Character Image URL(s)',
+		displayName: 'Character URL(s)',
 		name: 'characterImagesUrls',
 		type: 'string',
 		typeOptions: { rows: 2 },
@@ -162,7 +147,14 @@ export const rows: TableField = {
 		displayName: 'Rows',
 		name: 'rows',
 		type: 'fixedCollection',
-		typeOptions: { multipleValues: true, sortable: true },
+		typeOptions: {
+			multipleValues: true,
+			sortable: true,
+			fixedCollection: {
+				itemTitle:
+					'={{ "Row " + ($collection.item.index + 1) + ": " + $collection.item.value.title }}',
+			},
+		},
 		placeholder: 'Add Row',
 		default: {},
 		required: true,
@@ -202,9 +194,9 @@ export const rows: TableField = {
 		typeOptions: { rows: 5 },
 		default: '',
 		required: true,
-		placeholder: 'e.g. [{ "row": 1, "title": "Idle", "description": "Character standing still" }]',
 		displayOptions: { show: { rowsInput: ['json'] } },
+		hint: 'e.g. [{ "row": 1, "title": "Idle", "description": "Character standing still" }]',
 		description:
-			'A list of objects with the keys row (a whole number, from 1), title, and description. An expression may also give the list itself.',
+			'A list of objects with the fields row (a whole number, from 1), title, and description. An expression may also give the list itself.',
 	},
 };

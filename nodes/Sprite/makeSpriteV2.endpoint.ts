@@ -1,5 +1,5 @@
 import type { Endpoint } from '../shared/endpoint';
-import { imageInput } from '../shared/fields';
+import { frames, imageInput } from '../shared/fields';
 import { isPixel, motion } from './fields';
 
 /** POST /public/v1/sprite/make-sprite/v2: an animated sprite from a first and, maybe, a last frame. */
@@ -8,14 +8,14 @@ export const makeSpriteV2: Endpoint = {
 	name: 'Make Sprite (V2)',
 	when: { operation: 'make', apiVersion: 'v2' },
 	adviceIfFailed:
-		'Try another image or describe another motion. For chibi characters, which V2 may take for children, try V1.',
+		'Try another image or describe another motion. V2 may confuse chibi characters with children: try V1 for those.',
 	fields: [
 		imageInput({
 			apiName: 'start_frame_image',
 			name: 'startFrameImage',
 			label: 'Start Frame',
 			noun: { one: 'start frame', many: 'start frames' },
-			hint: 'The image should show one character on a plain background, with a margin around it. V2 may take chibi characters for children, and then the job fails. No AetherForge endpoint removes a background.',
+			hint: 'The image should show one character on a plain background, with a margin around it',
 		}),
 		imageInput({
 			apiName: 'end_frame_image',
@@ -27,22 +27,7 @@ export const makeSpriteV2: Endpoint = {
 			field: '',
 		}),
 		motion,
-		{
-			kind: 'choice',
-			apiName: 'frame',
-			property: {
-				displayName: 'Frames',
-				name: 'frame',
-				type: 'options',
-				options: [
-					{ name: '49', value: 49, description: 'A grid of 7 × 7 frames' },
-					{ name: '81', value: 81, description: 'A grid of 9 × 9 frames' },
-					{ name: '121', value: 121, description: 'A grid of 11 × 11 frames' },
-				],
-				default: 49,
-				description: 'The number of frames in the sheet. For example, 49 frames make a 7 × 7 grid.',
-			},
-		},
+		frames([49, 81, 121], 49),
 		isPixel,
 	],
 };

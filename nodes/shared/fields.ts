@@ -123,3 +123,22 @@ export const quality: ChoiceField = {
 		description: 'The quality of the result',
 	},
 };
+
+/** How many frames a sheet has, which are as many in a row as in a column. */
+export function frames(counts: readonly number[], preset: number): ChoiceField {
+	return {
+		kind: 'choice',
+		apiName: 'frame',
+		property: {
+			displayName: 'Frames',
+			name: 'frame',
+			type: 'options',
+			options: counts.map((value) => {
+				const grid = `${Math.sqrt(value)} × ${Math.sqrt(value)}`;
+				return { name: `${value} (${grid})`, value, description: `A grid of ${grid} frames` };
+			}),
+			default: preset,
+			description: 'The number of frames in the sheet, and their grid',
+		},
+	};
+}

@@ -58,7 +58,7 @@ function megabytes(bytes: number): string {
 }
 
 function inField(fieldName: string | undefined): string {
-	return fieldName === undefined ? '' : ` in the binary field "${fieldName}"`;
+	return fieldName === undefined ? '' : ` in the binary field ${quoted([fieldName])}`;
 }
 
 /** A value as people wrote it; items can hold what JSON cannot. */
@@ -97,15 +97,6 @@ function listWithData(jobIds: readonly string[]): string {
 
 const GET_JOB_HINT =
 	'You can collect its result with the AetherForge Get Job node, free of charge.';
-
-/** How to get at paid jobs. A Retry also starts what is missing; n8n offers none where a node continues. */
-function collectHint(jobCount: number, canRetry: boolean): string {
-	const them = jobCount === 1 ? 'it' : 'them';
-	const getJob = `To collect ${them} free of charge, use the AetherForge Get Job node`;
-	return canRetry
-		? `${getJob}. Retry in the Executions tab collects ${them} too, but also starts and pays for missing jobs. Executing the workflow again pays for all jobs anew.`
-		: `${getJob}.`;
-}
 
 const RESUBMIT_HINT =
 	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
@@ -221,7 +212,7 @@ export const inputFailures = quotingBriefly({
 	declaredFormField: (field: string): Failure =>
 		new Failure({
 			message: `"${field}" cannot be an additional form field`,
-			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "Additional Fields (JSON)".`,
+			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "More API Fields (JSON)".`,
 		}),
 
 	noList: (label: string): Failure =>
@@ -362,7 +353,7 @@ export const inputFailures = quotingBriefly({
 	unreadableFile: (fileName: string, fieldName: string | undefined, reason: string): Failure =>
 		new Failure({
 			message: `The file "${fileName}"${inField(fieldName)} cannot be read`,
-			description: `n8n's binary data storage says: ${reason.replace(/(, \w+)? '[^']*'/g, '')}. Run the node that provides the file again.`,
+			description: `n8n's binary data storage says: ${reason.replace(/(, \w+)? '[^']*'/g, '')}. Get an image of AetherForge again with the AetherForge Get Job node (Job ID: the item's job_id), free of charge. Execute any other node that provides the file again.`,
 		}),
 
 	notAnImage: (fileName: string, fieldName: string | undefined, mimeType: string): Failure =>
@@ -671,7 +662,7 @@ export const runFailures = {
 		new Failure({
 			message: 'The execution was stopped',
 			description:
-				'Nothing more was sent. Jobs that were already started keep running and are charged. n8n\'s log lists their IDs at the level "info".',
+				'Nothing more was sent. Jobs that were already started keep running and are charged. Their IDs are in n8n\'s log (level "info") and, on n8n 2.16 and later, in the custom data of this execution, which the n8n node returns (Execution: Get). Collect them with the AetherForge Get Job node.',
 		}),
 
 	/** Stop, while the API had the request and had not answered it yet. */
@@ -703,6 +694,8 @@ export interface Circumstances {
 	unknownItems: readonly number[];
 	/** Whether an AI agent's model reads it: n8n tells it the message alone. */
 	isForModel: boolean;
+	/** Which of several input items it is, from 1, and the text that it is known by. */
+	row?: { number: number; text: string };
 }
 
 /** The circumstances of a failure that says all there is to say. */
@@ -725,6 +718,8 @@ export function rendered(
 ): { message: string; description: string } {
 	const { message, description } = failure.facts;
 	const text = [
+		...ofRetry(circumstances),
+		...ofRow(circumstances),
 		description,
 		ofCharge(failure, circumstances),
 		...ofJobs(circumstances),
@@ -758,23 +753,34 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 	return 'The request started no job, and nothing was charged for it.';
 }
 
-function ofJobs(circumstances: Circumstances): string[] {
-	const { startsJobs, ownJobIds, otherJobIds, canRetry } = circumstances;
-	if (!startsJobs) return ownJobIds.length === 0 ? [] : [`Job: ${listOf(ownJobIds)}.`];
-	const [these, have] = ownJobIds.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
-	const sentences: string[] = [];
-	if (ownJobIds.length > 0) {
-		sentences.push(
-			`The ${these} ${listWithData(ownJobIds)} ${have} already been started and charged.`,
-		);
-	}
-	if (otherJobIds.length > 0) {
-		sentences.push(
-			`Other jobs of this run have already been started and charged: ${listWithData(otherJobIds)}.`,
-		);
-	}
+/** What people look for first where some of several jobs are paid. n8n offers no Retry where a node continues. */
+function ofRetry({ startsJobs, canRetry, ownJobIds, otherJobIds }: Circumstances): string[] {
 	const count = ownJobIds.length + otherJobIds.length;
-	return count === 0 ? [] : [...sentences, collectHint(count, canRetry)];
+	if (!startsJobs || !canRetry || count === 0) return [];
+	return [
+		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for what is missing. Executing the workflow again pays for all jobs anew.`,
+	];
+}
+
+function ofRow({ row }: Circumstances): string[] {
+	if (row === undefined) return [];
+	return [
+		`Row ${row.number} of the input failed${row.text === '' ? '' : `: ${quoted([row.text])}`}.`,
+	];
+}
+
+function ofJobs({ startsJobs, ownJobIds, otherJobIds }: Circumstances): string[] {
+	if (!startsJobs) return ownJobIds.length === 0 ? [] : [`Job: ${listOf(ownJobIds)}.`];
+	const count = ownJobIds.length + otherJobIds.length;
+	if (count === 0) return [];
+	const [these, have] = ownJobIds.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
+	const own = `The ${these} ${listWithData(ownJobIds)} ${have} already been started and charged.`;
+	const others = `Other jobs of this execution have already been started and charged: ${listWithData(otherJobIds)}.`;
+	return [
+		...(ownJobIds.length === 0 ? [] : [own]),
+		...(otherJobIds.length === 0 ? [] : [others]),
+		`The AetherForge Get Job node collects ${count === 1 ? 'it' : 'them'} free of charge.`,
+	];
 }
 
 function ofUnknown(items: readonly number[]): string {
@@ -807,7 +813,7 @@ export const hints = {
 	jobs: (
 		{ started, unknown, total }: { started: number; unknown: number; total: number },
 		resumed: number,
-		isManual: boolean,
+		pinnable: 'files' | 'json' | undefined,
 	): string => {
 		const resumedPart = resumed === 0 ? '' : `, ${resumed} resumed (not charged again)`;
 		const totalPart = total > started + resumed ? ` (${total} in this execution)` : '';
@@ -816,13 +822,26 @@ export const hints = {
 				? ''
 				: ` Of ${plural(unknown, 'request')} it is not known whether a job was started.`;
 		const pin =
-			isManual && started > 0
-				? ' Pin this output while you build the workflow: executing the step again starts and pays for new jobs.'
-				: '';
+			pinnable === undefined
+				? ''
+				: ` Executing this step or the workflow again starts and pays for new jobs. To keep this output while you build, ${pinnable === 'json' ? 'pin it.' : 'close the panel, select the node, and press P. The pin button takes no files.'}`;
 		return `${plural(started, 'job')} started${totalPart}${resumedPart}.${unknownPart}${pin}`;
 	},
-	stillRunning: (jobIds: readonly string[], total: number): string =>
-		`${jobIds.length} of ${plural(total, 'job')} still running: ${listOf(jobIds)}. Check on ${jobIds.length === 1 ? 'it' : 'them'} later with the AetherForge Get Job node.`,
+	/** @param hasWaited whether Get Job has waited for them; undefined for a node that has started them */
+	stillRunning: (
+		jobIds: readonly string[],
+		total: number,
+		hasWaited: boolean | undefined,
+	): string => {
+		const count = total === 1 ? 'The job' : `${jobIds.length} of ${total} jobs`;
+		const advice =
+			hasWaited === undefined
+				? `Collect ${jobIds.length === 1 ? 'its' : 'their'} images with the AetherForge Get Job node (Job ID: {{ $json.job_id }}), free of charge.`
+				: `Execute this step again later, free of charge, or ${hasWaited ? 'raise "Timeout (Seconds)" under Options' : 'turn on "Wait for Completion"'}.`;
+		return `${count} ${jobIds.length === 1 ? 'is' : 'are'} still running: ${listOf(jobIds)}. ${advice}`;
+	},
+	notCopied: (names: readonly string[]): string =>
+		`These input fields were not copied, because the node uses their names: ${quoted(names)}.`,
 	dryRun: (
 		counts: readonly (readonly [name: string, count: number])[],
 		resumed: number,

@@ -22,7 +22,7 @@ const outputItems: INodeProperties = {
 		},
 	],
 	default: 'perImage',
-	displayOptions: { show: { '/waitForCompletion': [true] } },
+	displayOptions: { show: { '/waitForCompletion': [true] }, hide: asTool },
 	description: 'How to return a job that has several images',
 	builderHint: {
 		propertyHint:
@@ -39,17 +39,6 @@ const timeout: INodeProperties = {
 	displayOptions: { show: { '/waitForCompletion': [true] } },
 	description: 'How long to wait for each job, counted from its submission',
 	hint: 'A job that takes longer keeps running and is charged: see "On Timeout"',
-};
-
-const pollInterval: INodeProperties = {
-	displayName: 'Poll Interval (Seconds)',
-	name: 'pollInterval',
-	type: 'number',
-	typeOptions: { minValue: 1 },
-	default: 2,
-	displayOptions: { show: { '/waitForCompletion': [true] } },
-	description:
-		'How long to wait between two status checks of a job. Long jobs are checked less often. At least 1.',
 };
 
 const onTimeout: INodeProperties = {
@@ -106,7 +95,7 @@ const maxConcurrentJobs: INodeProperties = {
 		'Maximum number of jobs in progress at once. No more than 20 are submitted in parallel.',
 };
 
-const jobsPerItem: INodeProperties = {
+const variations: INodeProperties = {
 	displayName: 'Number of Variations',
 	name: 'jobsPerItem',
 	type: 'number',
@@ -126,28 +115,14 @@ const includeInputFields: INodeProperties = {
 		"Whether to copy the input item's JSON fields to the output items. The node's own fields win.",
 };
 
-const fileName: INodeProperties = {
-	displayName: 'File Name',
-	name: 'fileName',
-	type: 'string',
-	default: '',
-	placeholder: 'e.g. {{ $json.title }}',
-	displayOptions: {
-		show: { '/waitForCompletion': [true], '/downloadImages': [true] },
-		hide: asTool,
-	},
-	description:
-		'The name of the output files, without extension. Further files of the same name end in -2, -3, and so on. Empty: the job ID and a number.',
-};
-
 const additionalFields: INodeProperties = {
-	displayName: 'Additional Fields (JSON)',
+	displayName: 'More API Fields (JSON)',
 	name: 'additionalFields',
 	type: 'json',
 	default: '{}',
-	placeholder: 'e.g. {"seed": 42}',
+	hint: 'e.g. {"seed": 42}',
 	description:
-		'Form fields to send in addition, for what the AetherForge API has learned since this release: an object of text, numbers, and booleans',
+		'Extra fields to send to the AetherForge API, such as parameters added after this version. A JSON object whose values are text, numbers, or booleans.',
 };
 
 const maxJobsPerExecution: INodeProperties = {
@@ -165,8 +140,7 @@ const dryRun: INodeProperties = {
 	name: 'dryRun',
 	type: 'boolean',
 	default: false,
-	description:
-		'Whether to check everything and return what would be sent, without sending it. Free of charge.',
+	description: 'Whether to check the input and show what would be sent, without starting paid jobs',
 	builderHint: { propertyHint: 'Set to true for test runs: otherwise they are charged too' },
 };
 
@@ -176,9 +150,10 @@ const resubmitIfUnknown: INodeProperties = {
 	type: 'boolean',
 	default: false,
 	description:
-		'Whether a retry may send a request again when it is not known if the first one started a job. You may be charged twice.',
+		'Whether a retry may resend a request that may already have started a job. You may be charged twice.',
 };
 
+/** n8n lists options as they are declared, and wants them in alphabetical order. */
 function collection(options: INodeProperties[]): INodeProperties {
 	return {
 		displayName: 'Options',
@@ -186,7 +161,7 @@ function collection(options: INodeProperties[]): INodeProperties {
 		type: 'collection',
 		placeholder: 'Add option',
 		default: {},
-		options,
+		options: options.toSorted((a, b) => (a.displayName < b.displayName ? -1 : 1)),
 	};
 }
 
@@ -205,7 +180,7 @@ export function toolDescription(
 		displayName: 'Description',
 		name: 'toolDescription',
 		type: 'string',
-		typeOptions: { rows: 4 },
+		typeOptions: { rows: 6 },
 		default: text,
 		required: true,
 		displayOptions: { show: { ...asTool, ...show } },
@@ -219,45 +194,64 @@ export const checksOnJobs: IRelatedNode = {
 	relationHint: 'Collects a job by its job_id, free of charge, if the node did not wait for it',
 };
 
-/** For nodes that start paid jobs: what a run of the node costs. */
+/** For nodes that start paid jobs: what an execution costs, and how long it takes. n8n shows it all the while. */
 export const jobHints: NodeHint[] = [
 	{
 		message:
-			'Each input item starts one job, or as many as "Number of Variations" says, and each job costs credits. The option "Dry Run" checks everything free of charge.',
+			'Each input item starts one paid job, or several if you ask for more images or variations, and usually takes one to two minutes. To check everything without paying, turn on "Dry Run" under Options.',
 		type: 'info',
 		location: 'outputPane',
 		whenToDisplay: 'beforeExecution',
-		displayCondition: '={{ !$parameter["options"]["dryRun"] }}',
+		// A tool has no input items, and is not executed from its panel.
+		displayCondition: '={{ !$parameter["toolDescription"] && !$parameter["options"]["dryRun"] }}',
 	},
 ];
 
 /** For nodes that start paid jobs: whether to wait, what to return, and the options. */
-export const jobProperties: INodeProperties[] = [
+export const jobProperties: INodeProperties[] = jobPropertiesWith(outputItems, variations);
+
+/** The same, with the number of jobs beside what they are asked for. */
+export const imageJobProperties: INodeProperties[] = [
 	{
-		displayName: 'Wait for Completion',
-		name: 'waitForCompletion',
-		type: 'boolean',
-		default: true,
+		...variations,
+		displayName: 'Number of Images',
 		description:
-			'Whether to wait until the job is finished and return its images. Otherwise the job ID is returned immediately, for the Get Job node.',
+			'How many times to generate an image from the same input, from 1 to 20. Each one is a separate paid job.',
 	},
-	...imageProperties({ waitForCompletion: [true] }),
-	collection([
-		additionalFields,
-		dryRun,
-		fileName,
-		includeInputFields,
-		maxConcurrentJobs,
-		maxJobsPerExecution,
-		jobsPerItem,
-		onFailed,
-		onTimeout,
-		outputItems,
-		pollInterval,
-		resubmitIfUnknown,
-		timeout,
-	]),
+	...jobPropertiesWith(outputItems),
 ];
+
+/** The same, with the sheet and the GIF of a job in one item: the next node would charge for both. */
+export const spriteJobProperties: INodeProperties[] = jobPropertiesWith(
+	{ ...outputItems, default: 'perJob' },
+	variations,
+);
+
+function jobPropertiesWith(...own: INodeProperties[]): INodeProperties[] {
+	return [
+		{
+			displayName: 'Wait for Completion',
+			name: 'waitForCompletion',
+			type: 'boolean',
+			default: true,
+			description:
+				'Whether to wait until the job is finished and return its images. Otherwise the job ID is returned immediately, for the Get Job node.',
+		},
+		...fileProperties({ waitForCompletion: [true] }),
+		collection([
+			dryRun,
+			includeInputFields,
+			maxConcurrentJobs,
+			maxJobsPerExecution,
+			additionalFields,
+			onFailed,
+			onTimeout,
+			resubmitIfUnknown,
+			timeout,
+			...own,
+		]),
+	];
+}
 
 /** For nodes that check on jobs: the same, but nothing that costs money. */
 export const lookupProperties: INodeProperties[] = [
@@ -269,19 +263,18 @@ export const lookupProperties: INodeProperties[] = [
 		description:
 			'Whether to poll until the job is finished. Otherwise its status is checked once and returned as is.',
 	},
-	...imageProperties({}),
+	...fileProperties({}),
 	collection([
-		{ ...fileName, displayOptions: { show: { '/downloadImages': [true] }, hide: asTool } },
 		includeInputFields,
 		{ ...onFailed, default: 'returnFailed', displayOptions: {} },
 		onTimeout,
-		{ ...outputItems, displayOptions: {} },
-		pollInterval,
+		{ ...outputItems, displayOptions: { hide: asTool } },
 		timeout,
 	]),
 ];
 
-function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
+function fileProperties(show: Record<string, boolean[]>): INodeProperties[] {
+	const ofFiles = { show: { ...show, downloadImages: [true] }, hide: asTool };
 	return [
 		{
 			displayName: 'Download Images',
@@ -299,8 +292,18 @@ function imageProperties(show: Record<string, boolean[]>): INodeProperties[] {
 			default: 'data',
 			required: true,
 			placeholder: 'e.g. data',
-			displayOptions: { show: { ...show, downloadImages: [true] }, hide: asTool },
+			displayOptions: ofFiles,
 			hint: 'The name of the output binary field to put the image in',
+		},
+		{
+			displayName: 'File Name',
+			name: 'fileName',
+			type: 'string',
+			default: '',
+			placeholder: 'e.g. {{ $json.name }}',
+			displayOptions: ofFiles,
+			description:
+				'The name of the output files, without extension. Further files of the same name end in -2, -3, and so on. If empty, the job ID and a number are used.',
 		},
 	];
 }

@@ -10,6 +10,7 @@ import type {
 } from 'n8n-workflow';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { runJobs } from '../../nodes/shared/engine/runJobs';
+import { imageJobProperties } from '../../nodes/shared/properties';
 import { tinyPicture } from '../emulator/pictures';
 import { SimulatedClock } from '../support/simulatedClock';
 
@@ -124,7 +125,9 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 	});
 
 	const cpuBefore = process.cpuUsage();
-	const [output = []] = await clock.run(runJobs(context, [generateImage], clock));
+	const [output = []] = await clock.run(
+		runJobs(context, [generateImage], imageJobProperties, clock),
+	);
 	const { user, system } = process.cpuUsage(cpuBefore);
 	return {
 		jobs,

@@ -490,7 +490,10 @@ if (process.env.E2E_N8N_RELEASE === 'n8n-2.41') {
 				tool: generateTool,
 				arguments: { prompt },
 			}));
-			const contents = await told([generateNode({ maxJobsPerExecution: 1 })], [{ calls }]);
+			const contents = await told(
+				[generateNode({ options: { maxJobsPerExecution: 1 } })],
+				[{ calls }],
+			);
 			const [red, refused, blue] = contents;
 			expect(refused).toContain('The \\"Prompt\\" parameter is empty. Enter some text');
 			expect([red, blue].map((content) => jobsIn(content ?? '')[0]?.job_id).sort()).toEqual(

@@ -11,6 +11,7 @@ import {
 	imageGenerate,
 	imageTune,
 	manualTrigger,
+	nodeTypes,
 	sprite,
 	webhook,
 	workflow,
@@ -175,7 +176,7 @@ describe('an upload that every endpoint gets', () => {
 	});
 
 	it.each(cases)('$path receives it and gives its results', async (each) => {
-		const { path, fields, files = [], echo = fields, results = ['png'] } = each;
+		const { path, node, fields, files = [], echo = fields, results = ['png'] } = each;
 		const [submit, ...more] = lab.emulator.submits.filter(
 			({ endpoint }) => endpoint === `/public/v1/${path}`,
 		);
@@ -199,26 +200,30 @@ describe('an upload that every endpoint gets', () => {
 
 		const jobId = String(submit?.jobId);
 		const items = execution.items(path);
+		const images = results.map((format, index) => ({
+			image_url: `${lab.emulator.cdnUrl}/results/${jobId}/${index + 1}.${format}`,
+			width: 1,
+			height: 1,
+			mime_type: `image/${format}`,
+		}));
+		const urls = images.map(({ image_url }) => image_url);
+		const own = { job_id: jobId, status: 'Succeed', ...echo };
 		expect(items.map(({ json }) => json)).toEqual(
-			results.map((format, index) => ({
-				job_id: jobId,
-				status: 'Succeed',
-				image_url: `${lab.emulator.cdnUrl}/results/${jobId}/${index + 1}.${format}`,
-				image_number: index + 1,
-				image_count: results.length,
-				...echo,
-			})),
+			node.type === nodeTypes.sprite
+				? [{ ...own, image_urls: urls, images }]
+				: images.map((image, index) => ({
+						...own,
+						...image,
+						image_number: index + 1,
+						image_count: images.length,
+					})),
 		);
-		for (const [index, { json, binary }] of items.entries()) {
-			const file = binary?.data;
-			if (file === undefined) throw new Error('An item has no file.');
-			const format = results[index] ?? '';
-			expect([file.fileName, file.mimeType]).toEqual([
-				`${jobId}-${index + 1}.${format}`,
-				`image/${format}`,
-			]);
-			expect(sha256(await lab.n8n.download(file))).toBe(await servedSha256(json.image_url));
-		}
+		const received = items.flatMap(({ binary }) => Object.values(binary ?? {}));
+		expect(received.map(({ fileName, mimeType }) => [fileName, mimeType])).toEqual(
+			results.map((format, index) => [`${jobId}-${index + 1}.${format}`, `image/${format}`]),
+		);
+		const hashes = received.map(async (file) => sha256(await lab.n8n.download(file)));
+		expect(await Promise.all(hashes)).toEqual(await Promise.all(urls.map(servedSha256)));
 	});
 });
 
@@ -254,47 +259,32 @@ describe('on its own', () => {
 		expect(lab.emulator.requests).toEqual([]);
 	});
 
-	it('a chain of Image Generate, Upscale, and Make Sprite needs no more than its texts', async () => {
-		const prompt = 'A knight on a plain background';
+	it('a character from its prompt to its other look is charged four jobs, with nothing set', async () => {
+		const reskin = sprite({ operation: 'reskin', description: 'In golden armor' });
 		const execution = await lab.run(
 			workflow(
 				'Chain',
 				chain(
 					manualTrigger(),
-					imageGenerate({ prompt }),
+					imageGenerate({ prompt: 'A knight' }),
 					imageTune({}),
 					sprite({ text: 'Walking animation' }),
+					{ ...reskin, name: 'Reskin' },
 				),
 			),
 		);
 		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		const [made] = execution.items('Sprite');
+		const [sheet] = made?.json.image_urls as string[];
 		expect(filesReceived()).toEqual([
 			['generate/image'],
 			['image-tune/upscale', await resultOf(execution, 'Generate')],
 			['sprite/make-sprite/v1', await resultOf(execution, 'Tune')],
+			['sprite/reskin/v1', await servedSha256(sheet)],
 		]);
-		expect(execution.items('Sprite').map(({ binary }) => binary?.data?.mimeType)).toEqual([
-			'image/png',
-			'image/gif',
-		]);
-	});
-
-	it('Reskin is charged for the sheet alone when Make Sprite puts out one item per job', async () => {
-		const make = sprite({ text: 'Walking animation', options: { outputItems: 'perJob' } });
-		const reskin = sprite({ operation: 'reskin', description: 'In golden armor' });
-		const execution = await lab.run(
-			workflow(
-				'Chain',
-				chain(manualTrigger(), imageGenerate({ prompt: 'A knight' }), make, {
-					...reskin,
-					name: 'Reskin',
-				}),
-			),
-		);
-		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
-		const [sheet] = execution.items('Sprite')[0]?.json.image_urls as string[];
-		expect(sheet).toMatch(/\.png$/);
-		expect(filesReceived().slice(2)).toEqual([['sprite/reskin/v1', await servedSha256(sheet)]]);
+		const types = Object.values(made?.binary ?? {}).map(({ mimeType }) => mimeType);
+		expect(types).toEqual(['image/png', 'image/gif']);
+		expect(execution.items('Reskin')).toHaveLength(1);
 	});
 
 	it.each<[string, INode]>([

@@ -53,17 +53,20 @@ async function expectImages(execution: Execution, nodeName: string, count: numbe
 describe('every example', () => {
 	const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-	it('is one of the eleven', () => {
+	it('is one of the fourteen', () => {
 		expect(names.sort()).toEqual([
 			'ai-agent',
 			'ai-agent-with-review',
+			'approve-upscale-animate',
 			'character-to-sprite-sheet',
 			'compare-models',
 			'job-id-first-then-get-job',
+			'one-hero-many-poses',
 			'prompt-to-image',
 			'reference-images-to-image',
 			'schedule-with-summary',
 			'split-into-layers',
+			'sprite-sheet-to-engine-files',
 			'upscale-form-upload',
 			'webhook-answers-with-image',
 		]);
@@ -111,6 +114,8 @@ describe('Prompt to image', () => {
 	it('makes an image of each prompt', async () => {
 		const execution = await lab.n8n.runManually(await imported('prompt-to-image'), 'Start here');
 		await expectImages(execution, 'Generate images', 2);
+		const names = execution.items('Generate images').map(({ binary }) => binary?.data?.fileName);
+		expect(names).toEqual(['lighthouse.png', 'fox.png']);
 	});
 });
 
@@ -220,7 +225,9 @@ describe('Schedule with a summary of failures', () => {
 	it('keeps the images of the others and sums up what failed, started by its schedule', async () => {
 		const prompt = ['A harbor', 'A market #fail-message', 'A train', ' '];
 		const saved = await imported('schedule-with-summary', ({ name, parameters }) => {
-			if (name === 'Your prompts') parameters.jsonOutput = JSON.stringify({ prompt });
+			if (name === 'Your prompts') {
+				parameters.jsonOutput = JSON.stringify({ rows: prompt.map((each) => ({ prompt: each })) });
+			}
 			if (name !== 'Every Monday') return;
 			parameters.rule = { interval: [{ field: 'seconds', secondsInterval: 1 }] };
 		});
@@ -296,8 +303,9 @@ describe('Character to sprite sheet', () => {
 		const execution = await lab.n8n.runManually(saved, 'Start here');
 		await expectImages(execution, 'Generate character', 1);
 		await expectImages(execution, 'Upscale', 1);
-		await expectImages(execution, 'Make sprite', 2);
-		const mimeTypes = execution.items('Make sprite').map(({ binary }) => binary?.data?.mimeType);
+		const [made, ...others] = execution.items('Make sprite');
+		expect(others).toEqual([]);
+		const mimeTypes = Object.values(made?.binary ?? {}).map(({ mimeType }) => mimeType);
 		expect(mimeTypes).toEqual(['image/png', 'image/gif']);
 		const [character] = execution.items('Your character');
 		const [generate, upscale, sprite, ...more] = lab.emulator.submits;
@@ -313,6 +321,93 @@ describe('Character to sprite sheet', () => {
 			async (name) => await servedSha256(execution.items(name)[0]?.json.image_url),
 		);
 		expect(hashes).toEqual((await Promise.all(results)).map((hash) => [hash]));
+	});
+});
+
+describe('Approve, upscale, animate', () => {
+	it('pays for the two further steps of what was approved, with the files of the first', async () => {
+		const saved = await imported('approve-upscale-animate');
+		await lab.n8n.activate(saved);
+		const path = saved.nodes.find(({ name }) => name === 'Start')?.webhookId;
+		const form = new FormData();
+		form.append('field-0', '');
+		const { text } = await lab.n8n.post(`form/${String(path)}`, form);
+		await lab.n8n.deactivate(saved);
+		const { formWaitingUrl } = JSON.parse(text) as { formWaitingUrl: string };
+		const statusUrl = new URL(formWaitingUrl);
+		statusUrl.pathname += '/n8n-execution-status';
+		await until(async () => (await (await fetch(statusUrl)).text()) === 'form-waiting');
+		const page = await (await fetch(formWaitingUrl)).text();
+		const generated = lab.emulator.submits.map(({ jobId }) => jobId);
+		expect(generated).toHaveLength(3);
+		for (const jobId of generated) {
+			expect(page).toMatch(new RegExp(`<img width="180" src="[^"]*/${jobId}/1\\.png"`));
+		}
+		const choice = new FormData();
+		choice.append('field-1', JSON.stringify(['knight', 'slime']));
+		await fetch(formWaitingUrl, { method: 'POST', body: choice });
+		const execution = await lab.n8n.nextExecution(saved);
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		const names = ['Upscale', 'Make sprite'].flatMap((name) =>
+			execution.items(name).flatMap(({ binary }) => Object.values(binary ?? {})),
+		);
+		expect(names.map(({ fileName }) => fileName)).toEqual([
+			...['knight_2k.png', 'slime_2k.png'],
+			...['knight_walk.png', 'knight_walk-2.gif', 'slime_walk.png', 'slime_walk-2.gif'],
+		]);
+		const imageOf = async (name: string): Promise<string> => {
+			const item = execution.items('Generate').find(({ json }) => json.name === name);
+			return await servedSha256(item?.json.image_url);
+		};
+		const upscaled = lab.emulator.submits.filter(({ fields }) => fields.scale !== undefined);
+		expect(upscaled.flatMap(({ files }) => files.map((file) => file.sha256)).sort()).toEqual(
+			(await Promise.all(['knight', 'slime'].map(imageOf))).sort(),
+		);
+		expect(lab.emulator.submits).toHaveLength(3 + 2 + 2);
+	});
+});
+
+describe('Sprite sheet to engine files', () => {
+	it('says where each frame of the sheet is, in a file that belongs to it', async () => {
+		await lab.close();
+		lab = await openLab({ pictures: true });
+		const saved = await imported('sprite-sheet-to-engine-files');
+		const execution = await lab.n8n.runManually(saved, 'Start here');
+		expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+		const [made] = execution.items('Sheet and GIF');
+		const sheet = made?.json.sheet as { frame_width: number; frame_height: number };
+		const { frame_width: w, frame_height: h } = sheet;
+		const [file] = execution.items('Atlas file');
+		const binary = file?.binary?.data;
+		if (binary === undefined) throw new Error('There is no file.');
+		expect(binary.fileName).toBe('knight_walk.json');
+		const text = (await lab.n8n.download(binary)).toString();
+		const { frames, meta } = JSON.parse(text) as { frames: Record<string, object>; meta: object };
+		expect(meta).toMatchObject({ image: 'knight_walk.png', size: { w: 5 * w, h: 5 * h } });
+		expect(Object.keys(frames)).toHaveLength(25);
+		expect(frames.knight_walk_007).toEqual({
+			frame: { x: 2 * w, y: h, w, h },
+			rotated: false,
+			trimmed: false,
+			spriteSourceSize: { x: 0, y: 0, w, h },
+			sourceSize: { w, h },
+		});
+	});
+});
+
+describe('One hero, many poses', () => {
+	it('sends the image of the hero with each pose', async () => {
+		const saved = await imported('one-hero-many-poses');
+		const execution = await lab.n8n.runManually(saved, 'Start here');
+		await expectImages(execution, 'Generate poses', 3);
+		const [hero, ...poses] = lab.emulator.submits;
+		expect(hero?.files).toEqual([]);
+		const image = await servedSha256(execution.items('Generate hero')[0]?.json.image_url);
+		expect(poses.map(({ files }) => files.map((file) => file.sha256))).toEqual([
+			...[[image], [image], [image]],
+		]);
+		const names = execution.items('Generate poses').map(({ binary }) => binary?.data?.fileName);
+		expect(names).toEqual(['knight_idle.png', 'knight_jump.png', 'knight_hit.png']);
 	});
 });
 

@@ -54,7 +54,7 @@ it('brings the images of finished jobs, side by side and in the order of the ite
 
 it('waits for several jobs side by side', async () => {
 	const ids = Array.from({ length: 5 }, () => lab.emulator.jobs.add({ durationMs: 2_000 }).id);
-	const execution = await getJobs(ids, { waitForCompletion: true, options: { pollInterval: 1 } });
+	const execution = await getJobs(ids, { waitForCompletion: true });
 	expect(execution.items('Get Job').map(({ json }) => [json.job_id, json.status])).toEqual(
 		ids.map((id) => [id, 'Succeed']),
 	);

@@ -273,7 +273,7 @@ describe('what goes wrong', () => {
 					'Late',
 					chain(
 						manualTrigger(),
-						imageGenerate({ prompt: 'A red fox #never', options: { timeout: 1, pollInterval: 1 } }),
+						imageGenerate({ prompt: 'A red fox #never', options: { timeout: 1 } }),
 					),
 				),
 				lab.credential,

@@ -20,8 +20,8 @@ import {
 	workflow,
 } from './workflow';
 
-// The options "Number of Variations", "Include Input Fields", "Additional Fields (JSON)",
-// "File Name", and what "Dry Run" says of them.
+// "Number of Images", "File Name", the options "Include Input Fields" and "More API Fields (JSON)", and
+// what "Dry Run" says of them.
 
 let lab: Lab;
 beforeEach(async () => {
@@ -45,9 +45,9 @@ describe('variations', () => {
 	it('come out in order, numbered and paired, and a retry pays only for the one that failed', async () => {
 		await lab.close();
 		lab = await openLab(secondJobFails());
-		const options = { jobsPerItem: 3 };
+		const parameters = { jobsPerItem: 3 };
 		const execution = await lab.run(
-			generateFrom(manualTrigger(), ['a fox', 'a whale'], { options }, retryOnFail),
+			generateFrom(manualTrigger(), ['a fox', 'a whale'], parameters, retryOnFail),
 		);
 		expectSuccess(execution);
 		expect(
@@ -74,14 +74,15 @@ describe('variations', () => {
 		const path = randomUUID();
 		const node = imageGenerate({
 			prompt: 'Late #never',
-			options: { timeout: 1, jobsPerItem: 2 },
+			jobsPerItem: 2,
+			options: { timeout: 1 },
 		});
 		const file = workflow('Variations', chain(webhook(path), node));
 		const { execution, saved } = await runBySending(lab, file, `webhook/${path}`, new FormData());
 		expect(execution.errorMessage).toContain('is not finished after');
 		finishJobs(lab);
 		await lab.n8n.update(saved, ({ name, parameters }) => {
-			if (name === 'Generate') parameters.options = { jobsPerItem: 1 };
+			if (name === 'Generate') Object.assign(parameters, { jobsPerItem: 1, options: {} });
 		});
 		const retried = await lab.n8n.retry(execution.id, { loadWorkflow: true });
 		expectSuccess(retried);
@@ -156,7 +157,7 @@ describe('the file name', () => {
 		const title = ['Blue whale.png', '../../Fox', 'blue whale', '龍'.repeat(250)];
 		const generate = imageGenerate({
 			prompt: 'Sketches #images-2',
-			options: { fileName: '={{ $json.title }}' },
+			fileName: '={{ $json.title }}',
 		});
 		const start = [manualTrigger(), oneItem('Titles', { title }), splitOut('title')];
 		const execution = await lab.run(workflow('File names', chain(...start, generate)));
@@ -173,9 +174,9 @@ describe('the file name', () => {
 describe('a dry run', () => {
 	it('says how many jobs would be started with each model, and sends nothing', async () => {
 		const aiModel = '={{ $json.prompt === "a fox" ? "Nano Banana" : "GPT Image 1.5" }}';
-		const options = { dryRun: true, jobsPerItem: 2 };
+		const parameters = { aiModel, jobsPerItem: 2, options: { dryRun: true } };
 		const prompts = ['a fox', 'a whale', 'a wolf'];
-		const execution = await lab.run(generateFrom(manualTrigger(), prompts, { aiModel, options }));
+		const execution = await lab.run(generateFrom(manualTrigger(), prompts, parameters));
 		expectSuccess(execution);
 		expect(hintsOf(execution)).toEqual([
 			'Dry run: 6 jobs would be started (2 × Nano Banana, 4 × GPT Image 1.5). Nothing was sent and nothing was charged. Turn off "Dry Run" under Options to start the jobs.',

@@ -64,7 +64,7 @@ it('an MCP client finds every node, each call of a paid one starts one job, and 
 });
 
 it('calls of an MCP client side by side each start a job, and each has a limit to itself', async () => {
-	const { call } = await open(generateNode({ maxJobsPerExecution: 1 }));
+	const { call } = await open(generateNode({ options: { maxJobsPerExecution: 1 } }));
 	const prompts = ['A red fox', 'A blue fox'];
 	const replies = await Promise.all(
 		prompts.map(async (prompt) => await call('Generate_image', { prompt })),
@@ -83,14 +83,14 @@ it.each([
 	['without a prompt', {}, ' ', ['The "Prompt" parameter is empty', 'Enter some text']],
 	[
 		'of more jobs than its limit',
-		{ jobsPerItem: 3, maxJobsPerExecution: 2 },
+		{ jobsPerItem: 3, options: { maxJobsPerExecution: 2 } },
 		'A red fox',
 		['would start 3 jobs, more than the 2', 'raise "Max Jobs per Execution"'],
 	],
 ])(
 	'an MCP client is told why a call %s is refused, and nothing is sent',
-	async (_, options, prompt, words) => {
-		const { call } = await open(generateNode(options));
+	async (_, parameters, prompt, words) => {
+		const { call } = await open(generateNode(parameters));
 		const { isError, text } = await call('Generate_image', { prompt });
 		for (const each of words) expect(text).toContain(each);
 		expect(isError).toBe(true);

@@ -16,7 +16,7 @@ afterEach(async () => {
 const runsInWorker = process.env.E2E_N8N_RELEASE !== 'n8n-1.123';
 
 it('in queue mode each call of an MCP client starts one job, and one that is refused says why', async () => {
-	session = await openMcpSession(lab, [generateNode({ maxJobsPerExecution: 1 })]);
+	session = await openMcpSession(lab, [generateNode({ options: { maxJobsPerExecution: 1 } })]);
 	const { call } = session;
 	const replies = [
 		...(await Promise.all(

@@ -125,7 +125,7 @@ describe('the credential test', () => {
 
 describe('custom data of an execution', () => {
 	it('list its jobs where a node can set them, which is in n8n 2.16 and later', async () => {
-		const parameters = { prompt: 'A lighthouse', options: { jobsPerItem: 2 } };
+		const parameters = { prompt: 'A lighthouse', jobsPerItem: 2 };
 		const execution = await lab.run(
 			workflow('Two jobs', chain(manualTrigger(), imageGenerate(parameters))),
 		);

@@ -1,3 +1,4 @@
+import type { INodeParameters } from 'n8n-workflow';
 import type { Emulator } from '../emulator/emulator';
 import { openLab, type Lab } from './lab';
 import type { Execution } from './real-n8n/rest-client';
@@ -11,8 +12,8 @@ afterEach(async () => {
 	await lab.close();
 });
 
-async function generate(options: object = {}): Promise<Execution> {
-	const node = imageGenerate({ prompt: 'A red fox', options: { pollInterval: 1, ...options } });
+async function generate(options: INodeParameters = {}): Promise<Execution> {
+	const node = imageGenerate({ prompt: 'A red fox', options });
 	return await lab.run(workflow('Secrets', chain(manualTrigger(), node)));
 }
 

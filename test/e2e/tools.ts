@@ -18,9 +18,9 @@ function added(node: INode, name: string): INode {
 	return { ...asTool(node, name), onError: 'stopWorkflow' };
 }
 
-export const generateNode = (options: INode['parameters'] = {}): INode =>
+export const generateNode = (parameters: INode['parameters'] = {}): INode =>
 	added(
-		imageGenerate({ prompt: fromAi('prompt', 'What the image should show'), options }),
+		imageGenerate({ prompt: fromAi('prompt', 'What the image should show'), ...parameters }),
 		'Generate image',
 	);
 

@@ -1,4 +1,6 @@
-import type { RequestRecord } from '../emulator/emulator';
+import type { INodeParameters, WorkflowExecuteMode } from 'n8n-workflow';
+
+import type { JobWish, RequestRecord } from '../emulator/emulator';
 import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
 import { openScene, type Scene } from '../support/scene';
 
@@ -70,7 +72,7 @@ describe('one item’s failure, without continue-on-error', () => {
 		refuse('item 1');
 		const { error } = await generate(2);
 		expect(error?.description).toMatch(
-			/use the AetherForge Get Job node\. Retry in the Executions tab collects it too/,
+			/^Use Retry in the Executions tab: it collects 1 paid job free of charge.* Row 2 of the input failed: "item 1"\./,
 		);
 		expect(error?.description).toMatch(/Executing the workflow again pays for all jobs anew/);
 	});
@@ -209,19 +211,25 @@ it('a key that dies while the first jobs are waited for ends submitting', async 
 });
 
 describe('the hint after a run', () => {
-	it.each([
-		['manual', true],
-		['trigger', false],
-	] as const)(
-		'says how many jobs were started; in mode %s, to pin them: %s',
-		async (mode, pins) => {
-			scene = await openScene({ jobDurationMs: 0 });
-			const { hints } = await generate(3, {}, { mode });
-			const messages = hints.map(({ message }) => message);
-			expect(messages).toContainEqual(expect.stringMatching(/^3 jobs started\./));
-			expect(messages.some((message) => message.includes('Pin this output'))).toBe(pins);
-		},
-	);
+	const FAILS = { outcome: { status: 'Failed' } };
+	it.each<[string, WorkflowExecuteMode, INodeParameters, JobWish, RegExp]>([
+		['an image and its file', 'manual', {}, {}, /pays for new jobs\. .* and press P\./],
+		['an image without its file', 'manual', { downloadImages: false }, {}, /, pin it\.$/],
+		['an image in production', 'trigger', {}, {}, /^3 jobs started\.$/],
+		['a job without an image', 'manual', { waitForCompletion: false }, {}, /^3 jobs started\.$/],
+		[
+			'a failed job',
+			'manual',
+			{ options: { onFailed: 'returnFailed' } },
+			FAILS,
+			/^3 jobs started\.$/,
+		],
+	])('says how many jobs were started, and how to keep %s', async (_, mode, more, wish, hint) => {
+		scene = await openScene({ jobDurationMs: 0, wish: () => wish });
+		const { hints } = await generate(3, {}, { mode, parameters: { prompt: 'p', ...more } });
+		expect(hints[0]?.message).toMatch(/^3 jobs started\./);
+		expect(hints[0]?.message).toMatch(hint);
+	});
 
 	it('suggests no pinning when all jobs are resumed', async () => {
 		scene = await openScene({ jobDurationMs: 10_000 });

@@ -90,6 +90,9 @@ describe('an endpoint that the engine has never seen', () => {
 				image_count: 1,
 				rows,
 				quality: 'standard',
+				width: 1,
+				height: 1,
+				mime_type: 'image/png',
 			},
 		]);
 		expect(items[0]?.binary?.data?.mimeType).toBe('image/png');

@@ -53,7 +53,8 @@ const REFUSALS: Refusal[] = [
 		parameters: fromJson('prompt', 'prompt'),
 		bad: { json: { prompt } },
 		message: /^The "Prompt" parameter is empty/,
-		description: /^Enter some text in "Prompt"\. .* No job was started, and nothing was charged\.$/,
+		description:
+			/^Row 3 .*Enter some text in "Prompt"\. .* No job was started, and nothing was charged\.$/,
 	})),
 	...[
 		['undefined', 'an expression that returned nothing'],
@@ -190,7 +191,8 @@ const REFUSALS: Refusal[] = [
 			binary: { photo: file('', { id: 'filesystem-v2:workflows/w/executions/1/binary_data/x' }) },
 		},
 		message: /^The file "a.png" in the binary field "photo" cannot be read/,
-		description: /^n8n's binary data storage says: .*Run the node that provides the file again\./,
+		description:
+			/n8n's binary data storage says: .* the AetherForge Get Job node .*, free of charge\./,
 	},
 	...(
 		[
@@ -212,7 +214,6 @@ const REFUSALS: Refusal[] = [
 	...(
 		[
 			['timeout', 'Timeout (Seconds)', 'a number of at least 1', 1, ['abc', '', 0, NaN, Infinity]],
-			['pollInterval', 'Poll Interval (Seconds)', 'a number of at least 1', 1, [0.2]],
 			['maxConcurrentJobs', 'Max Concurrent Jobs', 'a whole number of at least 1', '2', [0, 2.5]],
 			['outputItems', 'Output Items', '"perImage" or "perJob"', 'perJob', ['PERJOB', 5]],
 			['onTimeout', 'On Timeout', '"returnPending" or "error"', 'error', ['ignore']],

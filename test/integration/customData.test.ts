@@ -29,12 +29,12 @@ afterEach(async () => {
 });
 
 async function generate(
-	options: INodeParameters = {},
+	{ jobsPerItem = 1, ...options }: INodeParameters = {},
 	more: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
 	return await scene.run({
 		node: 'imageGenerate',
-		parameters: { prompt: 'p', downloadImages: false, options },
+		parameters: { prompt: 'p', downloadImages: false, jobsPerItem, options },
 		...more,
 	});
 }

@@ -17,7 +17,7 @@ import { nock } from '../support/nock';
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const CDN_URL = 'https://cdn.example';
 
-type Name = 'effectGenerate' | 'imageTune' | 'sprite';
+type Name = 'effectGenerate' | 'imageGenerate' | 'imageTune' | 'sprite';
 
 /** What the service got: the texts, and of each file its field, name, type and bytes. */
 interface Received {
@@ -364,7 +364,13 @@ async function expectSent(row: Row): Promise<void> {
 	expect(error).toBeUndefined();
 	expect(items).toEqual([
 		{
-			json: { job_id: JOB, status: 'Succeed', image_urls: imageUrls, ...row.values },
+			json: {
+				job_id: JOB,
+				status: 'Succeed',
+				image_urls: imageUrls,
+				images: imageUrls.map((image_url) => ({ image_url })),
+				...row.values,
+			},
 			pairedItem: { item: 0 },
 		},
 	]);
@@ -395,12 +401,62 @@ it('brings out the sheet and the GIF of a sprite in the order of the API, each a
 	nock(CDN_URL).get('/a').reply(200, sheet, type).get('/b').reply(200, gif, type);
 	const { items, error } = await run('sprite', { text: 'Walking' });
 	expect(error).toBeUndefined();
-	const files = items.map(({ binary }) => binary?.data);
-	expect(files.map((file) => [file?.mimeType, file?.fileName])).toEqual([
+	const [{ binary } = {}, ...others] = items;
+	expect([Object.keys(binary ?? {}), others]).toEqual([['data', 'data_1'], []]);
+	const files = Object.values(binary ?? {});
+	expect(files.map((file) => [file.mimeType, file.fileName])).toEqual([
 		['image/png', `${JOB}-1.png`],
 		['image/gif', `${JOB}-2.gif`],
 	]);
 	expect(await Promise.all(files.map(bytesOf))).toEqual([sheet, gif]);
+});
+
+/** What is enough of a PNG to have a size. */
+function pngOf(width: number, height: number): Buffer {
+	const head = Buffer.from('\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\0\0\0\0\0', 'latin1');
+	head.writeUInt32BE(width, 16);
+	head.writeUInt32BE(height, 20);
+	return head;
+}
+
+describe('the sheet of a job that was asked for frames', () => {
+	const make = '/public/v1/sprite/make-sprite/v1';
+	const makeV2 = { apiVersion: 'v2', text: 'Walking' };
+	const square = { columns: 5, rows: 5, frame_width: 224, frame_height: 224, frames: 25 };
+
+	it.each<[string, Row['node'], INodeParameters, number, object | undefined]>([
+		[make, 'sprite', { text: 'Walking' }, 1120, square],
+		[make, 'sprite', { text: 'Walking' }, 1121, undefined],
+		[make, 'sprite', { text: 'Walking', frame: '=36' }, 1120, undefined],
+		['/public/v1/sprite/make-sprite/v2', 'sprite', makeV2, 700, { frame_width: 100, rows: 7 }],
+		[
+			'/public/v1/sprite/reskin/v1',
+			'sprite',
+			{ operation: 'reskin', description: 'd' },
+			1120,
+			undefined,
+		],
+		['/public/v1/generate/effect/v2', 'effectGenerate', { description: 'd' }, 400, { columns: 4 }],
+		[
+			'/public/v1/generate/image',
+			'imageGenerate',
+			{ prompt: 'p', options: { additionalFields: '{"frame": 25}' } },
+			1120,
+			undefined,
+		],
+	])('%s of %s with %j, %i pixels wide', async (path, node, parameters, width, sheet) => {
+		service(path, [`${CDN_URL}/a`, `${CDN_URL}/b`]);
+		nock(CDN_URL)
+			.get('/a')
+			.reply(200, pngOf(width, 1120 * (width === 1120 ? 1 : width / 1120)));
+		nock(CDN_URL).get('/b').reply(200, pngOf(224, 224));
+		const { items, error } = await run(node, parameters);
+		expect(error).toBeUndefined();
+		const [first, ...others] = items;
+		if (sheet === undefined) expect(first?.json).not.toHaveProperty('sheet');
+		else expect(first?.json.sheet).toMatchObject(sheet);
+		for (const { json } of others) expect(json).not.toHaveProperty('sheet');
+	});
 });
 
 it('shows in a dry run which file goes into which field', async () => {
@@ -469,7 +525,7 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'another word than true and false',
 			'sprite',
 			{ text: 'Walking', isPixel: '={{ "yes" }}' },
-			'"Pixel Art" must be true or false',
+			'"Input Is Pixel Art" must be true or false',
 		],
 		['another scale', 'imageTune', { scale: '={{ "8K" }}' }, '"Scale" must be "1K", "2K" or "4K"'],
 		[

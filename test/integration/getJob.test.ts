@@ -63,6 +63,9 @@ describe('a single status check of a job', () => {
 					image_url: scene.resultUrl(jobId, number),
 					image_number: number,
 					image_count: 2,
+					width: 1,
+					height: 1,
+					mime_type: 'image/png',
 				},
 				pairedItem: { item: 0 },
 			})),
@@ -85,7 +88,9 @@ describe('a single status check of a job', () => {
 			{ json: { job_id: jobId, status, image_urls: [] }, pairedItem: { item: 0 } },
 		]);
 		expect(scene.polls()).toHaveLength(1);
-		expect(hints).toEqual([]);
+		expect(hints.map(({ message }) => message)).toEqual([
+			`The job is still running: ${jobId}. Execute this step again later, free of charge, or turn on "Wait for Completion".`,
+		]);
 	});
 
 	it('that failed is an answer', async () => {
@@ -159,6 +164,12 @@ describe('a single status check of a job', () => {
 				job_id: jobId,
 				status: 'Succeed',
 				image_urls: [1, 2].map((n) => scene.resultUrl(jobId, n)),
+				images: [1, 2].map((n) => ({
+					image_url: scene.resultUrl(jobId, n),
+					width: 1,
+					height: 1,
+					mime_type: 'image/png',
+				})),
 			},
 		]);
 		expect(Object.keys(items[0]?.binary ?? {})).toEqual(['picture', 'picture_1']);
@@ -212,7 +223,7 @@ describe('Get Job, waiting', () => {
 			{ job_id: jobId, status: 'Pending', image_urls: [], timed_out: true, waited_seconds: 9 },
 		]);
 		expect(hints.map(({ message }) => message)).toEqual([
-			expect.stringContaining(`1 of 1 job still running: ${jobId}`),
+			expect.stringContaining(`The job is still running: ${jobId}`),
 		]);
 	});
 
@@ -243,7 +254,6 @@ describe('Get Job, waiting', () => {
 			...WAITS,
 			options: {
 				timeout: '={{ $itemIndex === 0 ? 5 : 15 }}',
-				pollInterval: '={{ $itemIndex + 1 }}',
 				onTimeout: 'returnPending',
 			},
 		});
@@ -358,7 +368,7 @@ describe('many items of Get Job', () => {
 		expect(items.every((item) => errorOf(item).status === 'Pending')).toBe(true);
 		expect(hints).toHaveLength(1);
 		expect(hints[0]?.message).toMatch(
-			/^12 of 12 jobs still running: .*, and 2 more\. Check on them later/,
+			/^12 of 12 jobs are still running: .*, and 2 more\. Execute this step again later/,
 		);
 		for (const [index, jobId] of jobIds.entries()) {
 			expect(hints[0]?.message.includes(jobId)).toBe(index < 10);

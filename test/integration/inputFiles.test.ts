@@ -335,7 +335,7 @@ describe('a file by URL', () => {
 
 	it('is fetched once for all items and variations, and without the API key', async () => {
 		const { error } = await generate(
-			{ ...byUrl(`${web.url}/one.png`), options: { jobsPerItem: 3 } },
+			{ ...byUrl(`${web.url}/one.png`), jobsPerItem: 3 },
 			{ items: Array.from({ length: 5 }, () => ({ json: {} })) },
 		);
 		expect(error).toBeUndefined();

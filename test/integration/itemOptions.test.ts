@@ -6,7 +6,7 @@ import { startBinaryStorage, type EngineOptions, type EngineResult } from '../su
 import { openScene, type Scene } from '../support/scene';
 import { serve, type TestServer } from '../support/server';
 
-// The options "Include Input Fields", "Additional Fields (JSON)", and "File Name".
+// "File Name", and the options "Include Input Fields" and "More API Fields (JSON)".
 
 let scene: Scene;
 /** What becomes of every paid job. */
@@ -42,18 +42,24 @@ const OWN_NAMES = [
 	'waited_seconds',
 	'dry_run',
 	'files',
+	'images',
+	'width',
+	'height',
+	'mime_type',
+	'sheet',
 ];
 /** Those to which n8n itself gives a meaning; form fields cannot be called like the last two. */
 const NAMES_OF_N8N = ['error', '_files', '__proto__', '$error', '$json'];
 
 async function generate(
-	options: INodeParameters,
+	{ fileName = '', jobsPerItem = 1, ...options }: INodeParameters,
 	json: INodeExecutionData['json'] = {},
 	{ parameters, ...more }: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
+	const own = { prompt: 'p', downloadImages: false, fileName, jobsPerItem };
 	return await scene.run({
 		node: 'imageGenerate',
-		parameters: { prompt: 'p', downloadImages: false, options, ...parameters },
+		parameters: { ...own, options, ...parameters },
 		items: [{ json }],
 		...more,
 	});
@@ -133,7 +139,13 @@ describe('the fields of the input item', () => {
 			{},
 			{ outputItems: 'perJob' },
 			{},
-			{ job_id: jobId, status: 'Succeed', image_urls: [expect.any(String)], ...echo },
+			{
+				job_id: jobId,
+				status: 'Succeed',
+				image_urls: [expect.any(String)],
+				images: [{ image_url: expect.any(String) as string }],
+				...echo,
+			},
 		],
 		[
 			'a job as submitted',
@@ -241,6 +253,15 @@ describe('the fields of the input item', () => {
 		]);
 	});
 
+	it('are named in a hint where they were not copied, or came out with another value', async () => {
+		const json = { status: 'to do', title: 'Cat', prompt: 'cat', ai_model: 'GPT Image 1.5' };
+		const { hints } = await generate(INCLUDES, json, { mode: 'trigger' });
+		expect(hints.map(({ message }) => message)).toEqual([
+			'1 job started.',
+			'These input fields were not copied, because the node uses their names: "status", "prompt".',
+		]);
+	});
+
 	it('do no harm with a key that is called __proto__', async () => {
 		const json = JSON.parse('{"title": "x", "__proto__": {"error": {"message": "no"}}}') as {
 			title: string;
@@ -266,7 +287,7 @@ describe('the fields of the input item', () => {
 
 describe('additional form fields', () => {
 	const sentFields = () => scene.emulator.submits.at(-1)?.fields ?? {};
-	const LABEL = 'Additional Fields (JSON)';
+	const LABEL = 'More API Fields (JSON)';
 
 	it.each<[string, string]>([
 		['as JSON', '{"seed": 42, "note": "ünï", "is_hd": false}'],
@@ -611,6 +632,14 @@ describe('the name of output files', () => {
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
+	it.each([{ waitForCompletion: false }, { downloadImages: false }])(
+		'is not read where n8n does not show it: %j',
+		async (parameters) => {
+			const { items, error } = await generate({ fileName: '={{ [1] }}' }, {}, { parameters });
+			expect([error, items.length]).toEqual([undefined, 1]);
+		},
+	);
+
 	it('holds for Get Job', async () => {
 		const { id } = scene.emulator.jobs.add({
 			durationMs: 0,
@@ -618,7 +647,7 @@ describe('the name of output files', () => {
 		});
 		const { items } = await scene.run({
 			node: 'getJob',
-			parameters: { jobId: id, options: { fileName: '={{ $json.title }}' } },
+			parameters: { jobId: id, fileName: '={{ $json.title }}' },
 			items: ['Lighthouse', '', ''].map((title) => ({ json: { title } })),
 		});
 		expect(items.map(({ binary }) => binary?.data?.fileName)).toEqual([

@@ -65,6 +65,8 @@ const CASES: Case[] = nodes.flatMap(({ className, description: { name, propertie
 	}));
 });
 
+const OF_JOB = ['image_urls', 'images'];
+
 let scene: Scene;
 
 beforeAll(startBinaryStorage);
@@ -72,6 +74,7 @@ beforeAll(startBinaryStorage);
 beforeEach(async () => {
 	scene = await openScene({
 		jobDurationMs: 0,
+		pictures: true,
 		wish: () => ({ outcome: { images: ['png', 'gif'] } }),
 	});
 });
@@ -121,25 +124,29 @@ it('there is a schema where n8n looks for one, and no other', () => {
 
 describe.each(CASES)('$file', (operation) => {
 	const { type, properties = {} } = written(operation.file);
+	/** The default of Sprite. */
+	const isPerJob = 'image_urls' in properties;
 
 	it('has the fields of each item that the node puts out by default, in their order, with their types', async () => {
 		const items = await output(operation);
-		expect(items).toHaveLength(2);
-		for (const json of items) {
-			expect(schemaOf(json)).toEqual({ type, properties });
-			expect(Object.keys(json)).toEqual(Object.keys(properties));
+		expect(items).toHaveLength(isPerJob ? 1 : 2);
+		for (const [index, json] of items.entries()) {
+			const { sheet, ...others } = properties;
+			const own = index === 0 ? properties : others;
+			expect(schemaOf(json)).toEqual({ type, properties: own });
+			expect(Object.keys(json)).toEqual(Object.keys(own));
+			expect(sheet === undefined).toBe(!/make|Effect/.test(operation.file));
 		}
 	});
 
-	it('has all but the list of URLs where each job gives one item', async () => {
-		const [job, ...others] = await output(operation, { options: { outputItems: 'perJob' } });
-		const { image_url: url, image_number, image_count, ...shared } = properties;
-		expect([image_number, image_count]).toEqual([{ type: 'integer' }, { type: 'integer' }]);
-		expect(others).toEqual([]);
-		expect(schemaOf(job)).toEqual({
-			type,
-			properties: { ...shared, image_urls: { type: 'array', items: url } },
-		});
+	it('has all but what the other way to return images has', async () => {
+		const outputItems = isPerJob ? 'perImage' : 'perJob';
+		const [item] = await output(operation, { options: { outputItems } });
+		const ofImage = ['image_url', 'image_number', 'image_count', 'width', 'height', 'mime_type'];
+		const [here, there] = isPerJob ? [OF_JOB, ofImage] : [ofImage, OF_JOB];
+		const listed = Object.keys(properties);
+		expect(listed.filter((name) => !(name in (item ?? {})))).toEqual(here);
+		expect(Object.keys(item ?? {}).filter((name) => !listed.includes(name))).toEqual(there);
 	});
 });
 
@@ -148,7 +155,7 @@ it.each<[string, INodeParameters, missing: IDataObject, extra: string[]]>([
 		'EffectGenerate/__schema__/v1.0.0.json',
 		{ apiVersion: 'v1' },
 		{ resolution: '1K' },
-		['quality', 'frame'],
+		['quality', 'frame', 'sheet'],
 	],
 	['Sprite/__schema__/v1.0.0/make.json', { apiVersion: 'v2' }, {}, []],
 	[

@@ -22,6 +22,23 @@ afterEach(async () => {
 	await scene.close();
 });
 
+it('one character is one job in each node of a chain on its defaults', async () => {
+	await scene.close();
+	scene = await openScene({ jobDurationMs: 0 });
+	let items: INodeExecutionData[] = [{ json: { words: 'A knight' } }];
+	const steps = [
+		['imageGenerate', { prompt: 'A knight' }],
+		['imageTune', {}],
+		['sprite', { text: 'Walking' }],
+		['sprite', { operation: 'reskin', description: 'In golden armor' }],
+	] as const;
+	for (const [node, parameters] of steps) {
+		({ items } = await scene.run({ node, parameters, items }));
+		expect(items).toHaveLength(1);
+	}
+	expect(scene.emulator.submits).toHaveLength(4);
+});
+
 function referringToItself(): IDataObject {
 	const json: IDataObject = { p: 'x' };
 	json.self = json;
@@ -178,20 +195,6 @@ describe('the output panel says what was paid for', () => {
 		const { hints } = await scene.run(options);
 		return hints.map(({ message }) => message);
 	}
-
-	const given = {
-		node: 'imageGenerate',
-		parameters: { prompt: 'p', options: { timeout: 2, onTimeout: 'returnPending' } },
-		items: [{ json: {} }, { json: {} }],
-	} as const;
-	const options = { ...given, items: [...given.items] };
-
-	it('and advises to pin the output of a manual run only', async () => {
-		expect((await hintsOf({ ...options, mode: 'manual' }))[0]).toBe(
-			'2 jobs started. Pin this output while you build the workflow: executing the step again starts and pays for new jobs.',
-		);
-		expect((await hintsOf({ ...options, mode: 'trigger' }))[0]).toBe('2 jobs started.');
-	});
 
 	it('and what was resumed', async () => {
 		const parameters = { prompt: '={{ $json.prompt }}', options: { timeout: 2 } };

@@ -333,7 +333,7 @@ it('a failure names the jobs of other items that were paid for', async () => {
 	expect(error?.context.data).toEqual({ http_status: 400, running_job_ids: jobIds });
 	for (const jobId of jobIds.slice(0, 10)) expect(error?.description).toContain(jobId);
 	expect(error?.description).toContain('and 2 more');
-	expect(error?.description).toContain('Retry in the Executions tab collects them too');
+	expect(error?.description).toMatch(/^Use Retry in the Executions tab: it collects \d+ paid jobs/);
 	expect(error?.description).toContain('again pays for all jobs anew');
 });
 

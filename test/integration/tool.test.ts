@@ -65,9 +65,20 @@ describe('as an agent’s tool', () => {
 		const { items, error } = await use({ node: 'getJob', parameters: { jobId, options } });
 		expect(error).toBeUndefined();
 		expect(items).toHaveLength(1);
-		expect(items[0]?.json).toMatchObject({ job_id: jobId, status: 'Succeed' });
+		expect(items[0]?.json).toMatchObject({ job_id: jobId, image_url: scene.resultUrl(jobId, 1) });
 		expect(items[0]).not.toHaveProperty('binary');
 		expect(scene.downloads()).toEqual([]);
+	});
+
+	it('Sprite gives an item for each image, so that the model passes on one of them', async () => {
+		const earlier = scene.emulator.jobs.add({ durationMs: 0 }).id;
+		const parameters = { imageUrl: scene.resultUrl(earlier, 1), text: 'Walking' };
+		const { items } = await use({ node: 'sprite', parameters });
+		const jobId = scene.jobIdOf(0);
+		expect(items.map(({ json }) => json.image_url)).toEqual([
+			scene.resultUrl(jobId, 1),
+			scene.resultUrl(jobId, 2, 'gif'),
+		]);
 	});
 
 	it('starts a job for each call: each has a run index of its own', async () => {
@@ -134,8 +145,8 @@ describe.each(['mcpTrigger', 'agents'] as const)(
 		});
 
 		it('a call has a limit of jobs to itself', async () => {
-			const options = { jobsPerItem: 3, maxJobsPerExecution: 2 };
-			const parameters = { prompt: 'p', options };
+			const options = { maxJobsPerExecution: 2 };
+			const parameters = { prompt: 'p', jobsPerItem: 3, options };
 			const { error } = await use({ node: 'imageGenerate', parameters, calledBy });
 			expect(error?.message).toMatch(/would start 3 jobs, more than the 2 .* raise/);
 			expect(scene.emulator.requests).toEqual([]);

@@ -5,7 +5,7 @@ import { tinyPicture } from '../emulator/pictures';
 import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
 import { openScene, type Scene } from '../support/scene';
 
-// "Number of Variations": the same request several times, each a paid job of its own.
+// "Number of Images", elsewhere "Number of Variations": the same request several times, each a paid job.
 
 let scene: Scene;
 /** What becomes of the n-th paid job, from 0. */
@@ -34,12 +34,13 @@ const IN_ORDER: INodeParameters = { maxConcurrentJobs: 1 };
 const PROMPTS = ['a', 'b'];
 
 async function generate(
-	options: INodeParameters,
+	{ jobsPerItem = 1, ...options }: INodeParameters,
 	{ parameters, ...more }: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
+	const own = { prompt: '={{ $json.p }}', downloadImages: false, jobsPerItem };
 	return await scene.run({
 		node: 'imageGenerate',
-		parameters: { prompt: '={{ $json.p }}', downloadImages: false, options, ...parameters },
+		parameters: { ...own, options, ...parameters },
 		items: PROMPTS.map((p) => ({ json: { p } })),
 		mode: 'trigger',
 		...more,
@@ -141,6 +142,12 @@ describe('three variations of two items', () => {
 					job_id: scene.jobIdOf(index),
 					status: 'Succeed',
 					image_urls: [1, 2].map((number) => scene.resultUrl(scene.jobIdOf(index), number)),
+					images: [1, 2].map((number) => ({
+						image_url: scene.resultUrl(scene.jobIdOf(index), number),
+						width: 1,
+						height: 1,
+						mime_type: 'image/png',
+					})),
 					job_number: (index % 3) + 1,
 					job_count: 3,
 					prompt: PROMPTS[Math.floor(index / 3)],
@@ -185,7 +192,7 @@ it('failed and pending variations that are returned as items are numbered', asyn
 		['Failed', 1, 2],
 		['Pending', 2, 2],
 	]);
-	expect(hintsOf(result)[1]).toContain(`1 of 2 jobs still running: ${scene.jobIdOf(1)}.`);
+	expect(hintsOf(result)[1]).toContain(`1 of 2 jobs is still running: ${scene.jobIdOf(1)}.`);
 });
 
 it('every variation sends the whole file again', async () => {
@@ -211,11 +218,21 @@ it.each([0, 21, -1, 1.5, 'x', true, null, '={{ undefined }}', '={{ [3] }}'])(
 	'%j is no number of variations, and nothing is sent',
 	async (jobsPerItem) => {
 		const { error } = await generate({ jobsPerItem });
-		expect(error?.message).toBe('"Number of Variations" must be a whole number from 1 to 20');
+		expect(error?.message).toBe('"Number of Images" must be a whole number from 1 to 20');
 		expect(error?.description).toContain('No job was started, and nothing was charged.');
 		expect(scene.emulator.requests).toEqual([]);
 	},
 );
+
+it('belongs to the panel in Image Generate, and to the options elsewhere', async () => {
+	const options = { jobsPerItem: 3 };
+	await generateOne({}, { parameters: { options } });
+	expect(scene.postCount()).toBe(1);
+	const file = { data: tinyPicture('x', 'png').toString('base64'), mimeType: 'image/png' };
+	const items = [{ json: {}, binary: { data: file } }];
+	await scene.run({ node: 'imageTune', parameters: { jobsPerItem: 5, options }, items });
+	expect(scene.postCount()).toBe(1 + 3);
+});
 
 it('20 variations are started, one of which may be all that runs at a time', async () => {
 	const { items } = await generateOne({ ...IN_ORDER, jobsPerItem: 20 });
@@ -354,7 +371,7 @@ describe('a variation whose outcome is unknown', () => {
 		expect(first.error?.message).toBe('It is not known whether AetherForge started the job');
 		expect(first.error?.description).not.toContain('for item 0');
 		const again = await generateOne({ jobsPerItem: 0 }, { retryOf: first });
-		expect(again.error?.message).toContain('"Number of Variations" must be');
+		expect(again.error?.message).toContain('"Number of Images" must be');
 		expect(again.error?.description).toContain(
 			'It is not known whether a job was started for item 0.',
 		);
@@ -552,7 +569,7 @@ describe('a dry run', () => {
 			parameters: { operation: 'upscale', options: { dryRun: true } },
 			items: [{ json: {}, binary: { data: file } }],
 		});
-		expect(hintsOf(result)[0]).toMatch(/^Dry run: 1 job would be started \(1 × Upscale\)\./);
+		expect(hintsOf(result)[0]).toMatch(/^Dry run: 1 job would be started \(1 × Upscale Image\)\./);
 	});
 
 	it('does not count items that were refused, nor those that are really sent', async () => {

@@ -71,7 +71,7 @@ describe('a job that is not finished in time', () => {
 			status: 'Pending',
 		});
 		expect(hints.map(({ message }) => message)).toContain(
-			`1 of 1 job still running: ${scene.jobIdOf(0)}. Check on it later with the AetherForge Get Job node.`,
+			`The job is still running: ${scene.jobIdOf(0)}. Collect its images with the AetherForge Get Job node (Job ID: {{ $json.job_id }}), free of charge.`,
 		);
 	});
 

@@ -22,7 +22,7 @@ import { inpaint } from '../../nodes/ImageTune/inpaint.endpoint';
 import { splitLayers } from '../../nodes/ImageTune/splitLayers.endpoint';
 import { upscale } from '../../nodes/ImageTune/upscale.endpoint';
 import { choicesOf, type Endpoint } from '../../nodes/shared/endpoint';
-import { jobProperties } from '../../nodes/shared/properties';
+import { imageJobProperties } from '../../nodes/shared/properties';
 import { makeSpriteV1 } from '../../nodes/Sprite/makeSpriteV1.endpoint';
 import { makeSpriteV2 } from '../../nodes/Sprite/makeSpriteV2.endpoint';
 import { overlayV1 } from '../../nodes/Sprite/overlayV1.endpoint';
@@ -247,7 +247,7 @@ const FACTS: Facts[] = [
 	},
 ];
 
-const SHARED = new Set(jobProperties.map(({ name }) => name));
+const SHARED = new Set(imageJobProperties.map(({ name }) => name));
 const SELECTORS = ['operation', 'apiVersion'];
 
 /** The properties that n8n's panel shows while the node has these parameters, and its defaults otherwise. */
@@ -330,7 +330,7 @@ it.each<[string, INodeType, INodeParameters, string[]]>([
 		],
 	],
 	[
-		'the URLs of the files of Character Overlay',
+		'the URLs of the files of Overlay Characters',
 		sprite,
 		{ operation: 'characterOverlay', spriteSheetSource: 'url', characterImagesSource: 'url' },
 		[
@@ -371,7 +371,7 @@ it.each<[string, INodeType, INodeParameters, string[]]>([
 		],
 	],
 	[
-		'the rows of Character Overlay as JSON',
+		'the rows of Overlay Characters as JSON',
 		sprite,
 		{ operation: 'characterOverlay', rowsInput: 'json' },
 		[
@@ -500,11 +500,11 @@ describe.each(nodes.map((node) => [node.description.displayName, node] as const)
 );
 
 it.each<[INodeType, INodeParameters, string]>([
-	[imageTune, {}, 'Upscale'],
-	[imageTune, { operation: 'splitLayers', waitForCompletion: false }, 'Split Layers: Job ID First'],
+	[imageTune, {}, 'Upscale Image'],
+	[imageTune, { operation: 'splitLayers', waitForCompletion: false }, 'Split Image (No Wait)'],
 	[effectGenerate, {}, 'Generate Effect V2'],
 	[sprite, {}, 'Make Sprite V1'],
-	[sprite, { operation: 'characterOverlay', apiVersion: 'v2' }, 'Character Overlay V2'],
+	[sprite, { operation: 'characterOverlay', apiVersion: 'v2' }, 'Overlay Characters V2'],
 ])('names the action and the version under the node: %#', ({ description }, given, subtitle) => {
 	expect(subtitleOf(description, given)).toBe(subtitle);
 });
@@ -558,11 +558,11 @@ function subtitleOf(description: INodeTypeDescription, given: INodeParameters): 
 }
 
 it.each([
-	['Image Tune', imageTune, ['Upscale an image', 'Inpaint an image', 'Split an image into layers']],
+	['Image Tune', imageTune, ['Upscale image', 'Inpaint image', 'Split image into layers']],
 	[
 		'Sprite',
 		sprite,
-		['Make an animated sprite', 'Reskin a sprite sheet', 'Overlay characters on a sprite sheet'],
+		['Make animated sprite', 'Reskin sprite sheet', 'Overlay characters on sprite sheet'],
 	],
 ])('lists the actions of %s in the nodes panel', (_, { description }, actions) => {
 	const operation = description.properties.find(({ name }) => name === 'operation');
@@ -581,7 +581,11 @@ it.each<[word: string, names: string[]]>([
 	['animation', ['sprite']],
 	['reskin', ['sprite']],
 	['effect', ['effectGenerate']],
-	['game art', ['effectGenerate', 'imageTune', 'sprite']],
+	['game art', ['effectGenerate', 'imageGenerate', 'imageTune', 'sprite']],
+	['character', ['imageGenerate', 'sprite']],
+	...['concept art', 'texture', 'tileset', 'icon', 'portrait', 'midjourney'].map(
+		(word): [string, string[]] => [word, ['imageGenerate']],
+	),
 ])('is found in the nodes panel by the words “%s”', (word, names) => {
 	const found = nodes.filter(({ description: { name, displayName } }) => {
 		const folder = name.charAt(0).toUpperCase() + name.slice(1);

@@ -1,11 +1,15 @@
+import { createCanvas } from '@napi-rs/canvas';
 import fc from 'fast-check';
 import {
 	IMAGE_SIGNATURE_BYTES,
 	imageTypeOf,
+	RESULT_HEAD_BYTES,
 	resultTypeOf,
 	fileNameIn,
 	safeFileName,
 } from '../../nodes/shared/engine/files/fileType';
+import { imageFactsOf } from '../../nodes/shared/engine/files/imageSize';
+import { tinyPicture } from '../emulator/pictures';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
@@ -175,4 +179,84 @@ it.each([
 	['https://a.example/100%.png', '100%'],
 ])('names the file of %s as people read it', (url, name) => {
 	expect(fileNameIn(url)).toBe(name);
+});
+
+describe('the size of an image by its first bytes', () => {
+	const WIDTH = 1120;
+	const HEIGHT = 35;
+
+	const uint32 = (...numbers: number[]): Buffer => {
+		const bytes = Buffer.alloc(4 * numbers.length);
+		for (const [index, number] of numbers.entries()) bytes.writeInt32BE(number, 4 * index);
+		return bytes;
+	};
+	/** A box of the ISO base media format, around what is in it. */
+	const box = (type: string, ...content: Buffer[]): Buffer => {
+		const inner = Buffer.concat(content);
+		return Buffer.concat([uint32(8 + inner.length), latin1(type), inner]);
+	};
+	const ispe = (width: number, height: number) => box('ispe', uint32(0, width, height));
+	const heic = (...properties: Buffer[]) =>
+		Buffer.concat([ftyp('heic', 'mif1'), box('meta', uint32(0), ...properties), box('mdat')]);
+	const bitmap = (height: number): Buffer => {
+		const header = Buffer.alloc(54);
+		header.write('BM');
+		header.writeUInt32LE(40, 14);
+		header.writeInt32LE(WIDTH, 18);
+		header.writeInt32LE(height, 22);
+		return header;
+	};
+
+	function drawn(format: string, isClear: boolean): Buffer {
+		const canvas = createCanvas(WIDTH, HEIGHT);
+		const pen = canvas.getContext('2d');
+		if (!isClear) pen.fillRect(0, 0, WIDTH, HEIGHT);
+		pen.fillStyle = 'rgba(200, 30, 90, 0.5)';
+		pen.fillRect(3, 3, 20, 20);
+		return canvas.toBuffer(`image/${format}` as 'image/png');
+	}
+
+	it.each(['png', 'jpeg', 'webp', 'avif'])('is known of a real %s', (format) => {
+		for (const isClear of [false, true]) {
+			const head = drawn(format, isClear).subarray(0, RESULT_HEAD_BYTES);
+			const mime_type = `image/${format}`;
+			expect(imageFactsOf(head)).toEqual({ width: WIDTH, height: HEIGHT, mime_type });
+		}
+	});
+
+	it.each([
+		['GIF', tinyPicture('x', 'gif'), [1, 1]],
+		['BMP', bitmap(HEIGHT), [WIDTH, HEIGHT]],
+		['BMP from top to bottom', bitmap(-HEIGHT), [WIDTH, HEIGHT]],
+		['lossless WebP', latin1('RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f\x5f\x84\x08\0'), [WIDTH, HEIGHT]],
+		['HEIC', heic(ispe(WIDTH, HEIGHT)), [WIDTH, HEIGHT]],
+	])('is known of %s', (_, head, [width, height]) => {
+		expect(imageFactsOf(head)).toMatchObject({ width, height });
+	});
+
+	it.each([
+		['a HEIC of tiles', heic(ispe(512, 512), ispe(WIDTH, HEIGHT))],
+		['a HEIC that is turned', heic(ispe(WIDTH, HEIGHT), box('irot', Buffer.of(1)))],
+		['a HEIC without a size', heic()],
+		['a HEIC whose boxes go on', heic(ispe(WIDTH, HEIGHT), Buffer.alloc(900)).subarray(0, 900)],
+		[
+			'a JPEG with a long preface',
+			Buffer.concat([latin1('\xff\xd8\xff\xe1\xff\xf0'), Buffer.alloc(506)]),
+		],
+		['a TIFF', latin1('II*\0\x08\0\0\0')],
+		['a PNG for Apple only', latin1(`\x89PNG\r\n\x1a\n\0\0\0\x04CgBI${'\x01'.repeat(20)}`)],
+		['a BMP without width', bitmap(0)],
+	])('is not guessed of %s', (_, head) => {
+		expect(imageFactsOf(head)).toEqual({ mime_type: expect.stringContaining('image/') as string });
+	});
+
+	it('is that of no image where there is none, and never throws', () => {
+		expect(imageFactsOf(latin1('Hello'))).toEqual({});
+		fc.assert(
+			fc.property(fc.constantFrom(...SIGNATURES), fc.uint8Array(), ([, head], rest) => {
+				const { width = 1, height = 1 } = imageFactsOf(Buffer.concat([head, rest]));
+				expect(Math.min(width, height)).toBeGreaterThan(0);
+			}),
+		);
+	});
 });

@@ -47,7 +47,7 @@ function filesField(): FilesField {
 const { limit, ...unlimited } = filesField();
 const withoutAdvice: FilesField = { ...unlimited, limit: { min: 2, max: limit.max } };
 const NAMES = 'Input Data Field Name(s)';
-const FORM_FIELDS = 'Additional Fields (JSON)';
+const FORM_FIELDS = 'More API Fields (JSON)';
 
 const SAMPLES: Samples = {
 	inputFailures: {
@@ -210,15 +210,16 @@ const SAMPLES: Samples = {
 	},
 	hints: {
 		jobs: [
-			[{ started: 1, unknown: 0, total: 1 }, 0, true],
-			[{ started: 12, unknown: 1, total: 25 }, 3, true],
-			[{ started: 0, unknown: 0, total: 0 }, 1, true],
-			[{ started: 12, unknown: 2, total: 12 }, 0, false],
+			[{ started: 1, unknown: 0, total: 1 }, 0, 'files'],
+			[{ started: 12, unknown: 1, total: 25 }, 3, 'json'],
+			[{ started: 0, unknown: 0, total: 0 }, 1, undefined],
 		],
 		stillRunning: [
-			[[JOB], 1],
-			[manyJobs, 20],
+			[[JOB], 1, undefined],
+			[[JOB], 1, false],
+			[manyJobs, 20, true],
 		],
+		notCopied: [[['status']]],
 		dryRun: [
 			[[['Upscale', 1]], 0],
 			[
@@ -350,7 +351,9 @@ const SMALL_WORDS = /^(a|an|and|as|at|by|for|from|in|of|on|or|per|the|to|with)$/
 function isTitleCase(name: string): boolean {
 	return name
 		.split(' ')
-		.every((word, index) => /^[(\d]?[A-Z\d]/.test(word) || (index > 0 && SMALL_WORDS.test(word)));
+		.every(
+			(word, index) => /^[(\d]?[A-Z\d]|^×$/.test(word) || (index > 0 && SMALL_WORDS.test(word)),
+		);
 }
 
 it('has a sample for every sentence', () => {
@@ -491,14 +494,14 @@ it('names at most ten jobs in a text', () => {
 	const texts = [
 		rendered(failure, { ...STARTS, otherJobIds: manyJobs }).description,
 		rendered(failure, { ...STARTS, ownJobIds: manyJobs }).description,
-		sentences.hints.stillRunning(manyJobs, 20),
+		sentences.hints.stillRunning(manyJobs, 20, undefined),
 		sentences.hints.unwanted(manyJobs),
 	];
 	for (const text of texts) {
 		expect(text.match(new RegExp(JOB, 'g'))).toHaveLength(10);
 		expect(text).toContain(', and 2 more');
 	}
-	expect(texts[2]).toContain('12 of 20 jobs still running');
+	expect(texts[2]).toContain('12 of 20 jobs are still running');
 });
 
 /** What sentences with several names take from declarations. */
@@ -600,9 +603,17 @@ it.each([
 	[{ isRetry: true }, 'Try it again. No new job was started.'],
 	[
 		{ isRetry: true, ownJobIds: ['a'], canRetry: false },
-		'Try it again. No new job was started. The job a has already been started and charged. To collect it free of charge, use the AetherForge Get Job node.',
+		'Try it again. No new job was started. The job a has already been started and charged. The AetherForge Get Job node collects it free of charge.',
 	],
 	[{ startsJobs: false, ownJobIds: ['a'] }, 'Try it again. Job: a.'],
+	[
+		{ isRetry: false, otherJobIds: ['a', 'b'], row: { number: 2, text: 'A wizard' } },
+		'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and starts and pays for what is missing. Executing the workflow again pays for all jobs anew. Row 2 of the input failed: "A wizard". Try it again. No job was started, and nothing was charged. Other jobs of this execution have already been started and charged: a, b. The AetherForge Get Job node collects them free of charge.',
+	],
+	[
+		{ isRetry: false, row: { number: 3, text: '' } },
+		'Row 3 of the input failed. Try it again. No job was started, and nothing was charged.',
+	],
 ])('says of input that was refused what was not started: %j', (how, description) => {
 	expect(rendered(failure, { ...STARTS, ...how }).description).toBe(description);
 });

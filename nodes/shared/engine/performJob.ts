@@ -1,4 +1,5 @@
 import { isFinished } from '../api/job';
+import type { Endpoint } from '../endpoint';
 import type { Downloader } from './files/download';
 import type { JobBook } from './jobs/jobBook';
 import type { PaidJob, Plan } from './jobs/plan';
@@ -17,8 +18,7 @@ export interface Performance {
 	submitter: Submitter;
 	poller: Poller;
 	downloader: Downloader;
-	/** What to try when a job has failed, as a sentence. */
-	adviceIfFailed: string;
+	endpoint: Endpoint;
 }
 
 /**
@@ -33,7 +33,7 @@ export async function performJob(
 	signal: AbortSignal,
 ): Promise<OutputItem[]> {
 	const { slot, settings, echo } = plan;
-	const { book, results, submitter, downloader, adviceIfFailed } = performance;
+	const { book, results, submitter, downloader, endpoint } = performance;
 	const job = 'resume' in plan ? plan.resume : await submit(plan, performance, signal);
 	if (!settings.waitForCompletion) return [submittedItem(slot, job.jobId, echo)];
 
@@ -43,7 +43,11 @@ export async function performJob(
 	if (result.job.status === 'Failed') book.failed(slot);
 
 	const errorItemFor = results.errorItemFor(slot);
-	const output = { slot, settings, echo, downloader, signal, adviceIfFailed, errorItemFor };
+	const { fields, adviceIfFailed } = endpoint;
+	// An additional field may have the same name, but asks for no sheet.
+	const makesSheet = fields.some(({ apiName }) => apiName === 'frame');
+	const frames = makesSheet && typeof echo.frame === 'number' ? echo.frame : undefined;
+	const output = { slot, settings, echo, frames, downloader, signal, adviceIfFailed, errorItemFor };
 	return await jobItems(result, output);
 }
 
@@ -64,7 +68,7 @@ async function wait(
 	{ poller }: Performance,
 	signal: AbortSignal,
 ): Promise<WaitResult> {
-	const { timeoutMs, pollIntervalMs } = plan.settings;
+	const { timeoutMs } = plan.settings;
 	const lacksResults = state?.status === 'Succeed' && state.imageUrls.length === 0;
 	if (state && isFinished(state.status) && !lacksResults) return { kind: 'finished', job: state };
 	return await poller.waitFor(jobId, {
@@ -73,7 +77,6 @@ async function wait(
 		isNew: 'submit' in plan,
 		until: 'finished',
 		timeoutMs,
-		pollIntervalMs,
 		signal,
 	});
 }

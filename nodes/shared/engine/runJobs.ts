@@ -1,10 +1,11 @@
-import type { IExecuteFunctions, INodeExecutionData } from 'n8n-workflow';
+import type { IExecuteFunctions, INodeExecutionData, INodeProperties } from 'n8n-workflow';
 
 import { Api } from '../api/api';
 import { systemClock, type Clock } from '../clock';
 import type { Endpoint } from '../endpoint';
 import { asFailure } from '../failure';
 import { hints, inputFailures } from '../messages';
+import { jobProperties } from '../properties';
 import { Downloader, RESULTS } from './files/download';
 import { InputFetcher } from './files/fetchInputs';
 import { JobBook } from './jobs/jobBook';
@@ -20,7 +21,7 @@ import { Poller } from './jobs/poll';
 import { Submitter } from './jobs/submit';
 import { dryRunHint, dryRunItem } from './output/dryRun';
 import { isResult } from './output/item';
-import { withInputFields, withUniqueFileNames } from './output/output';
+import { withUniqueFileNames } from './output/output';
 import { performJob } from './performJob';
 import { planJobs, type Planned } from './planJobs';
 import { performAll } from './run/phases';
@@ -43,15 +44,17 @@ interface Phases {
  * of the execution has paid for are resumed.
  *
  * @param endpoints one endpoint, or those between which the node's own parameters decide
+ * @param properties the parameters and options that the node has beside those of its endpoints
  * @returns the node's output; with continue-on-error, failed items are error items
  * @throws NodeApiError or NodeOperationError for the first item that fails otherwise
  */
 export async function runJobs(
 	context: IExecuteFunctions,
 	endpoints: readonly Endpoint[],
+	properties: readonly INodeProperties[] = jobProperties,
 	clock: Clock = systemClock,
 ): Promise<INodeExecutionData[][]> {
-	const run = new Run(context, clock);
+	const run = new Run(context, clock, properties);
 	const endpoint = selectedEndpoint(context, endpoints);
 	if (!endpoint) return [withoutEndpoint(run)];
 
@@ -62,6 +65,11 @@ export async function runJobs(
 	const phases: Phases = { run, endpoint, book, results, api, poller: new Poller(api, clock) };
 	try {
 		const planned = await planJobs(phases);
+		const text = endpoint.fields.find(({ kind }) => kind === 'text')?.apiName ?? '';
+		for (const { slot, echo } of planned.plans) {
+			const words = echo[text];
+			if (typeof words === 'string') results.texts.set(slot.itemIndex, words);
+		}
 		const allowed = withinLimit(phases, withoutLostRetry(phases, planned.plans));
 		// Nothing may come in between: calls of an agent side by side would both pass the limit.
 		book.reserve(allowed.filter(startsJob).map(({ slot }) => slot));
@@ -155,21 +163,19 @@ async function fetchFiles(
 }
 
 async function perform(phases: Phases, plans: readonly Plan[]): Promise<void> {
-	const { run, endpoint, book, results, api } = phases;
+	const { run, book, results, api } = phases;
 	const { context, clock } = run;
 	const performance = {
 		...phases,
 		submitter: new Submitter(api, book, clock),
 		downloader: new Downloader(context, clock, RESULTS),
-		adviceIfFailed: endpoint.adviceIfFailed,
 	};
 	const limit = plans[0]?.settings.maxConcurrentJobs ?? 1;
 	await performAll(run, results, plans, limit, async (plan, signal) => {
 		const items = isDryRun(plan)
 			? [dryRunItem(plan.slot, plan.submit)]
 			: await performJob(plan, performance, signal);
-		if (!plan.settings.includeInputFields) return items;
-		return withInputFields(items, context.getInputData()[plan.slot.itemIndex]);
+		return plan.settings.includeInputFields ? results.withInput(items, plan.slot) : items;
 	});
 }
 
@@ -186,11 +192,14 @@ function finish(
 	else if (output.every(isResult)) book.forget();
 	const { counts, leftBehind } = book;
 	if (counts.started + counts.unknown + resumed > 0) {
-		const isManual = run.context.getMode() === 'manual' && !run.isTool;
-		run.hint(hints.jobs(counts, resumed, isManual));
+		const hasFiles = output.some(({ binary }) => binary !== undefined);
+		const hasImages = output.some(({ json }) => 'image_url' in json || 'images' in json);
+		const isKept = run.context.getMode() === 'manual' && !run.isTool && counts.started > 0;
+		const pinnable = hasFiles ? 'files' : 'json';
+		run.hint(hints.jobs(counts, resumed, isKept && hasImages ? pinnable : undefined));
 	}
 	const uncollected = [...unwantedJobIds, ...leftBehind];
 	if (uncollected.length > 0) run.hint(hints.unwanted(uncollected));
-	results.hintAtPendingJobs(output, plans.length - dryRuns.length);
+	results.hintAt(output, plans.length - dryRuns.length);
 	return output;
 }

@@ -4,13 +4,14 @@ import { Api } from '../api/api';
 import { isJobId } from '../api/job';
 import { systemClock, type Clock } from '../clock';
 import { apiFailures, inputFailures } from '../messages';
+import { lookupProperties } from '../properties';
 import { asText } from './check/parameters';
 import { readLookupSettings, type OutputSettings } from './check/settings';
 import { Downloader, RESULTS } from './files/download';
 import { onlyJobOf, type JobSlot } from './jobs/plan';
 import { CONCURRENT_POLLS, Poller, STATUS_CHECK_BUDGET_MS } from './jobs/poll';
 import type { OutputItem } from './output/item';
-import { jobItems, withInputFields, withUniqueFileNames } from './output/output';
+import { jobItems, withUniqueFileNames } from './output/output';
 import { checkItems, performAll } from './run/phases';
 import { NO_KNOWN_JOBS, Results } from './run/results';
 import { Run } from './run/run';
@@ -34,7 +35,7 @@ export async function runLookups(
 	context: IExecuteFunctions,
 	clock: Clock = systemClock,
 ): Promise<INodeExecutionData[][]> {
-	const run = new Run(context, clock);
+	const run = new Run(context, clock, lookupProperties);
 	const jobIds = new Map<number, string>();
 	const of = ({ itemIndex }: JobSlot) => jobIds.get(itemIndex);
 	const results = new Results(run, { ...NO_KNOWN_JOBS, of });
@@ -54,7 +55,7 @@ export async function runLookups(
 	const limit = isWaiting ? lookups.length : CONCURRENT_POLLS;
 	await performAll(run, results, lookups, limit, async (lookup, signal): Promise<OutputItem[]> => {
 		const { slot, jobId, settings } = lookup;
-		const { waitForCompletion, pollIntervalMs, onTimeout } = settings;
+		const { waitForCompletion, onTimeout } = settings;
 		const { itemIndex } = slot;
 		const { refusal } = await api.accountOf(itemIndex);
 		if (refusal) throw refusal;
@@ -62,7 +63,6 @@ export async function runLookups(
 			itemIndex,
 			until: waitForCompletion ? 'finished' : 'seen',
 			timeoutMs: waitForCompletion ? settings.timeoutMs : STATUS_CHECK_BUDGET_MS,
-			pollIntervalMs,
 			signal,
 		});
 		const isWantedPending = waitForCompletion && onTimeout === 'returnPending';
@@ -78,11 +78,10 @@ export async function runLookups(
 			adviceIfFailed: ADVICE_IF_FAILED,
 			errorItemFor: results.errorItemFor(slot),
 		});
-		if (!settings.includeInputFields) return items;
-		return withInputFields(items, context.getInputData()[itemIndex]);
+		return settings.includeInputFields ? results.withInput(items, slot) : items;
 	});
 
 	const output = withUniqueFileNames(results.items());
-	results.hintAtPendingJobs(output, lookups.length);
+	results.hintAt(output, lookups.length);
 	return [output];
 }

@@ -84,6 +84,17 @@ export class Editor {
 		await this.nodePanel.waitFor({ state: 'hidden' });
 	}
 
+	/** Pins the output of a node by a key on the canvas, which takes files too, and saves the workflow. */
+	async pin(name: string): Promise<void> {
+		await this.canvasNode(name).click();
+		await this.page.keyboard.press('p');
+		const isSaved = this.page.waitForResponse(
+			(response) => response.request().method() === 'PATCH' && response.ok(),
+		);
+		await this.page.keyboard.press('Control+s');
+		await isSaved;
+	}
+
 	/** The panel of a node as a whole. */
 	get nodePanel(): Locator {
 		return this.page.getByTestId('ndv');
@@ -104,6 +115,14 @@ export class Editor {
 
 	parameter(name: string): Locator {
 		return this.page.getByTestId(`parameter-input-${name}`);
+	}
+
+	/** Whether a parameter's text is longer than the box that it is shown in. */
+	async hasScrollbar(parameterName: string): Promise<boolean> {
+		return await this.page.evaluate<boolean>(`
+			[...document.querySelectorAll('[data-test-id="parameter-input-${parameterName}"] textarea')]
+				.some((box) => box.scrollHeight > box.clientHeight)
+		`);
 	}
 
 	/** The labels of the parameters that are shown, from top to bottom. */

@@ -71,7 +71,10 @@ describe.each<[Theme, RegExp]>([
 		['sprite sheet', [sprite]],
 		['animation', [sprite]],
 		['reskin', [sprite]],
-		['game art', [imageTune, effectGenerate, sprite]],
+		['game art', [imageGenerate, imageTune, effectGenerate, sprite]],
+		...['character', 'concept art', 'texture', 'tileset', 'icon', 'portrait', 'midjourney'].map(
+			(words): [string, string[]] => [words, [imageGenerate]],
+		),
 	])('finds by "%s": %j', async (words, names) => {
 		await editor.searchNodes('what nothing is called');
 		await editor.nodesPanelIsEmpty.waitFor();
@@ -91,10 +94,10 @@ describe.each<[Theme, RegExp]>([
 });
 
 it.each([
-	[imageTune, ['Upscale an image', 'Inpaint an image', 'Split an image into layers'], 'keyword'],
+	[imageTune, ['Upscale image', 'Inpaint image', 'Split image into layers'], 'keyword'],
 	[
 		sprite,
-		['Make an animated sprite', 'Reskin a sprite sheet', 'Overlay characters on a sprite sheet'],
+		['Make animated sprite', 'Reskin sprite sheet', 'Overlay characters on sprite sheet'],
 		'characterImagesFields',
 	],
 ])(

@@ -56,22 +56,20 @@ function asTool(node: INode): INode {
 const imageLabels = ['Image Source', 'Image Field Name'];
 
 /** Below the parameters of every node that starts jobs. */
-const jobLabels = ['Wait for Completion', 'Download Images', 'Put Output File in Field', 'Options'];
+const fileLabels = ['Put Output File in Field', 'File Name'];
+const jobLabels = ['Wait for Completion', 'Download Images', ...fileLabels, 'Options'];
 
 describe('Image Generate', () => {
-	const labels = ['Prompt', 'Model', 'Reference Images', ...jobLabels];
+	const labels = ['Prompt', 'Model', 'Reference Images', 'Number of Images', ...jobLabels];
 	const allOptions: INodeParameters = {
 		additionalFields: '{}',
 		dryRun: false,
-		fileName: '',
 		includeInputFields: false,
-		jobsPerItem: 1,
 		maxConcurrentJobs: 20,
 		maxJobsPerExecution: 100,
 		onFailed: 'error',
 		onTimeout: 'error',
 		outputItems: 'perImage',
-		pollInterval: 2,
 		resubmitIfUnknown: false,
 		timeout: 300,
 	};
@@ -103,16 +101,15 @@ describe('Image Generate', () => {
 	it('asks for what becomes of the images only when there will be some', async () => {
 		await editor.openNode(switchedOff);
 		await editor.toggle('downloadImages');
-		await expectLabels(without(labels, 'Put Output File in Field'));
+		await expectLabels(without(labels, ...fileLabels));
 		await editor.toggle('waitForCompletion');
-		await expectLabels(without(labels, 'Download Images', 'Put Output File in Field'));
+		await expectLabels(without(labels, 'Download Images', ...fileLabels));
 		expect(await editor.optionsOffered()).toEqual([
-			'Additional Fields (JSON)',
 			'Dry Run',
 			'Include Input Fields',
 			'Max Concurrent Jobs',
 			'Max Jobs per Execution',
-			'Number of Variations',
+			'More API Fields (JSON)',
 			'Resubmit If Outcome Unknown',
 		]);
 	});
@@ -126,7 +123,7 @@ describe('Image Generate', () => {
 
 	const dryRun = exhibit('Dry', imageGenerate({ prompt: 'A fox', options: { dryRun: true } }));
 	it('says before a run that it costs credits, unless it is a dry run', async () => {
-		const hint = editor.outputPanel.getByText('each job costs credits');
+		const hint = editor.outputPanel.getByText('Each input item starts one paid job');
 		await editor.openNode(fresh);
 		await hint.waitFor();
 		await editor.closeNode();
@@ -155,10 +152,9 @@ describe('Image Generate', () => {
 	it('asks as a tool for URLs and a description, which is there already, and for nothing about output files', async () => {
 		await editor.openNode(tool);
 		const own = labels.toSpliced(3, 0, 'Reference Image URL(s)');
-		await expectLabels([
-			'Description',
-			...without(own, 'Download Images', 'Put Output File in Field'),
-		]);
+		await expectLabels(['Description', ...without(own, 'Download Images', ...fileLabels)]);
+		// There are no input items whose cost could be told.
+		expect(await editor.outputPanel.getByText('Each input item').count()).toBe(0);
 		const description = editor.parameter('toolDescription').getByRole('textbox');
 		expect(await description.inputValue()).toMatch(/^Generates one image .* costs credits\./);
 	});
@@ -174,7 +170,7 @@ describe.each<
 			['Upscale', {}, ['Operation', ...imageLabels, 'Scale']],
 			['Inpaint', { operation: 'inpaint' }, ['Operation', ...imageLabels, 'Prompt', 'Quality']],
 			[
-				'Split Layers by URL',
+				'Split Image by URL',
 				{ operation: 'splitLayers', imageSource: 'url' },
 				['Operation', 'Image Source', 'Image URL', 'Keyword'],
 			],
@@ -200,7 +196,7 @@ describe.each<
 			[
 				'Make Sprite V1',
 				{},
-				['Operation', 'Version', ...imageLabels, 'Motion', 'Frames', 'Pixel Art'],
+				['Operation', 'Version', ...imageLabels, 'Motion', 'Frames', 'Input Is Pixel Art'],
 			],
 			[
 				'Make Sprite V2 with an end frame',
@@ -214,21 +210,21 @@ describe.each<
 					'End Frame Field Name',
 					'Motion',
 					'Frames',
-					'Pixel Art',
+					'Input Is Pixel Art',
 				],
 			],
 			[
-				'Reskin V1',
+				'Reskin Sprite Sheet V1',
 				{ operation: 'reskin' },
 				['Operation', 'Version', ...imageLabels, 'Reskin Description', 'Resolution', 'Style'],
 			],
 			[
-				'Reskin V2',
+				'Reskin Sprite Sheet V2',
 				{ operation: 'reskin', apiVersion: 'v2' },
 				['Operation', 'Version', ...imageLabels, 'Reskin Description', 'Quality', 'Style'],
 			],
 			[
-				'Character Overlay V1',
+				'Overlay Characters V1',
 				{ operation: 'characterOverlay' },
 				[
 					'Operation',
@@ -244,7 +240,7 @@ describe.each<
 				],
 			],
 			[
-				'Character Overlay V2 with rows as JSON and characters by URL',
+				'Overlay Characters V2 with rows as JSON and characters by URL',
 				{
 					operation: 'characterOverlay',
 					apiVersion: 'v2',
@@ -257,7 +253,7 @@ describe.each<
 					'Sprite Sheet Source',
 					'Sprite Sheet Field Name',
 					'Character Images Source',
-					'Character Image URL(s)',
+					'Character URL(s)',
 					'Specify Rows',
 					'Rows (JSON)',
 					'Quality',
@@ -278,16 +274,22 @@ describe.each<
 		await expectLabels([...labels, ...jobLabels]);
 		expect(await labelsCutOff(editor.page)).toEqual([]);
 	});
+
+	it.each(
+		forms.map(([name, parameters]) => ({
+			name,
+			exhibitName: exhibit(`${nodeName} tool: ${name}`, asTool(build(parameters))),
+		})),
+	)('$name cuts off no label and no description as a tool', async ({ exhibitName }) => {
+		await editor.openNode(exhibitName);
+		await expectLabels(expect.arrayContaining(['Description', 'Options']) as string[]);
+		expect(await labelsCutOff(editor.page)).toEqual([]);
+		expect(await editor.hasScrollbar('toolDescription')).toBe(false);
+	});
 });
 
 describe('Get Job', () => {
-	const labels = [
-		'Job ID',
-		'Wait for Completion',
-		'Download Images',
-		'Put Output File in Field',
-		'Options',
-	];
+	const labels = ['Job ID', 'Wait for Completion', 'Download Images', ...fileLabels, 'Options'];
 
 	const fresh = exhibit('Fresh Get Job', getJob({}));
 	it('asks from top to bottom as one thinks', async () => {
@@ -299,14 +301,13 @@ describe('Get Job', () => {
 	it('asks for the field of the images only when they are downloaded', async () => {
 		await editor.openNode(switchedOff);
 		await editor.toggle('downloadImages');
-		await expectLabels(without(labels, 'Put Output File in Field'));
+		await expectLabels(without(labels, ...fileLabels));
 	});
 
 	const waiting = exhibit('Waiting Get Job', getJob({ waitForCompletion: true }));
 	it('offers what concerns waiting only when it waits', async () => {
 		await editor.openNode(fresh);
 		expect(await editor.optionsOffered()).toEqual([
-			'File Name',
 			'Include Input Fields',
 			'On Failed Job',
 			'Output Items',
@@ -314,12 +315,10 @@ describe('Get Job', () => {
 		await editor.closeNode();
 		await editor.openNode(waiting);
 		expect(await editor.optionsOffered()).toEqual([
-			'File Name',
 			'Include Input Fields',
 			'On Failed Job',
 			'On Timeout',
 			'Output Items',
-			'Poll Interval (Seconds)',
 			'Timeout (Seconds)',
 		]);
 	});
@@ -329,12 +328,10 @@ describe('Get Job', () => {
 		getJob({
 			waitForCompletion: true,
 			options: {
-				fileName: '',
 				includeInputFields: false,
 				onFailed: 'returnFailed',
 				onTimeout: 'error',
 				outputItems: 'perImage',
-				pollInterval: 2,
 				timeout: 300,
 			},
 		}),
@@ -348,10 +345,7 @@ describe('Get Job', () => {
 	const tool = exhibit('Get Job tool', asTool(getJob({})));
 	it('asks as a tool for a description, which is there already, and for nothing about output files', async () => {
 		await editor.openNode(tool);
-		await expectLabels([
-			'Description',
-			...without(labels, 'Download Images', 'Put Output File in Field'),
-		]);
+		await expectLabels(['Description', ...without(labels, 'Download Images', ...fileLabels)]);
 		const description = editor.parameter('toolDescription').getByRole('textbox');
 		expect(await description.inputValue()).toMatch(
 			/^Checks the status of a job .* Free of charge\.$/,

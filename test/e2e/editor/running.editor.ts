@@ -80,11 +80,31 @@ it('sends a file that is dragged from the input panel', async () => {
 	expect(upscaled).toEqual([sha256(picture)]);
 });
 
+it('keeps a paid image, with its file, that is pinned by the key P on the canvas', async () => {
+	const paid = lab.emulator.submits.length;
+	const generate = imageGenerate({ prompt: 'A pinned fox' });
+	const file = workflow('Pinned', chain(manualTrigger(), generate, imageTune({})));
+	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
+	await editor.openWorkflow(saved);
+	await editor.openNode('Generate');
+	await editor.executeStep();
+	await editor.outputPanel.getByText('select the node, and press P').waitFor();
+	await editor.closeNode();
+	await editor.pin('Generate');
+	await editor.openWorkflow(saved);
+	await editor.executeWorkflow();
+	const [generated, upscaled, ...more] = lab.emulator.submits.slice(paid);
+	expect(more).toEqual([]);
+	expect(upscaled?.endpoint).toBe('/public/v1/image-tune/upscale');
+	const picture = tinyPicture(`${generated?.jobId}-1.png`, 'png');
+	expect(upscaled?.files.map((sent) => sent.sha256)).toEqual([sha256(picture)]);
+});
+
 it('shows what became of the jobs above the items', async () => {
 	const options = { timeout: 3, onTimeout: 'returnPending' };
 	await run(imageGenerate({ prompt, options }), ['A harbor', unfinished]);
 	await editor.outputPanel
-		.getByText(`1 of 2 jobs still running: ${jobIdOf(unfinished)}.`)
+		.getByText(`1 of 2 jobs is still running: ${jobIdOf(unfinished)}.`)
 		.waitFor();
 });
 
@@ -107,7 +127,7 @@ it('says what is wrong with an item before anything is paid for', async () => {
 	);
 	const advice = await editor.outputPanel.getByTestId('node-error-description').innerText();
 	expect(advice).toMatch(
-		/^Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/,
+		/^Row 2 of the input failed\. Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/,
 	);
 	expect(lab.emulator.submits).toHaveLength(paid);
 });

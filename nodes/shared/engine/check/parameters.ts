@@ -1,4 +1,4 @@
-import type { IExecuteFunctions, INodeParameters } from 'n8n-workflow';
+import type { IExecuteFunctions, INodeParameters, INodeProperties } from 'n8n-workflow';
 
 import { inputFailures } from '../../messages';
 
@@ -12,7 +12,11 @@ export class ParameterReader {
 	readonly #written: INodeParameters;
 	readonly #constants = new Map<string, unknown>();
 
-	constructor(context: IExecuteFunctions) {
+	/** @param properties those that are not of an endpoint, as the node declares them */
+	constructor(
+		context: IExecuteFunctions,
+		readonly properties: readonly INodeProperties[] = [],
+	) {
 		this.#context = context;
 		this.#written = context.getNode().parameters;
 	}

@@ -2,7 +2,6 @@ import type { INodeProperties } from 'n8n-workflow';
 
 import { choicesOf } from '../../endpoint';
 import { inputFailures } from '../../messages';
-import { jobProperties, lookupProperties } from '../../properties';
 import { safeFileName } from '../files/fileType';
 import {
 	asBoolean,
@@ -24,7 +23,6 @@ export interface OutputSettings {
 	outputField: string;
 	outputItems: 'perImage' | 'perJob';
 	timeoutMs: number;
-	pollIntervalMs: number;
 	onTimeout: 'error' | 'returnPending';
 	onFailed: 'error' | 'returnFailed';
 	includeInputFields: boolean;
@@ -50,18 +48,20 @@ export type AdditionalFields = Readonly<Record<string, string | number | boolean
 
 const FORM_FIELD_NAME = /^[\w.-]{1,64}$/;
 
-/** The options of one item: what the user has added, and the defaults of the rest. */
-class Options {
-	readonly #given: object;
-	readonly #declared: readonly INodeProperties[];
+/** The settings of one item: what the user has entered, and the defaults of the rest. */
+class Settings {
+	readonly #reader: ParameterReader;
+	readonly #itemIndex: number;
+	readonly #options: object;
 
-	constructor(given: unknown, properties: readonly INodeProperties[]) {
-		if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-			throw inputFailures.optionValue('Options', given, 'an object');
+	constructor(reader: ParameterReader, itemIndex: number) {
+		const options = reader.read('options', itemIndex, {});
+		if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+			throw inputFailures.optionValue('Options', options, 'an object');
 		}
-		this.#given = given;
-		const collection = properties.find(({ name }) => name === 'options');
-		this.#declared = (collection?.options ?? []) as INodeProperties[];
+		this.#reader = reader;
+		this.#itemIndex = itemIndex;
+		this.#options = options;
 	}
 
 	number(name: string, isWhole = false): number {
@@ -81,10 +81,10 @@ class Options {
 		return asChoice(value, property.displayName, choicesOf(property));
 	}
 
-	/** Text that may be empty, also where its expression gives nothing for an item. */
+	/** Text that may be empty unless it is required, also where its expression gives nothing for an item. */
 	text(name: string): string {
-		const { value, displayName } = this.#find(name);
-		return isBlank(value) ? '' : asText(value, displayName);
+		const { value, displayName, required = false } = this.#find(name);
+		return isBlank(value) && !required ? '' : asText(value, displayName);
 	}
 
 	/** An object as JSON or by expression; empty text stands for none. */
@@ -117,12 +117,23 @@ class Options {
 		);
 	}
 
-	/** A value that is there counts, even if it is undefined: its expression gave nothing. */
+	/**
+	 * A parameter of the node, or an option. A value that is there counts, even if it is undefined: its
+	 * expression gave nothing. Where n8n does not show the parameter, there is none.
+	 */
 	#find(name: string): INodeProperties & { value: unknown } {
-		const property = this.#declared.find((candidate) => candidate.name === name);
-		if (!property) throw new TypeError(`no option ${name}`);
-		const given: unknown = Reflect.get(this.#given, name);
-		return { ...property, value: Object.hasOwn(this.#given, name) ? given : property.default };
+		const { properties } = this.#reader;
+		const ofNode = properties.find((each) => each.name === name);
+		if (ofNode) {
+			const value = this.#reader.read(name, this.#itemIndex, ofNode.default);
+			return { ...ofNode, value };
+		}
+		const options = properties.find((each) => each.name === 'options')?.options ?? [];
+		const option = (options as INodeProperties[]).find((each) => each.name === name);
+		if (!option) throw new TypeError(`no parameter ${name}`);
+		const isGiven = Object.hasOwn(this.#options, name);
+		const given: unknown = Reflect.get(this.#options, name);
+		return { ...option, value: isGiven ? given : option.default };
 	}
 }
 
@@ -134,33 +145,22 @@ function outputName(given: string): string {
 	return safeFileName(given.replace(/[/\\:*?"<>|]+/g, '-').replace(IMAGE_ENDING, ''));
 }
 
-function readOutputSettings(
-	reader: ParameterReader,
-	itemIndex: number,
-	isTool: boolean,
-	properties: readonly INodeProperties[],
-	options: Options,
-): OutputSettings {
-	const labelOf = (name: string) =>
-		properties.find((property) => property.name === name)?.displayName ?? name;
-	const isOn = (name: string, hidden?: boolean) =>
-		asBoolean(reader.read(name, itemIndex, hidden), labelOf(name));
-	const [field, waitForCompletion] = ['binaryPropertyOutput', isOn('waitForCompletion')];
-	// n8n has no value for a parameter that it does not show, as without waiting.
-	const downloadImages = !isTool && isOn('downloadImages', false);
+function readOutputSettings(settings: Settings, isTool: boolean): OutputSettings {
+	const waitForCompletion = settings.boolean('waitForCompletion');
+	const downloadImages = !isTool && settings.boolean('downloadImages');
 	return {
 		waitForCompletion,
 		downloadImages,
-		outputField: downloadImages
-			? asText(reader.read(field, itemIndex, ''), labelOf(field)).trim()
-			: '',
-		outputItems: options.choice('outputItems') as OutputSettings['outputItems'],
-		timeoutMs: options.number('timeout') * 1000,
-		pollIntervalMs: options.number('pollInterval') * 1000,
-		onTimeout: options.choice('onTimeout') as OutputSettings['onTimeout'],
-		onFailed: options.choice('onFailed') as OutputSettings['onFailed'],
-		includeInputFields: options.boolean('includeInputFields'),
-		fileName: outputName(options.text('fileName')),
+		outputField: downloadImages ? settings.text('binaryPropertyOutput').trim() : '',
+		// A model passes on one image at a time.
+		outputItems: isTool
+			? 'perImage'
+			: (settings.choice('outputItems') as OutputSettings['outputItems']),
+		timeoutMs: settings.number('timeout') * 1000,
+		onTimeout: settings.choice('onTimeout') as OutputSettings['onTimeout'],
+		onFailed: settings.choice('onFailed') as OutputSettings['onFailed'],
+		includeInputFields: settings.boolean('includeInputFields'),
+		fileName: downloadImages ? outputName(settings.text('fileName')) : '',
 	};
 }
 
@@ -173,15 +173,15 @@ export function readJobSettings(
 	itemIndex: number,
 	isTool: boolean,
 ): JobSettings {
-	const options = new Options(reader.read('options', itemIndex, {}), jobProperties);
+	const settings = new Settings(reader, itemIndex);
 	return {
-		dryRun: options.boolean('dryRun'),
-		maxJobsPerExecution: options.number('maxJobsPerExecution', true),
-		maxConcurrentJobs: options.number('maxConcurrentJobs', true),
-		resubmitIfUnknown: options.boolean('resubmitIfUnknown'),
-		jobsPerItem: options.number('jobsPerItem', true),
-		additionalFields: options.formFields('additionalFields'),
-		...readOutputSettings(reader, itemIndex, isTool, jobProperties, options),
+		dryRun: settings.boolean('dryRun'),
+		maxJobsPerExecution: settings.number('maxJobsPerExecution', true),
+		maxConcurrentJobs: settings.number('maxConcurrentJobs', true),
+		resubmitIfUnknown: settings.boolean('resubmitIfUnknown'),
+		jobsPerItem: settings.number('jobsPerItem', true),
+		additionalFields: settings.formFields('additionalFields'),
+		...readOutputSettings(settings, isTool),
 	};
 }
 
@@ -194,6 +194,5 @@ export function readLookupSettings(
 	itemIndex: number,
 	isTool: boolean,
 ): OutputSettings {
-	const options = new Options(reader.read('options', itemIndex, {}), lookupProperties);
-	return readOutputSettings(reader, itemIndex, isTool, lookupProperties, options);
+	return readOutputSettings(new Settings(reader, itemIndex), isTool);
 }

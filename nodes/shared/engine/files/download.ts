@@ -6,6 +6,7 @@ import { ownSignal, type Clock } from '../../clock';
 import { Semaphore } from '../../concurrency';
 import { reasons } from '../../messages';
 import { imageTypeOf, isWebPage, RESULT_HEAD_BYTES, resultTypeOf, type FileType } from './fileType';
+import { imageFactsOf, type ImageFacts } from './imageSize';
 
 /** What files are fetched for, and so what is allowed and expected of them. */
 export interface TransferRules {
@@ -56,8 +57,8 @@ const IDLE_SPELL_MS = 5000;
 /** What n8n and Node.js say where a file cannot be stored: it is too large for n8n's database, the disk is full. */
 const NOT_SAVED = /^Failed to write binary file\b|\b(ENOSPC|EDQUOT|EROFS|EACCES|EFBIG)\b/;
 
-/** A file in n8n's binary storage, or why it could not be had. */
-export type Download = { file: IBinaryData } | { reason: string };
+/** A file in n8n's binary storage and what it says of itself, or why it could not be had. */
+export type Download = { file: IBinaryData; facts: ImageFacts } | { reason: string };
 
 /** Fetches files into n8n's binary storage. */
 export class Downloader {
@@ -121,7 +122,7 @@ export class Downloader {
 				`${name}.${type.extension}`,
 				type.mimeType,
 			);
-			return { value: { file } };
+			return { value: { file, facts: imageFactsOf(head) } };
 		} catch (error) {
 			const message = error instanceof Error ? error.message : String(error);
 			if (NOT_SAVED.test(message)) return { value: { reason: reasons.notSaved(message) } };

@@ -68,8 +68,8 @@ export function imageTypeOf(head: Uint8Array): FileType | undefined {
 	return compatible.some((brand) => BRANDS[brand] === AVIF) ? AVIF : BRANDS[major];
 }
 
-/** What is enough of a file's start to tell an error page from a result. */
-export const RESULT_HEAD_BYTES = 512;
+/** What is enough of a file's start to tell an error page from a result, and the size of most images. */
+export const RESULT_HEAD_BYTES = 4096;
 
 /** Endings that are not the second half of their media type. */
 const EXTENSIONS: Readonly<Record<string, string>> = {

@@ -7,6 +7,7 @@ import { apiFailures, reasons, runFailures } from '../../messages';
 
 /** The API advises to poll 1 s after creation, and then every 2 to 5 s (docs/api.md). */
 const FIRST_POLL_MS = 1000;
+const SHORTEST_INTERVAL_MS = 2000;
 const LONG_JOB_INTERVAL_MS = 5000;
 /** From here on a job counts as long, and the interval grows: a tenth of the time waited so far. */
 const INTERVAL_GROWTH = 0.1;
@@ -113,13 +114,12 @@ export interface WaitOptions {
 	/** Wait until the job is finished, or only until its status is known. */
 	until: 'finished' | 'seen';
 	timeoutMs: number;
-	pollIntervalMs: number;
 	signal: AbortSignal;
 }
 
 /** The pause before the next poll of a job that is still pending. */
-export function nextPauseMs(waitedMs: number, pollIntervalMs: number): number {
-	return Math.max(pollIntervalMs, Math.min(LONG_JOB_INTERVAL_MS, waitedMs * INTERVAL_GROWTH));
+export function nextPauseMs(waitedMs: number): number {
+	return Math.min(LONG_JOB_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, waitedMs * INTERVAL_GROWTH));
 }
 
 /** Polls the jobs of a run. */
@@ -158,7 +158,7 @@ export class Poller {
 	 * @throws Failure when polling again cannot help, or the signal aborts
 	 */
 	async waitFor(jobId: string, options: WaitOptions): Promise<WaitResult> {
-		const { itemIndex, until, timeoutMs, pollIntervalMs, signal } = options;
+		const { itemIndex, until, timeoutMs, signal } = options;
 		const clock = this.#clock;
 		const startedAtMs = clock.now();
 		const deadlineMs = startedAtMs + timeoutMs;
@@ -186,7 +186,7 @@ export class Poller {
 				if (lacksResults) resultsDueMs ??= now + LATE_RESULTS_MS;
 				if (isFinished(job.status) && !lacksResults) return { kind: 'finished', job };
 				if (until === 'seen' && !lacksResults) return { kind: 'seen', job };
-				pauseMs = nextPauseMs(waitedMs, pollIntervalMs);
+				pauseMs = nextPauseMs(waitedMs);
 			} else {
 				lastReason = reasonOf(outcome, jobId, now, wasSeen, options.submittedAtMs);
 				const askedMs = outcome.kind === 'transient' ? outcome.retryAfterMs : undefined;

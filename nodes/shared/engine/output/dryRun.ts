@@ -15,7 +15,7 @@ export function dryRunItem(slot: JobSlot, { values, files }: JobRequest): Output
 		const described = { ...from, file_name: fileName, mime_type: mimeType, bytes };
 		(byField[apiName] ??= []).push(described);
 	}
-	return { json: itemJson(slot, { dry_run: true, files: byField }, echoOf(values)) };
+	return { json: itemJson(slot, { dry_run: true }, echoOf(values), { files: byField }) };
 }
 
 /** How many jobs would be started, by what decides their price, and what would become of the rest. */

@@ -6,6 +6,7 @@ import { withDefined, type Failure } from '../../failure';
 import { jobFailures } from '../../messages';
 import type { Download, Downloader } from '../files/download';
 import { numberedName } from '../files/fileType';
+import type { ImageFacts } from '../files/imageSize';
 import { COMBINED_BINARY_KEY } from '../../n8n';
 import { isResult, type OutputItem } from './item';
 import type { JobSlot } from '../jobs/plan';
@@ -20,6 +21,8 @@ export interface OutputContext {
 	signal: AbortSignal;
 	/** What the items repeat of the request, by the API's names. */
 	echo: Values;
+	/** How many frames the job was asked for, if it makes a sheet of them. */
+	frames?: number | undefined;
 	/** What to try when the job has failed, as a sentence. */
 	adviceIfFailed: string;
 	/** With continue-on-error, an image that cannot be downloaded is an error item between the others. */
@@ -27,31 +30,21 @@ export interface OutputContext {
 }
 
 /**
- * Every name that an item of the nodes can have of its own, and those that n8n gives a meaning. Neither
- * the request nor the input item may set one: n8n runs a node again, and pays again, when its first
- * output item has `error`, puts an error in the place of an item with `$error` and `$json`, and cannot
- * add files to an item whose `_files` is no object.
+ * Names to which n8n gives a meaning: it puts an error in the place of an item with `$error` and `$json`,
+ * and cannot add files to an item whose `_files` is no object. A copy of an item that assigns `__proto__`
+ * would inherit whatever it holds.
+ */
+const NAMES_OF_N8N = ['$error', '$json', COMBINED_BINARY_KEY, '__proto__'];
+
+/**
+ * These, and every name that an item of the nodes can have. Neither the request nor the input item may
+ * set one: n8n runs a node again, and pays again, when its first output item has `error`.
  */
 const OWN_NAMES = new Set([
-	'error',
-	'$error',
-	'$json',
-	COMBINED_BINARY_KEY,
-	// A copy of the item that assigns it would inherit whatever it holds, `error` too.
-	'__proto__',
-	'job_id',
-	'status',
-	'image_url',
-	'image_urls',
-	'image_number',
-	'image_count',
-	'job_number',
-	'job_count',
-	'error_message',
-	'timed_out',
-	'waited_seconds',
-	'dry_run',
-	'files',
+	...NAMES_OF_N8N,
+	...['error', 'job_id', 'status', 'image_url', 'image_urls', 'image_number', 'image_count'],
+	...['job_number', 'job_count', 'error_message', 'timed_out', 'waited_seconds', 'dry_run'],
+	...['files', 'images', 'width', 'height', 'mime_type', 'sheet'],
 ]);
 
 /** What output items repeat of the values that were sent. */
@@ -60,14 +53,20 @@ export function echoOf(values: Values): Values {
 }
 
 /** The items with the input item's JSON, whose names give way to theirs. Error items get none of it. */
-export function withInputFields(
-	items: readonly OutputItem[],
-	input: INodeExecutionData | undefined,
-): OutputItem[] {
-	const copied = Object.entries(input?.json ?? {}).filter(([name]) => !OWN_NAMES.has(name));
+export function withInputFields(items: readonly OutputItem[], input: IDataObject): OutputItem[] {
+	const copied = Object.entries(input).filter(([name]) => !OWN_NAMES.has(name));
 	return items.map((item) =>
 		isResult(item) ? { ...item, json: { ...Object.fromEntries(copied), ...item.json } } : item,
 	);
+}
+
+/** The names of input fields that items lack, or have with another value; not those that only n8n knows. */
+export function notCopied(items: readonly OutputItem[], input: IDataObject): string[] {
+	const isLost = (name: string) =>
+		OWN_NAMES.has(name)
+			? !NAMES_OF_N8N.includes(name)
+			: items.some(({ json }) => name in json && json[name] !== input[name]);
+	return items.every(isResult) ? Object.keys(input).filter(isLost) : [];
 }
 
 /** What tells the jobs of one item apart, if there are several. */
@@ -77,7 +76,7 @@ function numbered({ jobNumber, jobCount }: JobSlot): IDataObject {
 
 /** The item of a job that is not waited for. */
 export function submittedItem(slot: JobSlot, jobId: string, echo: Values): OutputItem {
-	return { json: itemJson(slot, { job_id: jobId, status: 'Pending' }, echo) };
+	return { json: itemJson(slot, { job_id: jobId, status: 'Pending' }, echo, {}) };
 }
 
 /**
@@ -118,8 +117,8 @@ function jobAsItem(
 	{ slot, echo }: OutputContext,
 	more: IDataObject = {},
 ): OutputItem {
-	const own = { job_id: jobId, status, image_urls: [...imageUrls], ...more };
-	return { json: itemJson(slot, own, echo) };
+	const own = { job_id: jobId, status };
+	return { json: itemJson(slot, own, echo, { image_urls: [...imageUrls], ...more }) };
 }
 
 async function jobItem(job: JobState, output: OutputContext): Promise<OutputItem> {
@@ -129,7 +128,11 @@ async function jobItem(job: JobState, output: OutputContext): Promise<OutputItem
 		const suffix = index === 0 ? '' : `_${index}`;
 		return [`${output.settings.outputField}${suffix}`, download.file];
 	});
-	const item = jobAsItem(job, output);
+	const images = job.imageUrls.map((image_url, index) => ({
+		image_url,
+		...factsOf(downloads[index]),
+	}));
+	const item = jobAsItem(job, output, { images, ...sheetOf(downloads[0], output) });
 	return files.length === 0 ? item : { ...item, binary: Object.fromEntries(files) };
 }
 
@@ -143,17 +146,13 @@ async function imageItems(job: JobState, output: OutputContext): Promise<OutputI
 			return errorItemFor(undownloadable(job, index, download.reason, [url]));
 		}
 		return {
-			json: itemJson(
-				slot,
-				{
-					job_id: job.jobId,
-					status: job.status,
-					image_url: url,
-					image_number: index + 1,
-					image_count: job.imageUrls.length,
-				},
-				echo,
-			),
+			json: itemJson(slot, { job_id: job.jobId, status: job.status }, echo, {
+				image_url: url,
+				image_number: index + 1,
+				image_count: job.imageUrls.length,
+				...factsOf(download),
+				...(index === 0 ? sheetOf(download, output) : {}),
+			}),
 			// fromEntries defines the field whatever its name; a literal would lose "__proto__".
 			...(download ? { binary: Object.fromEntries([[settings.outputField, download.file]]) } : {}),
 		};
@@ -168,6 +167,20 @@ async function downloadAll(job: JobState, output: OutputContext): Promise<Downlo
 				await output.downloader.download(url, fileNameOf(job, index, output), output.signal),
 		),
 	);
+}
+
+function factsOf(download: Download | undefined): ImageFacts {
+	return download && 'facts' in download ? download.facts : {};
+}
+
+/** The grid of a job's first image, whose frames are as many in a row as in a column, if it divides it. */
+function sheetOf(download: Download | undefined, { frames }: OutputContext): IDataObject {
+	const { width = 0, height = 0 } = factsOf(download);
+	const columns = Math.sqrt(frames ?? 0);
+	const [frame_width, frame_height] = [width / columns, height / columns];
+	const isWhole = [columns, frame_width, frame_height].every(Number.isInteger);
+	if (frames === undefined || width === 0 || !isWhole) return {};
+	return { sheet: { columns, rows: columns, frame_width, frame_height, frames } };
 }
 
 /** Without extension. What tells the files of one name apart is known when all of them are there. */
@@ -215,7 +228,12 @@ function undownloadable(job: JobState, index: number, reason: string, urls: read
 	return jobFailures.notDownloaded(job.jobId, url, reason).with({ imageUrls: urls });
 }
 
-/** The node's own names come first. */
-export function itemJson(slot: JobSlot, own: IDataObject, echo: Values): IDataObject {
-	return { ...own, ...numbered(slot), ...(echo as IDataObject) };
+/** What was asked for stands right behind the job, where a table shows it. */
+export function itemJson(
+	slot: JobSlot,
+	job: IDataObject,
+	echo: Values,
+	result: IDataObject,
+): IDataObject {
+	return { ...job, ...(echo as IDataObject), ...result, ...numbered(slot) };
 }

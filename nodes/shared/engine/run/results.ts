@@ -6,6 +6,7 @@ import { hints, logLines, NO_JOBS, runFailures, type Circumstances } from '../..
 import { onlyJobOf, type JobSlot } from '../jobs/plan';
 import { errorItem, nodeError } from '../output/failed';
 import { isResult, type OutputItem } from '../output/item';
+import { notCopied, withInputFields } from '../output/output';
 import type { Run } from './run';
 
 /** What is known of the jobs that failures name. */
@@ -37,6 +38,7 @@ export const NO_KNOWN_JOBS: KnownJobs = {
 interface PendingJob {
 	job_id?: string;
 	status?: string;
+	timed_out?: boolean;
 }
 
 interface FirstFailure {
@@ -50,8 +52,11 @@ interface FirstFailure {
 export class Results {
 	readonly #run: Run;
 	readonly #jobs: KnownJobs;
+	/** The texts by which people know the items, as far as those have been checked. */
+	readonly texts = new Map<number, string>();
 	/** By item index and job number. */
 	readonly #items: (OutputItem[] | undefined)[][];
+	readonly #notCopied = new Set<string>();
 	#isChecking = true;
 	#first: FirstFailure | undefined;
 
@@ -103,13 +108,26 @@ export class Results {
 		);
 	}
 
-	/** Says which jobs are still running, if any are. */
-	hintAtPendingJobs(output: readonly INodeExecutionData[], jobCount: number): void {
+	/** Says which jobs are still running, and which input fields were not copied, if there are any. */
+	hintAt(output: readonly INodeExecutionData[], jobCount: number): void {
 		const pending = output
-			.map(({ json }) => (json.timed_out === true ? json : json.error) as PendingJob | undefined)
-			.filter((job) => job?.status !== undefined && !isFinished(job.status))
-			.map((job) => job?.job_id ?? '');
-		if (pending.length > 0) this.#run.hint(hints.stillRunning(pending, jobCount));
+			.map(({ json }) => (json.error ?? json) as PendingJob)
+			.filter(({ status }) => status !== undefined && !isFinished(status));
+		if (pending.length > 0) {
+			const hasWaited = pending.some((job) => job.timed_out === true);
+			const jobIds = pending.map(({ job_id = '' }) => job_id);
+			this.#run.hint(
+				hints.stillRunning(jobIds, jobCount, this.#jobs.startsJobs ? undefined : hasWaited),
+			);
+		}
+		if (this.#notCopied.size > 0) this.#run.hint(hints.notCopied([...this.#notCopied]));
+	}
+
+	/** The items with the JSON of their input item. */
+	withInput(items: readonly OutputItem[], { itemIndex }: JobSlot): OutputItem[] {
+		const input = this.#run.context.getInputData()[itemIndex]?.json ?? {};
+		for (const name of notCopied(items, input)) this.#notCopied.add(name);
+		return withInputFields(items, input);
 	}
 
 	/**
@@ -127,10 +145,12 @@ export class Results {
 		}
 		if (!this.#first) return;
 		const { failure, slot } = this.#first;
+		const { itemIndex } = slot;
+		const isOneRow = this.#run.itemCount > 1 && !failure.facts.concernsAllItems;
 		const circumstances = this.#circumstances(this.#first);
 		const { ownJobIds } = circumstances;
 		const isOwn = (each: JobSlot) =>
-			each.itemIndex === slot.itemIndex && each.jobNumber === slot.jobNumber;
+			each.itemIndex === itemIndex && each.jobNumber === slot.jobNumber;
 		const unknown = this.#jobs
 			.unknownSlots()
 			.filter((each) => !(failure.facts.outcomeUnknown && isOwn(each)));
@@ -142,13 +162,11 @@ export class Results {
 			),
 			unknownItems: [...new Set(unknown.map(({ itemIndex }) => itemIndex))],
 			isForModel: this.#run.isTool,
+			...(isOneRow && {
+				row: { number: itemIndex + 1, text: this.texts.get(itemIndex) ?? '' },
+			}),
 		};
-		throw nodeError(
-			node,
-			failure,
-			all,
-			failure.facts.concernsAllItems ? undefined : slot.itemIndex,
-		);
+		throw nodeError(node, failure, all, failure.facts.concernsAllItems ? undefined : itemIndex);
 	}
 
 	/** A failure ends the run, unless the node continues: nothing more may start from here on. */

@@ -1,4 +1,4 @@
-import type { IExecuteFunctions } from 'n8n-workflow';
+import type { IExecuteFunctions, INodeProperties } from 'n8n-workflow';
 
 import type { Clock } from '../../clock';
 import { runFailures } from '../../messages';
@@ -25,10 +25,11 @@ export class Run {
 	readonly #end = new AbortController();
 	#sliceStartedAtMs: number;
 
-	constructor(context: IExecuteFunctions, clock: Clock) {
+	/** @param properties those of the node's parameters that are not of an endpoint */
+	constructor(context: IExecuteFunctions, clock: Clock, properties: readonly INodeProperties[]) {
 		this.context = context;
 		this.clock = clock;
-		this.reader = new ParameterReader(context);
+		this.reader = new ParameterReader(context, properties);
 		this.isTool = isTool(context);
 		this.itemCount = context.getInputData().length;
 		this.continues = context.continueOnFail();
