@@ -481,6 +481,33 @@ describe('Retry from the list', () => {
 		expect(scene.postCount()).toBe(1);
 	});
 
+	it.each([
+		['resumes a job whose rows are as they were, and repeats them', 'stands', 1],
+		['pays anew for a row that was edited', 'sits', 2],
+	])('%s', async (_, description, jobCount) => {
+		const data = await storeBinary(tinyPicture('p', 'png'), 'p.png', 'image/png');
+		const runWith = async (row: string, options: Partial<EngineOptions> = {}) =>
+			await scene.run({
+				node: 'sprite',
+				parameters: {
+					operation: 'characterOverlay',
+					characterImagesFields: 'data',
+					rows: { row: [{ title: 'Idle', description: row }] },
+					options: { timeout: 5 },
+				},
+				items: [{ json: {}, binary: { data } }],
+				...options,
+			});
+		wishes = [NEVER];
+		const first = await runWith('stands');
+		scene.emulator.jobs.finish(scene.jobIdOf(0));
+		const { items } = await runWith(description, { retryOf: first });
+		expect(scene.emulator.submits).toHaveLength(jobCount);
+		expect(items.map(({ json }) => [json.job_id, json.rows])).toEqual([
+			[scene.jobIdOf(jobCount - 1), [{ row: 1, title: 'Idle', description }]],
+		]);
+	});
+
 	it('names the paid jobs that an edited workflow no longer asks for', async () => {
 		const first = await timedOut();
 		const jobIds = [0, 1, 2].map((index) => scene.jobIdOf(index));
