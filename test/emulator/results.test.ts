@@ -1,10 +1,10 @@
 import { createCanvas, loadImage } from '@napi-rs/canvas';
 import type { Canvas } from '@napi-rs/canvas';
 import { decompressFrames, parseGIF } from 'gifuct-js';
-import { downloadResults, formOf, post, type Sending } from './client';
+import { ENDPOINT_CASES } from '../support/endpointCases';
+import { downloadResults, exampleFor, formOf, post, type Sending } from './client';
 import { draw } from './drawing/draw';
 import { startEmulator, type Emulator } from './emulator';
-import { EXAMPLES } from './examples';
 import { Jobs, type PictureSubject } from './jobs';
 
 // What a person recognizes of each endpoint's results, drawn and served.
@@ -32,10 +32,10 @@ afterAll(async () => {
 
 /** The results of the endpoint's example, changed. */
 async function results(path: string, change: Sending = {}): Promise<Buffer[]> {
-	const example = EXAMPLES[path];
+	const example = exampleFor(path);
 	const form = formOf({
-		fields: { ...example?.fields, ...change.fields },
-		files: { ...example?.files, ...change.files },
+		fields: { ...example.fields, ...change.fields },
+		files: { ...example.files, ...change.files },
 	});
 	expect(await post(emulator, path, form)).toMatchObject({ status: 200 });
 	return (await downloadResults(emulator)).map(({ content }) => content);
@@ -370,16 +370,15 @@ it.each([4, 9, 16])('an effect of version 2 is a sheet of %i frames on white', a
 	}
 });
 
-const PATHS_WITH_INPUT = Object.keys(EXAMPLES).filter(
-	(path) => Object.keys(EXAMPLES[path]?.files ?? {}).length > 0,
+const PATHS_WITH_INPUT = ENDPOINT_CASES.map(({ path }) => path).filter(
+	(path) => Object.keys(exampleFor(path).files).length > 0,
 );
 
 it.each(PATHS_WITH_INPUT)('%s has results for inputs that cannot be decoded', async (path) => {
+	const fields = Object.keys(exampleFor(path).files);
 	const contents = await results(path, {
 		fields: path === UPSCALE ? { scale: '1K' } : {},
-		files: Object.fromEntries(
-			Object.keys(EXAMPLES[path]?.files ?? {}).map((field) => [field, [HEIC]]),
-		),
+		files: Object.fromEntries(fields.map((field) => [field, [HEIC]])),
 	});
 	for (const content of contents) {
 		expect((await loadImage(content)).width).toBeGreaterThan(100);
