@@ -28,6 +28,8 @@ export interface EndpointCase {
 	/** The node that has it, and the parameters that select it and that it cannot do without. */
 	node: 'imageGenerate' | 'imageTune' | 'effectGenerate' | 'sprite';
 	parameters: INodeParameters;
+	/** The text fields that these parameters send, the node's defaults among them, as they arrive. */
+	sends: Readonly<Record<string, string>>;
 	/** In the order of the API's documentation, which is that of the complaints in a 422. */
 	fields: readonly FieldCase[];
 	results: readonly ImageFormat[];
@@ -53,6 +55,7 @@ const overlay: readonly FieldCase[] = [
 	{ kind: 'files', name: 'character_images', most: 4 },
 	{ kind: 'table', name: 'rows' },
 ];
+const ONE_ROW = '[{"row":1,"title":"Idle","description":"Standing still"}]';
 const overlayParameters: INodeParameters = {
 	operation: 'characterOverlay',
 	characterImagesFields: 'data',
@@ -64,6 +67,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/generate/image',
 		node: 'imageGenerate',
 		parameters: { prompt: 'A lighthouse' },
+		sends: { prompt: 'A lighthouse', ai_model: 'GPT Image 1.5' },
 		fields: [
 			{ kind: 'text', name: 'prompt', example: 'A lighthouse' },
 			{
@@ -87,6 +91,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/generate/effect/v1',
 		node: 'effectGenerate',
 		parameters: { apiVersion: 'v1', description: 'Sparks' },
+		sends: { description: 'Sparks', resolution: '1K' },
 		fields: [effect, resolution, optionalImage],
 		results: ['png'],
 	},
@@ -94,6 +99,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/generate/effect/v2',
 		node: 'effectGenerate',
 		parameters: { apiVersion: 'v2', description: 'Sparks' },
+		sends: { description: 'Sparks', quality: 'standard', frame: '16' },
 		fields: [
 			effect,
 			quality,
@@ -106,6 +112,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/image-tune/upscale',
 		node: 'imageTune',
 		parameters: { operation: 'upscale' },
+		sends: { scale: '2K' },
 		fields: [image, { kind: 'choice', name: 'scale', allowed: SIZES }],
 		results: ['png'],
 	},
@@ -113,6 +120,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/image-tune/inpaint/v2',
 		node: 'imageTune',
 		parameters: { operation: 'inpaint', prompt: 'Remove the hat' },
+		sends: { prompt: 'Remove the hat', quality: 'standard' },
 		fields: [image, { kind: 'text', name: 'prompt', example: 'Add a balloon' }, quality],
 		results: ['png'],
 	},
@@ -120,6 +128,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/image-tune/split-layer',
 		node: 'imageTune',
 		parameters: { operation: 'splitLayers', keyword: 'arm' },
+		sends: { keyword: 'arm' },
 		// The documented keywords are examples: a public client sends any word.
 		fields: [image, { kind: 'text', name: 'keyword', example: 'arm' }],
 		results: ['png', 'png', 'png', 'png'],
@@ -128,6 +137,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/sprite/make-sprite/v1',
 		node: 'sprite',
 		parameters: { operation: 'make', apiVersion: 'v1', text: 'Walking' },
+		sends: { text: 'Walking', frame: '25', is_pixel: 'false' },
 		fields: [
 			image,
 			motion,
@@ -140,6 +150,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/sprite/make-sprite/v2',
 		node: 'sprite',
 		parameters: { operation: 'make', apiVersion: 'v2', text: 'Walking' },
+		sends: { text: 'Walking', frame: '49', is_pixel: 'false' },
 		fields: [
 			{ kind: 'files', name: 'start_frame_image', most: 1 },
 			{ kind: 'files', name: 'end_frame_image', most: 1, isOptional: true },
@@ -153,6 +164,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/sprite/reskin/v1',
 		node: 'sprite',
 		parameters: { operation: 'reskin', apiVersion: 'v1', description: 'Golden armor' },
+		sends: { description: 'Golden armor', resolution: '2K' },
 		fields: [image, clothes, resolution, style],
 		results: ['png'],
 	},
@@ -160,6 +172,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/sprite/reskin/v2',
 		node: 'sprite',
 		parameters: { operation: 'reskin', apiVersion: 'v2', description: 'Golden armor' },
+		sends: { description: 'Golden armor', quality: 'standard' },
 		fields: [image, clothes, quality, style],
 		results: ['png'],
 	},
@@ -167,6 +180,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/sprite/character-overlay/v1',
 		node: 'sprite',
 		parameters: { ...overlayParameters, apiVersion: 'v1' },
+		sends: { rows: ONE_ROW, resolution: '2K' },
 		fields: [...overlay, resolution, style],
 		results: ['png'],
 	},
@@ -174,6 +188,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		path: '/public/v1/sprite/character-overlay/v2',
 		node: 'sprite',
 		parameters: { ...overlayParameters, apiVersion: 'v2' },
+		sends: { rows: ONE_ROW, quality: 'standard' },
 		fields: [...overlay, quality, style],
 		results: ['png'],
 	},
