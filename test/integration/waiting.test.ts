@@ -111,6 +111,18 @@ describe('a job that is not finished in time', () => {
 		expect(short.items[0]?.json.status).toBe('Succeed');
 	});
 
+	it('is given up in time, however long the API asks all polls to wait', async () => {
+		wish = () => ({ durationMs: Infinity });
+		const headers = { 'retry-after': '60' };
+		const times = Infinity;
+		scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 429, headers, times });
+		const startedAt = scene.clock.now();
+		const { error } = await generate({ options: { timeout: 10 } });
+		expect(error?.context.data).toMatchObject({ status: 'Pending' });
+		// The last status check has five seconds to be answered.
+		expect(scene.clock.now() - startedAt).toBeLessThanOrEqual(15_000);
+	});
+
 	it('does not count the time in which it waited for other jobs to finish', async () => {
 		wish = () => ({ durationMs: 8000 });
 		const { error, items } = await generate(
