@@ -11,8 +11,8 @@ import type {
 import { tinyPicture } from '../emulator/pictures';
 import { root, sourcesIn } from '../package/sources';
 import { ENDPOINT_CASES } from '../support/endpointCases';
-import { startBinaryStorage, type EngineOptions } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions } from '../support/engine';
+import { useScene } from '../support/scene';
 
 // The editor lists these fields before a node has run, so that they can be dragged into the next one.
 
@@ -62,19 +62,9 @@ const CASES: Case[] = nodes.flatMap(({ className, description: { name, propertie
 	}));
 });
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene({
-		jobDurationMs: 0,
-		wish: () => ({ outcome: { images: ['png', 'gif'] } }),
-	});
-});
-
-afterEach(async () => {
-	await scene.close();
+const scene = useScene({
+	jobDurationMs: 0,
+	wish: () => ({ outcome: { images: ['png', 'gif'] } }),
 });
 
 function written(file: string): Schema {

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { IDataObject, INode, INodeExecutionData } from 'n8n-workflow';
 
-import { runEngine, startBinaryStorage, type EngineResult } from '../support/engine';
-import { KEY, openScene, shownText, type Scene } from '../support/scene';
+import { runEngine, type EngineResult } from '../support/engine';
+import { KEY, shownText, type Scene, useScene } from '../support/scene';
 import { serve } from '../support/server';
 
 // A job that was paid for is never lost, whatever happens around its answer.
@@ -10,17 +10,7 @@ import { serve } from '../support/server';
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
 
-beforeAll(startBinaryStorage);
-
-let scene: Scene;
-
-beforeEach(async () => {
-	scene = await openScene({ wish: () => ({ durationMs: Infinity }) });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene({ wish: () => ({ durationMs: Infinity }) });
 
 function referringToItself(): IDataObject {
 	const json: IDataObject = { p: 'x' };

@@ -5,23 +5,13 @@ import type { INodeExecutionData } from 'n8n-workflow';
 
 import type { Fault } from '../emulator/emulator';
 import { PROXY_HTML_PAGE } from '../emulator/faults';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import type { EngineOptions, EngineResult } from '../support/engine';
 import { startProxy, type TestProxy } from '../support/proxy';
-import { KEY, openScene, type Scene } from '../support/scene';
+import { KEY, useScene } from '../support/scene';
 
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene();
 
 type Respond = Extract<Fault, { kind: 'respond' }>;
 

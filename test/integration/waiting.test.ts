@@ -1,22 +1,15 @@
 import type { INodeExecutionData } from 'n8n-workflow';
 
 import type { JobWish, ReceivedForm } from '../emulator/emulator';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
-let scene: Scene;
+const scene = useScene({ wish: (form) => wish(form) });
 /** What the test wishes of the job of a submit. */
 let wish: (form: ReceivedForm) => JobWish;
 
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
+beforeEach(() => {
 	wish = () => ({});
-	scene = await openScene({ wish: (form) => wish(form) });
-});
-
-afterEach(async () => {
-	await scene.close();
 });
 
 async function generate(
