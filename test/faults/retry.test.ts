@@ -641,3 +641,31 @@ describe('no job of another', () => {
 		expect(scene.emulator.submits).toHaveLength(6);
 	});
 });
+
+it('an error of a retry names all remembered jobs, also those that it has not resumed yet', async () => {
+	wishOf = Object.fromEntries(
+		Array.from({ length: 12 }, (_, id) => [`item ${id}`, { durationMs: 0 }]),
+	);
+	const items = Array.from({ length: 12 }, (_, id) => ({ json: { id } }));
+	const parameters = {
+		prompt: '={{ "item " + $json.id }}',
+		options: { maxConcurrentJobs: 2 },
+	};
+	scene.emulator.faults.add({
+		at: 'submit',
+		kind: 'respond',
+		status: 400,
+		match: ({ form }) => form?.fields.prompt === 'item 11',
+	});
+	const first = await scene.run({ node: 'imageGenerate', parameters, items });
+	expect(first.error?.context.data?.running_job_ids).toHaveLength(11);
+	const firstId = scene.emulator.submits[0]?.jobId;
+	scene.emulator.faults.add({
+		at: 'download',
+		kind: 'respond',
+		status: 410,
+		match: ({ jobId }) => jobId === firstId,
+	});
+	const again = await scene.run({ node: 'imageGenerate', parameters, items, retryOf: first });
+	expect(again.error?.context.data?.running_job_ids).toHaveLength(10);
+});
