@@ -148,6 +148,15 @@ describe('a rate limit', () => {
 		expect(probes).toHaveLength(20);
 	});
 
+	it('that has ended lets the rest be sent side by side', async () => {
+		const service = serviceThat((_, count) => (count > 20 ? accepted() : limited()));
+		await submitAll(service, 60);
+		const times = timesOf(service).slice(20);
+		expect(times).toHaveLength(60);
+		// One after the other they would take 40 ms each.
+		expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeLessThan(30 * 40);
+	});
+
 	it('that asks for 60 s is waited for, and not for much longer', async () => {
 		const service = serviceThat((_, count) => (count > 3 ? accepted() : limited(60_000)));
 		expect(await submitAll(service, 3)).toEqual(['job', 'job', 'job']);
