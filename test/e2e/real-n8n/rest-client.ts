@@ -356,10 +356,10 @@ export class N8nClient {
 	}
 
 	/** Changes nodes of a workflow and saves it. */
-	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<void> {
+	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<SavedWorkflow> {
 		const nodes = structuredClone(workflow.nodes);
 		nodes.forEach(change);
-		await this.save({ ...workflow, nodes });
+		return await this.save({ ...workflow, nodes });
 	}
 
 	/** Removes all pinned data and saves the workflow, which n8n 2.40 runs as it is saved. */
