@@ -187,6 +187,14 @@ export class N8nClient {
 		return await (await this.send('POST', `${path}/chat`, { message })).text();
 	}
 
+	/** A key for n8n's public API, as a person makes one. */
+	async createApiKey(): Promise<string> {
+		const scopes = await this.request<string[]>('GET', '/rest/api-keys/scopes');
+		const key = { label: 'Example', expiresAt: null, scopes };
+		const { rawApiKey } = await this.request<{ rawApiKey: string }>('POST', '/rest/api-keys', key);
+		return rawApiKey;
+	}
+
 	async testCredential(
 		credential: SavedCredential,
 		data: ICredentialDataDecryptedObject,
