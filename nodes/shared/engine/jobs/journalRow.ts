@@ -29,6 +29,7 @@ const REPEATED_JOBS = 20;
 const COMPARISONS_AT_ONCE = 4_000_000;
 const MOST_TEXTS_AT_ONCE = 5000;
 const PATIENCE_MS = 2000;
+const COUNT_EVERY_MS = 10_000;
 const HOUR_MS = 3_600_000;
 const ENTRIES = { mode: 'entries' } as const;
 
@@ -43,6 +44,10 @@ export class JournalRow {
 	/** Those who wait for the database give up together when a call takes too long. */
 	readonly #waiting = new Set<(reason: Error) => void>();
 	#isStuck = false;
+	#held = 0;
+	#heldUntilMs = 0;
+	/** When the row may be looked at again for jobs to drop. */
+	#trimsFromMs = 0;
 	/** The write that still waits for its turn. */
 	#next: { texts: Set<string>; known: Promise<Set<string>> } | undefined;
 
@@ -55,10 +60,13 @@ export class JournalRow {
 				for (const { texts: again } of [...this.lines.values()].slice(-REPEATED_JOBS)) {
 					for (const text of again) all.add(text);
 				}
-				if (this.lines.size > KEPT_JOBS) all.add(busyAt(clock.now()));
+				if (this.lines.size > KEPT_JOBS) {
+					all.add(busyAt(clock.now()));
+					this.#trimsFromMs = clock.now() + HOUR_MS;
+				}
 				const needed = this.lines.size * TEXTS_PER_JOB + all.size;
 				// What another process waits for is in the row already.
-				const held = await store.getProcessedDataCount('node', ENTRIES);
+				const held = await this.#heldLately(store, clock);
 				const most = MOST_JOBS * TEXTS_PER_JOB;
 				const maxEntries = Math.min(Math.max(KEPT_TEXTS, needed, held), most);
 				const write = async () =>
@@ -98,18 +106,25 @@ export class JournalRow {
 
 	/** Drops what is older than the jobs to keep, unless a run of some process waits for more. */
 	async trim(store: Store, clock: Clock): Promise<void> {
-		if (this.lines.size > 0) return;
 		const nowMs = clock.now();
-		const held = await this.#inTurn(
-			clock,
-			async () => await store.getProcessedDataCount('node', ENTRIES),
-		);
+		if (this.lines.size > 0 || nowMs < this.#trimsFromMs) return;
+		const held = await this.#inTurn(clock, async () => await this.#heldLately(store, clock));
 		if (held <= KEPT_TEXTS) return;
+		this.#trimsFromMs = nowMs + HOUR_MS;
 		const busy = await this.ask(store, clock, [busyAt(nowMs), busyAt(nowMs - HOUR_MS)]);
 		if (busy.size > 0) return;
 		await this.#inTurn(clock, async () => {
 			await store.checkProcessedAndRecord([], 'node', { ...ENTRIES, maxEntries: KEPT_TEXTS });
 		});
+	}
+
+	/** How many texts the row has had within the last seconds: to count them, n8n reads them all. */
+	async #heldLately(store: Store, clock: Clock): Promise<number> {
+		if (clock.now() >= this.#heldUntilMs) {
+			this.#held = await store.getProcessedDataCount('node', ENTRIES);
+			this.#heldUntilMs = clock.now() + COUNT_EVERY_MS;
+		}
+		return this.#held;
 	}
 
 	async #inTurn<T>(clock: Clock, act: () => Promise<T>): Promise<T> {
