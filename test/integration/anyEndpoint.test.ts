@@ -4,7 +4,7 @@ import type { IBinaryData, IBinaryKeyData, INodeParameters } from 'n8n-workflow'
 import { tinyPicture } from '../emulator/pictures';
 import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
 import { openScene, type Scene } from '../support/scene';
-import { characterImages, characterOverlay, makeSprite, spriteNode } from '../support/sprite';
+import { characterOverlay, makeSprite, spriteNode } from '../support/sprite';
 
 const SPRITE = spriteNode([makeSprite, characterOverlay]);
 
@@ -103,8 +103,6 @@ describe('an endpoint that the engine has never seen', () => {
 			...MAKE,
 			frame: '={{ "36" }}',
 			isPixel: '={{ "TRUE" }}',
-			seed: '={{ "7" }}',
-			note: ' ',
 			endFrameImageSource: 'binary',
 			endFrameImageField: 'first',
 			waitForCompletion: false,
@@ -112,7 +110,7 @@ describe('an endpoint that the engine has never seen', () => {
 		expect(scene.emulator.submits).toMatchObject([
 			{
 				endpoint: makeSprite.path,
-				fields: { text: 'walking', frame: '36', is_pixel: 'true', seed: '7' },
+				fields: { text: 'walking', frame: '36', is_pixel: 'true' },
 			},
 		]);
 		expect(sentFiles().map(([field, name]) => [field, name])).toEqual([
@@ -126,7 +124,6 @@ describe('an endpoint that the engine has never seen', () => {
 				text: 'walking',
 				frame: 36,
 				is_pixel: true,
-				seed: 7,
 			},
 		]);
 	});
@@ -137,7 +134,6 @@ describe('an endpoint that the engine has never seen', () => {
 			text: 'walking',
 			frame: '25',
 			is_pixel: 'false',
-			seed: '1',
 		});
 		expect(sentFiles().map(([field]) => field)).toEqual(['image']);
 		expect(items[0]?.json).toMatchObject({ frame: 25, is_pixel: false });
@@ -321,12 +317,6 @@ describe('what cannot be sent is refused with its place', () => {
 			'Its value is 1.',
 		],
 		[
-			'a number beyond its range',
-			{ ...MAKE, seed: '={{ 10 }}' },
-			'"Seed" must be a number from 1 to 9',
-			'Its value is 10.',
-		],
-		[
 			'an optional file that is chosen but not named',
 			{ ...MAKE, endFrameImageSource: 'binary' },
 			'The "End Frame Image Field" parameter does not name a binary field',
@@ -337,22 +327,6 @@ describe('what cannot be sent is refused with its place', () => {
 		expect(error?.message).toBe(message);
 		expect(error?.description).toContain(description);
 		expect(error?.description).toMatch(/ No job was started, and nothing was charged\.$/);
-		expect(scene.emulator.requests).toEqual([]);
-	});
-
-	it('fewer files than a field needs', async () => {
-		const withTwo = { ...characterImages, limit: { min: 2, max: 4 } };
-		const fields = characterOverlay.fields.map((field) =>
-			field === characterImages ? withTwo : field,
-		);
-		const { error } = await run(
-			{ ...OVERLAY, characterImagesFields: 'first' },
-			{ node: spriteNode([{ ...characterOverlay, fields }]) },
-		);
-		expect(error?.message).toBe(
-			'AetherForge needs at least 2 character images, but the item has 1',
-		);
-		expect(error?.description).toContain('Select more files in "Character Image Fields".');
 		expect(scene.emulator.requests).toEqual([]);
 	});
 });

@@ -134,23 +134,11 @@ export const makeSprite: Endpoint = {
 			limit: { min: 0, max: 1 },
 		},
 		{ kind: 'text', apiName: 'text', property: text('Motion', 'text') },
-		{ kind: 'text', apiName: 'note', property: text('Note', 'note'), isOptional: true },
 		{ kind: 'choice', apiName: 'frame', property: choice('Frames', 'frame', [25, 36, 49]) },
 		{
 			kind: 'boolean',
 			apiName: 'is_pixel',
 			property: { displayName: 'Pixel Art', name: 'isPixel', type: 'boolean', default: false },
-		},
-		{
-			kind: 'number',
-			apiName: 'seed',
-			property: {
-				displayName: 'Seed',
-				name: 'seed',
-				type: 'number',
-				typeOptions: { minValue: 1, maxValue: 9 },
-				default: 1,
-			},
 		},
 	],
 };
