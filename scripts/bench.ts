@@ -1,11 +1,12 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { costsOfBadDays } from '../test/bench/badDay';
 import { toSvg } from '../test/bench/chart';
 import { checkItems } from '../test/bench/checking';
 import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
+import { runCommand, say, wholeNumber, withPackage } from '../test/bench/frame';
 import { loadMs, packedKilobytes } from '../test/bench/lightness';
 import { downloadPeak, uploadPeak, type Way } from '../test/bench/memory';
 import { prepareN8n, startFreshN8n, type N8nKit } from '../test/bench/n8n';
@@ -20,8 +21,7 @@ import {
 	type Report,
 } from '../test/bench/report';
 import { simulate } from '../test/bench/simulation';
-import { packRepository } from '../test/e2e/real-n8n/package-tarball';
-import { Started } from '../test/e2e/real-n8n/started';
+import type { Started } from '../test/e2e/real-n8n/started';
 
 const root = resolve(__dirname, '..');
 /** A quick answer over the internet. */
@@ -30,7 +30,6 @@ const LOOPED_ITEMS = 3;
 const CONCURRENT_ITEMS = 20;
 const CPU_ITEMS = 300;
 const CHECKED_ITEMS = [1000, 10_000] as const;
-const startedAt = Date.now();
 
 const ways: readonly [Way, string][] = [
 	['node', 'this node'],
@@ -48,11 +47,6 @@ interface Bench {
 }
 
 type Scenario = (bench: Bench) => Promise<void>;
-
-function say(line: string): void {
-	const seconds = Math.round((Date.now() - startedAt) / 1000);
-	console.log(`${String(seconds).padStart(4)} s  ${line}`);
-}
 
 /** Runs each way in turn, as often as asked, so that what else the machine does meets all alike. */
 async function inTurn<T extends string>(
@@ -320,7 +314,6 @@ const scenarios: Record<string, Scenario> = {
 };
 
 async function main({ only, runs }: { only?: string; runs: number }): Promise<void> {
-	const started = new Started();
 	const [processor] = cpus();
 	const report: Report = {
 		setting:
@@ -331,12 +324,7 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 		badDays: [],
 		missing: [],
 	};
-	try {
-		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-bench-'));
-		started.add(async () => {
-			await rm(directory, { recursive: true, force: true });
-		});
-		const tarball = await packRepository(directory);
+	await withPackage(async (tarball, started) => {
 		const kit = await prepareN8n(tarball, say, started.add);
 		const bench = { report, runs, kit, tarball, started };
 		for (const [name, measure] of Object.entries(scenarios)) {
@@ -349,9 +337,7 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 				say(`${name} could not be measured: ${reason}`);
 			}
 		}
-	} finally {
-		await started.stopAll();
-	}
+	});
 	console.log();
 	for (const comparison of report.comparisons) {
 		console.log(`${comparisonLines(comparison).join('\n')}\n`);
@@ -373,22 +359,14 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 	if (report.missing.length > 0 || !report.goals.every(isMet)) process.exitCode = 2;
 }
 
-const command = new Command('bench')
-	.description('Measures what the project promises, in a real n8n against the emulator.')
-	.addOption(
-		new Option('--only <scenario>', 'one scenario; only badDay writes its section then').choices(
-			Object.keys(scenarios),
-		),
-	)
-	.option('--runs <number>', 'how often everything is measured', wholeNumber, 3)
-	.action(main);
-
-function wholeNumber(text: string): number {
-	if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-	return Number(text);
-}
-
-command.parseAsync().catch((error: unknown) => {
-	console.error(error instanceof Error ? error.message : error);
-	process.exitCode = 1;
-});
+runCommand(
+	new Command('bench')
+		.description('Measures what the project promises, in a real n8n against the emulator.')
+		.addOption(
+			new Option('--only <scenario>', 'one scenario; only badDay writes its section then').choices(
+				Object.keys(scenarios),
+			),
+		)
+		.option('--runs <number>', 'how often everything is measured', wholeNumber, 3)
+		.action(main),
+);

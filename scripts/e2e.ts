@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { findBrowser } from '../test/e2e/editor/browser';
 import { installN8n, isRelease, releases, type Release } from '../test/e2e/real-n8n/install';
 import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
+import { requirePostgres, startPostgres } from '../test/e2e/real-n8n/postgres';
 import { requireRedis, startRedis } from '../test/e2e/real-n8n/redis';
 import { queueMode, startN8n, type N8nProcess, type N8nServer } from '../test/e2e/real-n8n/server';
 import { Started } from '../test/e2e/real-n8n/started';
@@ -121,6 +122,16 @@ async function failedTests(reportFile: string): Promise<string[]> {
 		});
 }
 
+/** Starts what n8n needs in queue mode. Gives its settings. */
+async function startQueue(started: Started): Promise<NodeJS.ProcessEnv> {
+	const redis = await startRedis();
+	started.add(redis.stop);
+	const postgres = await startPostgres();
+	started.add(postgres.stop);
+	await Promise.all([redis.ready, postgres.ready]);
+	return { ...queueMode(redis.port), ...postgres.env };
+}
+
 async function testRelease(
 	release: Release,
 	tarball: string,
@@ -129,19 +140,15 @@ async function testRelease(
 ): Promise<string[]> {
 	const install = await stage(`${release} install`, async () => await installN8n(release, say));
 	const running = await stage(`${release} start`, async (): Promise<RunningN8n> => {
-		const redis = queue ? await startRedis() : undefined;
-		if (redis !== undefined) {
-			started.add(redis.stop);
-			await redis.ready;
-		}
+		const queueEnv = queue ? await startQueue(started) : undefined;
 		const server = await startN8n(install, {
 			installNodes: async (directory) => await installCommunityPackage(tarball, directory),
 			// The more it logs, the more could give a secret away.
-			env: { N8N_LOG_LEVEL: 'debug', ...(redis === undefined ? {} : queueMode(redis.port)) },
+			env: { N8N_LOG_LEVEL: 'debug', ...queueEnv },
 		});
 		started.add(server.stop);
 		await server.ready;
-		if (redis === undefined) return { release, server };
+		if (queueEnv === undefined) return { release, server };
 		const worker = await server.startWorker();
 		started.add(worker.stop);
 		await worker.ready;
@@ -179,7 +186,7 @@ async function main(
 		...(editor ? ['--testMatch', '**/*.editor.ts'] : []),
 	];
 	if (editor) findBrowser();
-	if (queue) await requireRedis();
+	if (queue) await Promise.all([requireRedis(), requirePostgres()]);
 	const failed: string[] = [];
 	const started = new Started();
 	try {
@@ -207,7 +214,10 @@ const command = new Command('e2e')
 	.argument('<releases...>', `n8n versions, one after the other: ${releases.join(', ')}`)
 	.option('-t, --tests <pattern>', 'only tests whose name matches')
 	.option('-f, --files <pattern>', 'only test files whose path matches')
-	.option('-q, --queue', 'run test/e2e/*.queue.ts instead, with a Redis, a main n8n and a worker')
+	.option(
+		'-q, --queue',
+		'run test/e2e/*.queue.ts instead, with Redis, PostgreSQL, a main n8n and a worker',
+	)
 	.option('-e, --editor', 'run test/e2e/editor/*.editor.ts instead, in a Chromium on the editor')
 	.action(main);
 

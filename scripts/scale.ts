@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import {
+	callWebhook,
+	openService,
+	runCommand,
+	say,
+	wholeNumber,
+	withPackage,
+	type Service,
+} from '../test/bench/frame';
 import { startByWebhook } from '../test/bench/n8n';
 import { markdownTable } from '../test/bench/report';
-import { startEmulator } from '../test/emulator/emulator';
 import { installN8n } from '../test/e2e/real-n8n/install';
-import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
+import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import { requirePostgres, startPostgres } from '../test/e2e/real-n8n/postgres';
 import { requireRedis, startRedis } from '../test/e2e/real-n8n/redis';
-import { N8nClient, type SavedCredential } from '../test/e2e/real-n8n/rest-client';
 import {
 	queueMode,
 	startN8n,
@@ -19,10 +24,9 @@ import {
 	type N8nServer,
 	type N8nWorker,
 } from '../test/e2e/real-n8n/server';
-import { Started } from '../test/e2e/real-n8n/started';
+import type { Started } from '../test/e2e/real-n8n/started';
 import { chain, imageGenerate, withCredential, workflow } from '../test/e2e/workflow';
 
-const API_KEY = 'scale-key';
 const JOB_MS = 5000;
 /** n8n's own default. */
 const WORKER_CONCURRENCY = 10;
@@ -30,19 +34,9 @@ const POSTS_AT_ONCE = 20;
 const READS_AT_ONCE = 10;
 /** After this long without an execution that ends, the rest is given up; n8n notices a dead worker within 90 s. */
 const STALLED_MS = 180_000;
-const startedAt = Date.now();
 
-function say(line: string): void {
-	const seconds = Math.round((Date.now() - startedAt) / 1000);
-	console.log(`${String(seconds).padStart(4)} s  ${line}`);
-}
-
-interface Stack {
+interface Stack extends Service {
 	server: N8nServer;
-	client: N8nClient;
-	credential: SavedCredential;
-	/** IDs of the jobs that were paid for, in order. */
-	paidJobIds: () => string[];
 }
 
 interface Outcome {
@@ -60,9 +54,8 @@ interface Outcome {
 	seconds: number;
 }
 
-async function startStack(directory: string, started: Started): Promise<Stack> {
+async function startStack(tarball: string, started: Started): Promise<Stack> {
 	const install = await installN8n('n8n-2.41', say);
-	const tarball = await packRepository(directory);
 	const redis = await startRedis();
 	started.add(redis.stop);
 	const postgres = await startPostgres();
@@ -75,26 +68,7 @@ async function startStack(directory: string, started: Started): Promise<Stack> {
 	});
 	started.add(server.stop);
 	await server.ready;
-	const emulator = await startEmulator({
-		apiKeys: [API_KEY],
-		jobDurationMs: JOB_MS,
-		pictures: false,
-	});
-	started.add(async () => {
-		await emulator.close();
-	});
-	const client = new N8nClient(server.url);
-	await client.signIn();
-	const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
-		apiKey: API_KEY,
-		baseUrl: emulator.apiUrl,
-	});
-	return {
-		server,
-		client,
-		credential,
-		paidJobIds: () => emulator.submits.map(({ jobId }) => jobId),
-	};
+	return { server, ...(await openService(server.url, { jobDurationMs: JOB_MS }, started)) };
 }
 
 /** Does something with each number below a limit, so many at once. */
@@ -117,12 +91,12 @@ async function sideBySide(
  */
 async function runExecutions(
 	title: string,
-	{ server, client, credential, paidJobIds }: Stack,
+	{ server, client, credential, emulator }: Stack,
 	workers: readonly N8nProcess[],
 	executions: number,
 	halfway?: () => Promise<void>,
 ): Promise<Outcome> {
-	const paidBefore = paidJobIds().length;
+	const paidBefore = emulator.submits.length;
 	const path = randomUUID();
 	const generate = imageGenerate({ prompt: '=A lighthouse, execution {{ $execution.id }}' });
 	const file = workflow(title, chain(startByWebhook(path), generate));
@@ -130,8 +104,7 @@ async function runExecutions(
 	await client.activate(saved);
 	const begunAtMs = Date.now();
 	await sideBySide(executions, POSTS_AT_ONCE, async () => {
-		const { status } = await client.post(`webhook/${path}`, {});
-		if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
+		await callWebhook(client, path);
 	});
 	say(`${title}: ${executions} webhook calls answered`);
 	let ended = await client.endedExecutions(saved);
@@ -157,7 +130,7 @@ async function runExecutions(
 	const logs = await Promise.all(
 		[server, ...workers].map(async ({ logFile }) => await readFile(logFile, 'utf8')),
 	);
-	const paid = paidJobIds().slice(paidBefore);
+	const paid = emulator.submits.slice(paidBefore).map(({ jobId }) => jobId);
 	const unsaved = paid.filter((jobId) => !texts.some((text) => text.includes(jobId)));
 	const nowhere = unsaved.filter((jobId) => !logs.some((log) => log.includes(jobId)));
 	const finished = ended.filter(({ status }) => status === 'success');
@@ -209,14 +182,9 @@ function tableOf(outcomes: readonly Outcome[]): string {
 async function main({ executions }: { executions: number }): Promise<void> {
 	await requireRedis();
 	await requirePostgres();
-	const started = new Started();
 	const outcomes: Outcome[] = [];
-	try {
-		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-scale-'));
-		started.add(async () => {
-			await rm(directory, { recursive: true, force: true });
-		});
-		const stack = await startStack(directory, started);
+	await withPackage(async (tarball, started) => {
+		const stack = await startStack(tarball, started);
 		const startWorker = async (name: string): Promise<N8nWorker> => {
 			const worker = await stack.server.startWorker(name, WORKER_CONCURRENCY);
 			started.add(worker.stop);
@@ -228,32 +196,20 @@ async function main({ executions }: { executions: number }): Promise<void> {
 		const second = await startWorker('worker-2');
 		const workers = [first, second];
 		outcomes.push(await runExecutions('two workers', stack, workers, executions));
-		outcomes.push(
-			await runExecutions(
-				'two workers, one killed halfway',
-				stack,
-				workers,
-				executions,
-				second.kill,
-			),
-		);
-	} finally {
-		await started.stopAll();
-	}
+		const title = 'two workers, one killed halfway';
+		outcomes.push(await runExecutions(title, stack, workers, executions, second.kill));
+	});
 	console.log(
 		`\n${executions} webhook executions of one job of ${JOB_MS / 1000} s each, ` +
 			`${WORKER_CONCURRENCY} at once in a worker\n\n${tableOf(outcomes)}`,
 	);
 }
 
-new Command('scale')
-	.description(
-		"Runs many executions in n8n's queue mode, with PostgreSQL, Redis, and one or two workers.",
-	)
-	.option('--executions <number>', 'how many executions each time', Number, 300)
-	.action(main)
-	.parseAsync()
-	.catch((error: unknown) => {
-		console.error(error instanceof Error ? error.message : error);
-		process.exitCode = 1;
-	});
+runCommand(
+	new Command('scale')
+		.description(
+			"Runs many executions in n8n's queue mode, with PostgreSQL, Redis, and one or two workers.",
+		)
+		.option('--executions <number>', 'how many executions each time', wholeNumber, 300)
+		.action(main),
+);

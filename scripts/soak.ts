@@ -1,19 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cp, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { INode } from 'n8n-workflow';
+import {
+	callWebhook,
+	openService,
+	runCommand,
+	say,
+	wholeNumber,
+	withPackage,
+} from '../test/bench/frame';
 import { benchNode, prepareN8n, startByWebhook, withKey } from '../test/bench/n8n';
 import { clearPeak, residentMemory } from '../test/bench/processMemory';
 import { markdownTable } from '../test/bench/report';
-import { BENCH_KEY } from '../test/bench/service';
-import { startEmulator, type Emulator, type Fault, type Submit } from '../test/emulator/emulator';
-import { packRepository } from '../test/e2e/real-n8n/package-tarball';
-import { N8nClient, type SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
+import type { Emulator, Fault, Submit } from '../test/emulator/emulator';
+import type { N8nClient, SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
 import { startN8n } from '../test/e2e/real-n8n/server';
-import { Started } from '../test/e2e/real-n8n/started';
 import {
 	chain,
 	effectGenerate,
@@ -38,12 +41,6 @@ const WARM_UP_MS = 60_000;
 const SETTLE_MS = 30_000;
 const LEFT_OVER_LIMIT_MS = 240_000;
 const FAR_IN_MS = 60_000;
-const startedAt = Date.now();
-
-function say(line: string): void {
-	const seconds = Math.round((Date.now() - startedAt) / 1000);
-	console.log(`${String(seconds).padStart(4)} s  ${line}`);
-}
 
 const options = { timeout: 15 };
 const named = '=A lighthouse, execution {{ $execution.id }}, row {{ $json.row }}';
@@ -149,13 +146,8 @@ function accountOf(
 }
 
 async function main({ minutes }: { minutes: number }): Promise<void> {
-	const started = new Started();
-	try {
-		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-soak-'));
-		started.add(async () => {
-			await rm(directory, { recursive: true, force: true });
-		});
-		const kit = await prepareN8n(await packRepository(directory), say, started.add);
+	await withPackage(async (tarball, started) => {
+		const kit = await prepareN8n(tarball, say, started.add);
 		const server = await startN8n(kit.install, {
 			installNodes: async (nodes) => {
 				await cp(kit.nodesDirectory, nodes, { recursive: true });
@@ -163,25 +155,13 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 		});
 		started.add(server.stop);
 		await server.ready;
-		const emulator = await startEmulator({
-			apiKeys: [BENCH_KEY],
-			jobDurationMs: JOB_MS,
-			pictures: false,
-			wish: () => {
-				const fate = Math.random();
-				if (fate < FAILED_SHARE) return { outcome: { status: 'Failed' } };
-				return fate < FAILED_SHARE + LATE_SHARE ? { durationMs: FAR_IN_MS } : undefined;
-			},
-		});
-		started.add(async () => {
-			await emulator.close();
-		});
-		const client = new N8nClient(server.url);
-		await client.signIn();
-		const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
-			apiKey: BENCH_KEY,
-			baseUrl: emulator.apiUrl,
-		});
+		const wish = () => {
+			const fate = Math.random();
+			if (fate < FAILED_SHARE) return { outcome: { status: 'Failed' } };
+			return fate < FAILED_SHARE + LATE_SHARE ? { durationMs: FAR_IN_MS } : undefined;
+		};
+		const options = { jobDurationMs: JOB_MS, wish };
+		const { emulator, client, credential } = await openService(server.url, options, started);
 		const saved: SavedWorkflow[] = [];
 		const paths: string[] = [];
 		for (const [name, nodes] of Object.entries(work)) {
@@ -197,8 +177,7 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 		let executions = 0;
 		const call = async () => {
 			const path = paths[executions++ % paths.length] ?? '';
-			const { status } = await client.post(`webhook/${path}`, {});
-			if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
+			await callWebhook(client, path);
 		};
 		const warmUntilMs = Date.now() + WARM_UP_MS;
 		while (Date.now() < warmUntilMs) {
@@ -265,17 +244,12 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 		console.log(`\n${minutes} minutes of mixed work\n\n${markdownTable(['', ''], rows)}`);
 		for (const jobId of account.lostJobIds) console.log(`lost: ${jobId}`);
 		if (account.lostJobIds.length > 0 || texts.size < executions) process.exitCode = 1;
-	} finally {
-		await started.stopAll();
-	}
+	});
 }
 
-new Command('soak')
-	.description('Runs mixed work with faults in a real n8n, and checks that no paid job is lost.')
-	.option('--minutes <number>', 'how long', Number, 10)
-	.action(main)
-	.parseAsync()
-	.catch((error: unknown) => {
-		console.error(error instanceof Error ? error.message : error);
-		process.exitCode = 1;
-	});
+runCommand(
+	new Command('soak')
+		.description('Runs mixed work with faults in a real n8n, and checks that no paid job is lost.')
+		.option('--minutes <number>', 'how long', wholeNumber, 10)
+		.action(main),
+);

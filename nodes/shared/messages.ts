@@ -791,6 +791,8 @@ export const logLines = {
 		isCertain
 			? `AetherForge started no job for item ${itemIndex}, whose request was under way when the execution was stopped`
 			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was under way when the execution was stopped`,
+	journalFailed: (reason: string): string =>
+		`n8n's database does not take the IDs of AetherForge jobs: ${reason}. If n8n is ended before they are collected, a retry may pay for them again. This log lists them.`,
 	leftBehind: (jobIds: readonly string[]): string =>
 		`Earlier attempts of this execution started AetherForge jobs that this one does not ask for: ${jobIds.join(', ')}`,
 	stopped: (jobIds: readonly string[]): string =>

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { cp, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
+import type { Emulator, EmulatorOptions } from '../emulator/emulator';
 import {
 	N8nClient,
 	N8nRequestError,
@@ -11,6 +11,7 @@ import {
 import { startN8n, type N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
 import { imageNodes, WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
+import { callWebhook, startService } from './frame';
 import { withKey, type N8nKit } from './n8n';
 import type { BadDayRow } from './report';
 import { BENCH_KEY } from './service';
@@ -203,24 +204,18 @@ async function costOf(badDay: BadDay, way: Way, { server, client }: Place): Prom
 		savesProgress: true,
 		...badDay.order,
 	};
-	const emulator: Emulator = await startEmulator({
-		apiKeys: [BENCH_KEY],
+	const service = await startService(client, {
 		jobDurationMs: badDay.jobMs ?? JOB_MS,
-		pictures: false,
-		...badDay.options?.(() => emulator),
+		...badDay.options?.(() => service.emulator),
 	});
+	const { emulator, credential } = service;
 	try {
 		badDay.begin?.(emulator);
-		const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
-			apiKey: BENCH_KEY,
-			baseUrl: emulator.apiUrl,
-		});
 		const path = randomUUID();
 		const file = workflowFor(way, order, emulator.apiUrl, path);
 		const saved = await client.createWorkflow(withKey(file, credential));
 		await client.activate(saved);
-		const { status } = await client.post(`webhook/${path}`, {});
-		if (status !== 200) throw new Error(`The webhook answered ${status}.`);
+		await callWebhook(client, path);
 		const startedAtMs = Date.now();
 		const idOf = async () => (await client.executions(saved))[0]?.id ?? '';
 		await badDay.during?.({

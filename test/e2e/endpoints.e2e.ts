@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { INode } from 'n8n-workflow';
-import type { ImageFormat } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
+import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
 import { openLab, servedSha256, sha256, type Lab } from './lab';
 import type { Execution } from './real-n8n/rest-client';
 import { finishJobs, jobIds, lateJobOfWebhook, save } from './scenarios';
@@ -24,130 +24,72 @@ const uploads = ['data', 'endFrame', 'knight', 'wizard'].map((field): [string, B
 	tinyPicture(field, 'png'),
 ]);
 
-const rows = [
-	{ row: 1, title: 'Idle', description: 'Standing still' },
-	{ row: 2, title: 'Walk', description: 'Walking to the right' },
-];
+const nodes = { effectGenerate, imageGenerate, imageTune, sprite };
 
-interface Case {
-	/** Where the request has to arrive, below `/public/v1/`. */
-	path: string;
+interface Case extends Pick<EndpointCase, 'path' | 'results'> {
 	node: INode;
 	/** The text fields, as they arrive. */
-	fields: Record<string, string>;
+	fields: Readonly<Record<string, string>>;
 	/** The files, as they arrive: the API's field, and the upload in it. */
-	files?: [apiName: string, upload: string][];
-	/** What the items repeat, where that is not the fields as they arrive. */
-	echo?: Record<string, unknown>;
-	results?: ImageFormat[];
+	files: [apiName: string, upload: string][];
 }
 
-const cases: Case[] = [
+/** Each endpoint with what it cannot do without. */
+const required: Case[] = ENDPOINT_CASES.map(
+	({ path, node, parameters, sends, fields, results }) => ({
+		path,
+		results,
+		node: nodes[node](parameters),
+		fields: sends,
+		files: fields
+			.filter(({ kind, isOptional = false }) => kind === 'files' && !isOptional)
+			.map(({ name }) => [name, 'data']),
+	}),
+);
+
+/** What n8n's parameters can say beyond that: expressions, optional files, several files, JSON. */
+const chosen: Case[] = [
 	{
-		path: 'generate/effect/v1',
-		node: effectGenerate({ apiVersion: 'v1', description: 'A burst of fire' }),
-		fields: { description: 'A burst of fire', resolution: '1K' },
-	},
-	{
-		path: 'generate/effect/v2',
-		node: effectGenerate({ description: 'Blue sparks', quality: 'pro', imageSource: 'binary' }),
-		fields: { description: 'Blue sparks', quality: 'pro', frame: '16' },
-		files: [['image', 'data']],
-		echo: { description: 'Blue sparks', quality: 'pro', frame: 16 },
-	},
-	{
-		path: 'image-tune/upscale',
-		node: imageTune({}),
-		fields: { scale: '2K' },
-		files: [['image', 'data']],
-	},
-	{
-		path: 'image-tune/inpaint/v2',
-		node: imageTune({ operation: 'inpaint', imageField: 'knight', prompt: 'Remove the hat' }),
-		fields: { prompt: 'Remove the hat', quality: 'standard' },
-		files: [['image', 'knight']],
-	},
-	{
-		path: 'image-tune/split-layer',
-		node: imageTune({ operation: 'splitLayers', keyword: 'arm' }),
-		fields: { keyword: 'arm' },
-		files: [['image', 'data']],
-		results: ['png', 'png', 'png', 'png'],
-	},
-	{
-		path: 'sprite/make-sprite/v1',
-		node: sprite({ text: 'Walking animation', frame: '={{ "36" }}', isPixel: true }),
-		fields: { text: 'Walking animation', frame: '36', is_pixel: 'true' },
-		files: [['image', 'data']],
-		echo: { text: 'Walking animation', frame: 36, is_pixel: true },
-		results: ['png', 'gif'],
-	},
-	{
-		path: 'sprite/make-sprite/v2',
+		path: '/public/v1/sprite/make-sprite/v2',
 		node: sprite({
 			apiVersion: 'v2',
 			endFrameImageSource: 'binary',
 			endFrameImageField: 'endFrame',
 			text: 'Jumping',
+			frame: '={{ "81" }}',
+			isPixel: true,
 		}),
-		fields: { text: 'Jumping', frame: '49', is_pixel: 'false' },
+		fields: { text: 'Jumping', frame: '81', is_pixel: 'true' },
 		files: [
 			['start_frame_image', 'data'],
 			['end_frame_image', 'endFrame'],
 		],
-		echo: { text: 'Jumping', frame: 49, is_pixel: false },
 		results: ['png', 'gif'],
 	},
 	{
-		path: 'sprite/reskin/v1',
-		node: sprite({ operation: 'reskin', description: 'In golden armor' }),
-		fields: { description: 'In golden armor', resolution: '2K' },
-		files: [['image', 'data']],
-	},
-	{
-		path: 'sprite/reskin/v2',
-		node: sprite({
-			operation: 'reskin',
-			apiVersion: 'v2',
-			description: 'In rags',
-			style: 'quater_view',
-		}),
-		fields: { description: 'In rags', quality: 'standard', style: 'quater_view' },
-		files: [['image', 'data']],
-	},
-	{
-		path: 'sprite/character-overlay/v1',
+		path: '/public/v1/sprite/character-overlay/v1',
 		node: sprite({
 			operation: 'characterOverlay',
 			characterImagesFields: 'wizard, knight',
-			rows: { row: rows.map(({ title, description }) => ({ title, description })) },
+			rowsInput: 'json',
+			rowsJson: '[{ "title": "Idle", "description": "Standing still", "row": "1" }]',
+			style: 'pixel',
 		}),
-		fields: { rows: JSON.stringify(rows), resolution: '2K' },
+		fields: {
+			rows: JSON.stringify([{ row: 1, title: 'Idle', description: 'Standing still' }]),
+			resolution: '2K',
+			style: 'pixel',
+		},
 		files: [
 			['sprite_sheet', 'data'],
 			['character_images', 'wizard'],
 			['character_images', 'knight'],
 		],
-		echo: { rows, resolution: '2K' },
-	},
-	{
-		path: 'sprite/character-overlay/v2',
-		node: sprite({
-			operation: 'characterOverlay',
-			apiVersion: 'v2',
-			characterImagesFields: 'knight',
-			rowsInput: 'json',
-			rowsJson: '[{ "title": "Idle", "description": "Standing still", "row": "1" }]',
-			style: 'pixel',
-		}),
-		fields: { rows: JSON.stringify(rows.slice(0, 1)), quality: 'standard', style: 'pixel' },
-		files: [
-			['sprite_sheet', 'data'],
-			['character_images', 'knight'],
-		],
-		echo: { rows: rows.slice(0, 1), quality: 'standard', style: 'pixel' },
+		results: ['png'],
 	},
 ];
+
+const cases = [...required, ...chosen].map((each, index) => ({ ...each, name: `Node ${index}` }));
 
 let lab: Lab;
 
@@ -159,7 +101,7 @@ describe('an upload that every endpoint gets', () => {
 		const start = webhook(path);
 		// One that fails must not keep the others from running.
 		const onError = 'continueRegularOutput';
-		const branches = cases.map(({ path: name, node }): Link => [start, { ...node, name, onError }]);
+		const branches = cases.map(({ name, node }): Link => [start, { ...node, name, onError }]);
 		const saved = await save(lab, workflow('Every endpoint', branches));
 		await lab.n8n.activate(saved);
 		const form = new FormData();
@@ -175,12 +117,12 @@ describe('an upload that every endpoint gets', () => {
 		await lab.close();
 	});
 
-	it.each(cases)('$path receives it and gives its results', async (each) => {
-		const { path, node, fields, files = [], echo = fields, results = ['png'] } = each;
-		const [submit, ...more] = lab.emulator.submits.filter(
-			({ endpoint }) => endpoint === `/public/v1/${path}`,
-		);
-		expect(more).toEqual([]);
+	it.each(cases)('$path receives it and gives its results ($name)', async (each) => {
+		const { path, name, fields, files, results } = each;
+		const items = execution.items(name);
+		const jobId = items[0]?.json.job_id as string;
+		const submit = lab.emulator.submits.find((other) => other.jobId === jobId);
+		expect(submit?.endpoint).toBe(path);
 		expect(submit?.fields).toEqual(fields);
 		expect(
 			submit?.files.map(({ field, fileName, mimeType, sha256: hash }) => [
@@ -198,8 +140,13 @@ describe('an upload that every endpoint gets', () => {
 			]),
 		);
 
-		const jobId = String(submit?.jobId);
-		const items = execution.items(path);
+		const echo = Object.fromEntries(
+			Object.entries(items[0]?.json ?? {}).filter(([key]) => key in fields),
+		);
+		const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+		expect(Object.entries(echo).map(([key, value]) => [key, asText(value)])).toEqual(
+			Object.entries(submit?.fields ?? {}),
+		);
 		const images = results.map((format, index) => ({
 			image_url: `${lab.emulator.cdnUrl}/results/${jobId}/${index + 1}.${format}`,
 			width: 1,
@@ -209,7 +156,7 @@ describe('an upload that every endpoint gets', () => {
 		const urls = images.map(({ image_url }) => image_url);
 		const own = { job_id: jobId, status: 'Succeed', ...echo };
 		expect(items.map(({ json }) => json)).toEqual(
-			node.type === nodeTypes.sprite
+			each.node.type === nodeTypes.sprite
 				? [{ ...own, image_urls: urls, images }]
 				: images.map((image, index) => ({
 						...own,

@@ -44,7 +44,8 @@ let release: Day['n8n'];
 
 beforeAll(async () => {
 	lab = await openLab({ jobDurationMs: JOB_MS });
-	release = (await lab.n8nLog()).includes('Version: 1.') ? '1.123' : '2.41';
+	// What was canceled and saved is run again by newer versions only; 2.8 does as 1.123 does.
+	release = /Version: (1|2\.8)\./.test(await lab.n8nLog()) ? '1.123' : '2.41';
 	// On SIGTERM n8n leaves executions hardly any time: they are crashed then.
 	await lab.restartN8n({ N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '1' });
 	await lab.n8n.signIn();
@@ -58,7 +59,10 @@ afterAll(async () => {
 it.each(CASES)(
 	'n8n keeps of $how what the simulator says',
 	async (given) => {
-		expect(await keptByN8n(given)).toEqual(await keptByModel(given));
+		// Stop's own write and that of the execution's end race in n8n.
+		const expected = [await keptByModel(given, false)];
+		if (given.ending === 'stop') expected.push(await keptByModel(given, true));
+		expect(expected).toContainEqual(await keptByN8n(given));
 	},
 	200_000,
 );
@@ -116,7 +120,10 @@ async function idOf(saved: SavedWorkflow): Promise<string> {
 	return execution?.id ?? '';
 }
 
-async function keptByModel({ ending, triggerLast, savesProgress }: Case): Promise<Kept> {
+async function keptByModel(
+	{ ending, triggerLast, savesProgress }: Case,
+	keepsStopped: boolean,
+): Promise<Kept> {
 	const isDisrupted = ending !== 'error' && ending !== 'timeout';
 	const day: Day = {
 		seed: 1,
@@ -128,6 +135,7 @@ async function keptByModel({ ending, triggerLast, savesProgress }: Case): Promis
 		binaryMode: 'separate',
 		savesProgress,
 		timeoutAfterMs: ending === 'timeout' ? TIMEOUT_S * 1000 : undefined,
+		keepsStopped,
 		endpoint: 'imageGenerate',
 		second: 'upscale',
 		itemCount: 1,

@@ -1,11 +1,37 @@
 import { request as httpRequest } from 'node:http';
 import FormData from 'form-data';
+import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
 import type { Emulator } from './emulator';
+import { tinyPicture } from './pictures';
 
 /** What a client puts into a form. */
 export interface Sending {
 	fields?: Readonly<Record<string, string>>;
 	files?: Readonly<Record<string, readonly Buffer[]>>;
+}
+
+const ROWS = [
+	{ row: 1, title: 'Idle', description: 'Character standing still' },
+	{ row: 2, title: 'Walk', description: 'Character walking to the right' },
+];
+
+/** A form that an endpoint takes, with the required fields alone. */
+export function exampleFor(path: string): Required<Sending> {
+	const fields: Record<string, string> = {};
+	const files: Record<string, Buffer[]> = {};
+	for (const field of caseFor(path).fields) {
+		if (field.isOptional) continue;
+		if (field.kind === 'files') files[field.name] = [tinyPicture('example', 'png')];
+		else if (field.kind === 'table') fields[field.name] = JSON.stringify(ROWS);
+		else fields[field.name] = 'example' in field ? field.example : String(field.allowed[0]);
+	}
+	return { fields, files };
+}
+
+export function caseFor(path: string): EndpointCase {
+	const found = ENDPOINT_CASES.find((row) => row.path === path);
+	if (!found) throw new Error(`test/support/endpointCases.ts has no row for ${path}`);
+	return found;
 }
 
 /** The API's answer to a client. */

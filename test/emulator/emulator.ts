@@ -101,7 +101,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 	}
 
 	function accept(endpoint: Endpoint, { form, copies }: ReadForm): Job {
-		const { text, effects } = readPromptTags(endpoint.promptOf?.(form.fields) ?? '');
+		const { text, effects } = readPromptTags(endpoint.promptOf(form.fields));
 		const wish = options.wish?.(form, endpoint.path) ?? {};
 		const slowness = effects.reduce((factor, effect) => factor * (effect.slowness ?? 1), 1);
 		const outcome: Partial<Outcome> = endpoint.results ? { images: endpoint.results } : {};

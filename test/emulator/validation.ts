@@ -1,4 +1,5 @@
-import type { Endpoint, Field } from './endpoints';
+import type { FieldCase } from '../support/endpointCases';
+import type { Endpoint } from './endpoints';
 import type { ReceivedFile, ReceivedForm } from './form';
 import { readBoolean, readInteger } from './formValues';
 
@@ -22,14 +23,13 @@ export function refusalOf(endpoint: Endpoint, form: ReceivedForm): Refusal | und
 	const issues = endpoint.fields.flatMap((field) => issuesOf(field, form));
 	if (issues.length > 0) return { status: 422, detail: issues };
 	const areImages = endpoint.fields.every((field) => filesIn(field, form).every(looksLikeImage));
-	const detail = areImages ? endpoint.refuse?.(form) : 'Invalid image file';
+	const detail = areImages ? endpoint.refuse(form) : 'Invalid image file';
 	return detail === undefined ? undefined : { status: 400, detail };
 }
 
-function issuesOf(field: Field, form: ReceivedForm): ValidationIssue[] {
+function issuesOf(field: FieldCase, form: ReceivedForm): ValidationIssue[] {
 	const value = form.fields[field.name];
 	switch (field.kind) {
-		case 'file':
 		case 'files':
 			return fileIssues(field, form);
 		case 'choice': {
@@ -39,7 +39,8 @@ function issuesOf(field: Field, form: ReceivedForm): ValidationIssue[] {
 			return field.allowed.includes(value) ? [] : [notListed(field, value)];
 		}
 		case 'text':
-		case 'integer':
+		case 'table':
+		case 'number':
 		case 'boolean':
 			// FastAPI takes an empty form value for a missing one.
 			if (value === undefined || value === '') return [missing(field.name)];
@@ -48,12 +49,12 @@ function issuesOf(field: Field, form: ReceivedForm): ValidationIssue[] {
 }
 
 function valueIssues(
-	kind: 'text' | 'integer' | 'boolean',
+	kind: 'text' | 'table' | 'number' | 'boolean',
 	name: string,
 	input: string,
 ): ValidationIssue[] {
 	const loc = ['body', name];
-	if (kind === 'integer' && readInteger(input) === undefined) {
+	if (kind === 'number' && readInteger(input) === undefined) {
 		const msg = 'Input should be a valid integer, unable to parse string as an integer';
 		return [{ type: 'int_parsing', loc, msg, input }];
 	}
@@ -65,11 +66,11 @@ function valueIssues(
 }
 
 function fileIssues(
-	field: Extract<Field, { kind: 'file' | 'files' }>,
+	field: Extract<FieldCase, { kind: 'files' }>,
 	form: ReceivedForm,
 ): ValidationIssue[] {
 	const text = form.fields[field.name];
-	const isList = field.kind === 'files';
+	const isList = field.most > 1;
 	if (text !== undefined && (isList || text !== '')) {
 		return [
 			{
@@ -84,9 +85,9 @@ function fileIssues(
 	return field.isOptional || filesIn(field, form).length > 0 ? [] : [missing(field.name)];
 }
 
-function filesIn(field: Field, form: ReceivedForm): ReceivedFile[] {
+function filesIn(field: FieldCase, form: ReceivedForm): ReceivedFile[] {
 	const files = form.files.filter((file) => file.field === field.name);
-	return field.kind === 'files' ? files : files.slice(-1);
+	return field.kind === 'files' && field.most > 1 ? files : files.slice(-1);
 }
 
 function missing(field: string): ValidationIssue {

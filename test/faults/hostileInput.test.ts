@@ -4,11 +4,10 @@ import fc from 'fast-check';
 import type { INodeExecutionData } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import { startBinaryStorage, storeBinary } from '../support/engine';
+import { storeBinary } from '../support/engine';
 import { deferred } from '../support/deferred';
-import { KEY, openScene, type Scene } from '../support/scene';
+import { KEY, useScene } from '../support/scene';
 
-beforeAll(startBinaryStorage);
 // A run that outlives its test would go on in real time, beside the next one.
 jest.setTimeout(60_000);
 
@@ -27,15 +26,7 @@ async function warningsDuring(work: () => Promise<void>): Promise<string[]> {
 	return warnings;
 }
 
-let scene: Scene;
-
-beforeEach(async () => {
-	scene = await openScene({ jobDurationMs: 0 });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene({ jobDurationMs: 0 });
 
 /** Text fields of a multipart form have CRLF for line ends (RFC 7578 leaves it to the sender; axios does it). */
 function asSent(text: string): string {

@@ -481,6 +481,33 @@ describe('Retry from the list', () => {
 		expect(scene.postCount()).toBe(1);
 	});
 
+	it.each([
+		['resumes a job whose rows are as they were, and repeats them', 'stands', 1],
+		['pays anew for a row that was edited', 'sits', 2],
+	])('%s', async (_, description, jobCount) => {
+		const data = await storeBinary(tinyPicture('p', 'png'), 'p.png', 'image/png');
+		const runWith = async (row: string, options: Partial<EngineOptions> = {}) =>
+			await scene.run({
+				node: 'sprite',
+				parameters: {
+					operation: 'characterOverlay',
+					characterImagesFields: 'data',
+					rows: { row: [{ title: 'Idle', description: row }] },
+					options: { timeout: 5 },
+				},
+				items: [{ json: {}, binary: { data } }],
+				...options,
+			});
+		wishes = [NEVER];
+		const first = await runWith('stands');
+		scene.emulator.jobs.finish(scene.jobIdOf(0));
+		const { items } = await runWith(description, { retryOf: first });
+		expect(scene.emulator.submits).toHaveLength(jobCount);
+		expect(items.map(({ json }) => [json.job_id, json.rows])).toEqual([
+			[scene.jobIdOf(jobCount - 1), [{ row: 1, title: 'Idle', description }]],
+		]);
+	});
+
 	it('names the paid jobs that an edited workflow no longer asks for', async () => {
 		const first = await timedOut();
 		const jobIds = [0, 1, 2].map((index) => scene.jobIdOf(index));
@@ -613,4 +640,32 @@ describe('no job of another', () => {
 		await generate({ waitForCompletion: false }, { retryOf: result });
 		expect(scene.emulator.submits).toHaveLength(6);
 	});
+});
+
+it('an error of a retry names all remembered jobs, also those that it has not resumed yet', async () => {
+	wishOf = Object.fromEntries(
+		Array.from({ length: 12 }, (_, id) => [`item ${id}`, { durationMs: 0 }]),
+	);
+	const items = Array.from({ length: 12 }, (_, id) => ({ json: { id } }));
+	const parameters = {
+		prompt: '={{ "item " + $json.id }}',
+		options: { maxConcurrentJobs: 2 },
+	};
+	scene.emulator.faults.add({
+		at: 'submit',
+		kind: 'respond',
+		status: 400,
+		match: ({ form }) => form?.fields.prompt === 'item 11',
+	});
+	const first = await scene.run({ node: 'imageGenerate', parameters, items });
+	expect(first.error?.context.data?.running_job_ids).toHaveLength(11);
+	const firstId = scene.emulator.submits[0]?.jobId;
+	scene.emulator.faults.add({
+		at: 'download',
+		kind: 'respond',
+		status: 410,
+		match: ({ jobId }) => jobId === firstId,
+	});
+	const again = await scene.run({ node: 'imageGenerate', parameters, items, retryOf: first });
+	expect(again.error?.context.data?.running_job_ids).toHaveLength(10);
 });

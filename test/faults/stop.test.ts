@@ -406,3 +406,31 @@ it('an execution that was stopped before sends nothing', async () => {
 	expect(result.items).toEqual([]);
 	expect(scene.emulator.requests).toEqual([]);
 });
+
+it('Stop logs the jobs that are still running, not those that are finished', async () => {
+	const stopped = deferred();
+	scene = await openScene({
+		wish: ({ fields }) => ({ durationMs: fields.prompt === '0' ? 0 : Infinity }),
+	});
+	const { emulator, clock } = scene;
+	const startedAtMs = clock.now();
+	emulator.faults.add({
+		at: 'poll',
+		kind: 'stall',
+		match: () => {
+			if (clock.now() - startedAtMs < 10_000) return false;
+			clock.begin();
+			setTimeout(stopped.resolve, 20);
+			return true;
+		},
+	});
+	const { log } = await scene.run({
+		node: 'imageGenerate',
+		parameters: { prompt: '={{ $json.id }}' },
+		items: [{ json: { id: '0' } }, { json: { id: '1' } }],
+		cancelWhen: stopped.promise,
+	});
+	const line = log.find((each) => each.startsWith('info The execution was stopped'));
+	expect(line).toContain(emulator.submits.at(1)?.jobId);
+	expect(line).not.toContain(emulator.submits.at(0)?.jobId);
+});

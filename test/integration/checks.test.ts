@@ -1,24 +1,17 @@
 import type { IBinaryData, INodeExecutionData, INodeParameters, OnError } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import { startBinaryStorage, storeBinary, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import { storeBinary, type EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
 const PNG = tinyPicture('a picture', 'png');
 const NO_JOB = 'No job was started, and nothing was charged.';
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 
-let scene: Scene;
+const scene = useScene();
 
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
+beforeEach(() => {
 	scene.emulator.jobs.add({ id: JOB });
-});
-
-afterEach(async () => {
-	await scene.close();
 });
 
 function file(bytes: Buffer | string, rest: Partial<IBinaryData> = {}): IBinaryData {

@@ -1,23 +1,19 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { NodeApiError, type IExecuteFunctions, type INodeType } from 'n8n-workflow';
 
-import { startBinaryStorage, type EngineOptions } from '../support/engine';
+import { GetJob } from '../../nodes/GetJob/GetJob.node';
+import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
+import type { EngineOptions } from '../support/engine';
 import { nock } from '../support/nock';
-import { KEY, openScene, type Scene } from '../support/scene';
+import { KEY, useScene } from '../support/scene';
 
-// What each code of Node.js means for a paid request is tested with the retry policy.
+// What each code of Node.js means is tested in unit/connection, and that a request is sent again in unit/submit.
 
-let scene: Scene;
+const scene = useScene({ jobDurationMs: 0 });
 
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene({ jobDurationMs: 0 });
-});
-
-afterEach(async () => {
+afterEach(() => {
 	nock.cleanAll();
-	await scene.close();
 });
 
 /** A port of this machine on which nothing listens. */
@@ -83,4 +79,77 @@ it('a key in the words of a failed connection is not repeated', async () => {
 	nock(scene.emulator.apiUrl).post('/public/v1/generate/image').replyWithError(error);
 	const { error: shown } = await scene.run(GIVEN);
 	expect(shown?.description).toContain('cannot send ***');
+});
+
+describe('a request that n8n’s SSRF protection blocks', () => {
+	class SsrfBlockedIpError extends Error {
+		readonly description = 'The IP address 127.0.0.1 is blocked. Ask your administrator.';
+
+		constructor() {
+			super('The request was blocked because it resolves to a restricted IP address');
+			this.name = 'SsrfBlockedIpError';
+		}
+	}
+
+	/** The node where n8n's helper for requests with a credential throws as its protection does. */
+	function blocked(nodeType: INodeType, block: (context: IExecuteFunctions) => Error): INodeType {
+		return {
+			description: nodeType.description,
+			async execute(this: IExecuteFunctions) {
+				this.helpers.httpRequestWithAuthentication = async () => {
+					calls++;
+					return await Promise.reject(block(this));
+				};
+				return (await nodeType.execute?.call(this)) ?? [];
+			},
+		};
+	}
+
+	let calls = 0;
+	const asThrown: [string, (context: IExecuteFunctions) => Error][] = [
+		['the error itself', () => new SsrfBlockedIpError()],
+		[
+			'the error within n8n’s own',
+			(context) => new NodeApiError(context.getNode(), new SsrfBlockedIpError() as never),
+		],
+	];
+
+	beforeEach(() => {
+		calls = 0;
+	});
+
+	it.each(asThrown)('costs nothing, is not sent again, and says so: %s', async (_, block) => {
+		const result = await scene.run({
+			node: blocked(new ImageGenerate(), block),
+			parameters: { prompt: 'a' },
+			items: [{ json: {} }, { json: {} }, { json: {} }],
+			nodeSettings: { onError: 'continueErrorOutput' },
+		});
+		expect(scene.emulator.requests).toEqual([]);
+		expect(calls).toBe(3);
+		for (const { json } of result.errorItems) {
+			expect(json.error).toMatchObject({
+				message: "n8n's SSRF protection blocked the request to AetherForge",
+				description: expect.stringMatching(/Ask your administrator/) as string,
+			});
+		}
+		expect(result.log.join('\n')).not.toMatch(/not known/);
+		// Nothing is remembered either: once it is allowed, a retry starts the job.
+		const again = await scene.run({
+			node: 'imageGenerate',
+			parameters: { prompt: 'a', waitForCompletion: false },
+			items: [{ json: {} }, { json: {} }, { json: {} }],
+			retryOf: result,
+		});
+		expect(again.items).toHaveLength(3);
+	});
+
+	it.each(asThrown)('is no status check to try again: %s', async (_, block) => {
+		const { error } = await scene.run({
+			node: blocked(new GetJob(), block),
+			parameters: { jobId: '11111111-1111-4111-8111-111111111111', waitForCompletion: true },
+		});
+		expect(calls).toBe(1);
+		expect(error?.message).toBe("n8n's SSRF protection blocked the request to AetherForge");
+	});
 });

@@ -8,25 +8,15 @@ import type {
 } from 'n8n-workflow';
 
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
 // What n8n keeps of an execution for its Executions list, which finds the execution of a job by it.
 
 const EARLIER = '123e4567-e89b-12d3-a456-426614174000';
 const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene({ jobDurationMs: 0 });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene({ jobDurationMs: 0 });
 
 async function generate(
 	{ jobsPerItem = 1, ...options }: INodeParameters = {},

@@ -1,20 +1,10 @@
 import type { INodeExecutionData } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene();
 
 async function generate(
 	parameters: EngineOptions['parameters'],

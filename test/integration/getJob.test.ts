@@ -2,25 +2,10 @@ import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
 
 import type { JobWish } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
-import {
-	bytesOf,
-	startBinaryStorage,
-	type EngineOptions,
-	type EngineResult,
-} from '../support/engine';
-import { KEY, openScene, type Scene } from '../support/scene';
+import { bytesOf, type EngineOptions, type EngineResult } from '../support/engine';
+import { KEY, useScene } from '../support/scene';
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene();
 
 /** Runs Get Job with an item for each of the jobs. */
 async function getJobs(

@@ -2,30 +2,18 @@ import type { INodeExecutionData } from 'n8n-workflow';
 
 import type { ImageFormat, JobWish, ReceivedForm, RequestRecord } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
-import {
-	bytesOf,
-	startBinaryStorage,
-	type EngineOptions,
-	type EngineResult,
-} from '../support/engine';
-import { KEY, openScene, type Scene } from '../support/scene';
+import { bytesOf, type EngineOptions, type EngineResult } from '../support/engine';
+import { KEY, useScene } from '../support/scene';
 
 /** The size of the emulator's pictures in tests. */
 const TINY = { width: 1, height: 1 };
 
-let scene: Scene;
+const scene = useScene({ wish: (form) => wish(form) });
 /** What the test wishes of the job of a submit. */
 let wish: (form: ReceivedForm) => JobWish;
 
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
+beforeEach(() => {
 	wish = () => ({});
-	scene = await openScene({ wish: (form) => wish(form) });
-});
-
-afterEach(async () => {
-	await scene.close();
 });
 
 async function generate(

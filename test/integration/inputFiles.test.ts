@@ -12,13 +12,8 @@ import type {
 
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
 import { tinyPicture } from '../emulator/pictures';
-import {
-	startBinaryStorage,
-	storeBinary,
-	type EngineOptions,
-	type EngineResult,
-} from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import { storeBinary, type EngineOptions, type EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 import { serve, type TestServer } from '../support/server';
 
 // Input files that are no names of binary fields: those of expressions and those of URLs.
@@ -28,17 +23,7 @@ const GIF = tinyPicture('another', 'gif');
 const MAX_BYTES = 50 * 1_048_576;
 const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 2, waitBetweenTries: 1 };
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene({ jobDurationMs: 1500 });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene({ jobDurationMs: 1500 });
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 const received = () => scene.emulator.submits.flatMap(({ files }) => files);

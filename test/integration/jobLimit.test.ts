@@ -70,8 +70,9 @@ describe('one run', () => {
 		expect(scene.emulator.submits).toHaveLength(count);
 	});
 
-	it('is refused in the same words with more items than a call can have arguments', async () => {
-		const { error } = await generate(130_000, {}, { parameters: { prompt: 'p' } });
+	it('is refused in the same words with more jobs than a call can have arguments', async () => {
+		const parameters = { description: 'p', options: { jobsPerItem: 20 } };
+		const { error } = await generate(6500, {}, { node: 'effectGenerate', parameters });
 		expect(error?.message).toBe(refusal(130_000, 100));
 		expect(scene.emulator.requests).toEqual([]);
 	});

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type {
 	IBinaryData,
@@ -10,8 +10,9 @@ import type {
 
 import { tinyPicture } from '../emulator/pictures';
 import { root, sourcesIn } from '../package/sources';
-import { startBinaryStorage, type EngineOptions } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import { ENDPOINT_CASES } from '../support/endpointCases';
+import type { EngineOptions } from '../support/engine';
+import { useScene } from '../support/scene';
 
 // The editor lists these fields before a node has run, so that they can be dragged into the next one.
 
@@ -32,25 +33,21 @@ const nodes = sourcesIn('nodes', '.node.ts').map((file) => {
 	return { className, description: new found().description };
 });
 
-const ROWS = { row: [{ title: 'Idle', description: 'Standing still' }] };
-
-/** What a node cannot do without, by its schema. */
-const REQUIRED: Record<string, INodeParameters> = {
-	'EffectGenerate/__schema__/v1.0.0.json': { description: 'Sparks' },
-	'GetJob/__schema__/v1.0.0.json': { jobId: '={{ $json.job_id }}' },
-	'ImageGenerate/__schema__/v1.0.0.json': { prompt: 'A lighthouse' },
-	'ImageTune/__schema__/v1.0.0/inpaint.json': { prompt: 'Remove the hat' },
-	'ImageTune/__schema__/v1.0.0/splitLayers.json': { keyword: 'arm' },
-	'ImageTune/__schema__/v1.0.0/upscale.json': {},
-	'Sprite/__schema__/v1.0.0/characterOverlay.json': { characterImagesFields: 'data', rows: ROWS },
-	'Sprite/__schema__/v1.0.0/make.json': { text: 'Walking' },
-	'Sprite/__schema__/v1.0.0/reskin.json': { description: 'Golden armor' },
-};
-
 interface Case {
 	file: string;
 	node: Name;
 	parameters: INodeParameters;
+}
+
+/** What a node's operation cannot do without, in its default version. */
+function requiredFor(node: string, operation: string): INodeParameters {
+	if (node === 'getJob') return { jobId: '={{ $json.job_id }}' };
+	const row = ENDPOINT_CASES.find(
+		(each) => each.node === node && (each.parameters.operation ?? '') === operation,
+	);
+	if (!row) throw new Error(`endpointCases.ts has no row for ${node} ${operation}`.trim());
+	const entries = Object.entries(row.parameters).filter(([name]) => name !== 'apiVersion');
+	return Object.fromEntries(entries);
 }
 
 /** Every node with each of its operations, by the path under which n8n looks for its schema. */
@@ -61,30 +58,24 @@ const CASES: Case[] = nodes.flatMap(({ className, description: { name, propertie
 	return parts.map((part) => ({
 		file: `${className}/__schema__/v1.0.0${part}.json`,
 		node: name as Name,
-		parameters: part === '' ? {} : { operation: part.slice(1) },
+		parameters: requiredFor(name, part.slice(1)),
 	}));
 });
 
 const OF_JOB = ['image_urls', 'images'];
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene({
-		jobDurationMs: 0,
-		pictures: true,
-		wish: () => ({ outcome: { images: ['png', 'gif'] } }),
-	});
-});
-
-afterEach(async () => {
-	await scene.close();
+const scene = useScene({
+	jobDurationMs: 0,
+	pictures: true,
+	wish: () => ({ outcome: { images: ['png', 'gif'] } }),
 });
 
 function written(file: string): Schema {
-	return JSON.parse(readFileSync(path.join(root, 'nodes', file), 'utf8')) as Schema;
+	const place = path.join(root, 'nodes', file);
+	if (!existsSync(place)) {
+		throw new Error(`There is no nodes/${file}, which lists an operation's output in the editor`);
+	}
+	return JSON.parse(readFileSync(place, 'utf8')) as Schema;
 }
 
 /** The schema that a value fits, without a choice. */
@@ -101,7 +92,7 @@ function schemaOf(value: unknown): Schema {
 }
 
 /** What an operation really puts out. */
-async function output({ file, node, parameters }: Case, more: INodeParameters = {}) {
+async function output({ node, parameters }: Case, more: INodeParameters = {}) {
 	const { id } = scene.emulator.jobs.add({ durationMs: 0, outcome: { images: ['png', 'gif'] } });
 	const data: IBinaryData = {
 		data: tinyPicture('data', 'png').toString('base64'),
@@ -109,7 +100,7 @@ async function output({ file, node, parameters }: Case, more: INodeParameters = 
 	};
 	const { items, error } = await scene.run({
 		node,
-		parameters: { ...parameters, ...REQUIRED[file], ...more },
+		parameters: { ...parameters, ...more },
 		items: [{ json: { job_id: id }, binary: { data } }],
 	});
 	expect(error).toBeUndefined();
@@ -119,15 +110,13 @@ async function output({ file, node, parameters }: Case, more: INodeParameters = 
 it('there is a schema where n8n looks for one, and no other', () => {
 	const files = sourcesIn('nodes', '.json').filter((file) => file.includes('/__schema__/'));
 	expect(files).toEqual(CASES.map(({ file }) => `nodes/${file}`).sort());
-	expect(Object.keys(REQUIRED)).toEqual(CASES.map(({ file }) => file).sort());
 });
 
 describe.each(CASES)('$file', (operation) => {
-	const { type, properties = {} } = written(operation.file);
-	/** The default of Sprite. */
-	const isPerJob = 'image_urls' in properties;
-
 	it('has the fields of each item that the node puts out by default, in their order, with their types', async () => {
+		const { type, properties = {} } = written(operation.file);
+		/** The default of Sprite. */
+		const isPerJob = 'image_urls' in properties;
 		const items = await output(operation);
 		expect(items).toHaveLength(isPerJob ? 1 : 2);
 		for (const [index, json] of items.entries()) {
@@ -140,6 +129,8 @@ describe.each(CASES)('$file', (operation) => {
 	});
 
 	it('has all but what the other way to return images has', async () => {
+		const { properties = {} } = written(operation.file);
+		const isPerJob = 'image_urls' in properties;
 		const outputItems = isPerJob ? 'perImage' : 'perJob';
 		const [item] = await output(operation, { options: { outputItems } });
 		const ofImage = ['image_url', 'image_number', 'image_count', 'width', 'height', 'mime_type'];

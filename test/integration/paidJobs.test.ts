@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { IDataObject, INode, INodeExecutionData } from 'n8n-workflow';
 
-import { runEngine, startBinaryStorage, type EngineResult } from '../support/engine';
-import { KEY, openScene, shownText, type Scene } from '../support/scene';
+import { runEngine, type EngineResult } from '../support/engine';
+import { KEY, shownText, type Scene, useScene } from '../support/scene';
 import { serve } from '../support/server';
 
 // A job that was paid for is never lost, whatever happens around its answer.
@@ -10,33 +10,25 @@ import { serve } from '../support/server';
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
 
-beforeAll(startBinaryStorage);
+const scene = useScene({ wish: () => ({ durationMs: Infinity }) });
 
-let scene: Scene;
+describe('a chain on its defaults', () => {
+	const scene = useScene({ jobDurationMs: 0 });
 
-beforeEach(async () => {
-	scene = await openScene({ wish: () => ({ durationMs: Infinity }) });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
-
-it('one character is one job in each node of a chain on its defaults', async () => {
-	await scene.close();
-	scene = await openScene({ jobDurationMs: 0 });
-	let items: INodeExecutionData[] = [{ json: { words: 'A knight' } }];
-	const steps = [
-		['imageGenerate', { prompt: 'A knight' }],
-		['imageTune', {}],
-		['sprite', { text: 'Walking' }],
-		['sprite', { operation: 'reskin', description: 'In golden armor' }],
-	] as const;
-	for (const [node, parameters] of steps) {
-		({ items } = await scene.run({ node, parameters, items }));
-		expect(items).toHaveLength(1);
-	}
-	expect(scene.emulator.submits).toHaveLength(4);
+	it('charges one job for a character in each node', async () => {
+		let items: INodeExecutionData[] = [{ json: { words: 'A knight' } }];
+		const steps = [
+			['imageGenerate', { prompt: 'A knight' }],
+			['imageTune', {}],
+			['sprite', { text: 'Walking' }],
+			['sprite', { operation: 'reskin', description: 'In golden armor' }],
+		] as const;
+		for (const [node, parameters] of steps) {
+			({ items } = await scene.run({ node, parameters, items }));
+			expect(items).toHaveLength(1);
+		}
+		expect(scene.emulator.submits).toHaveLength(4);
+	});
 });
 
 function referringToItself(): IDataObject {

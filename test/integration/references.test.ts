@@ -2,13 +2,8 @@ import { createHash } from 'node:crypto';
 import type { IBinaryData, IBinaryKeyData } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import {
-	startBinaryStorage,
-	storeBinary,
-	type EngineOptions,
-	type EngineResult,
-} from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import { storeBinary, type EngineOptions, type EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
 const PNG = tinyPicture('a picture', 'png');
 const GIF = tinyPicture('another', 'gif');
@@ -18,17 +13,7 @@ const LARGE_PNG = Buffer.concat([
 	...Array.from({ length: 40_000 }, (_, n) => Buffer.from(`${n},`)),
 ]);
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene();
 
 async function send(
 	binary: IBinaryKeyData,

@@ -1,20 +1,13 @@
 import type { Fault } from '../emulator/emulator';
 import { PROXY_HTML_PAGE } from '../emulator/faults';
-import { startBinaryStorage, type EngineResult } from '../support/engine';
-import { KEY, openScene, type Scene } from '../support/scene';
+import type { EngineResult } from '../support/engine';
+import { KEY, useScene } from '../support/scene';
 
-let scene: Scene;
+const scene = useScene();
 let jobId: string;
 
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
+beforeEach(() => {
 	jobId = scene.emulator.jobs.add({ durationMs: Infinity }).id;
-});
-
-afterEach(async () => {
-	await scene.close();
 });
 
 type Respond = Extract<Fault, { kind: 'respond' }>;

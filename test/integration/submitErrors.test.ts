@@ -5,23 +5,13 @@ import type { INodeExecutionData } from 'n8n-workflow';
 
 import type { Fault } from '../emulator/emulator';
 import { PROXY_HTML_PAGE } from '../emulator/faults';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
+import type { EngineOptions, EngineResult } from '../support/engine';
 import { startProxy, type TestProxy } from '../support/proxy';
-import { KEY, openScene, type Scene } from '../support/scene';
+import { KEY, useScene } from '../support/scene';
 
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene();
 
 type Respond = Extract<Fault, { kind: 'respond' }>;
 
@@ -279,6 +269,19 @@ it.each([500, 409])('an answer with %i that names a job has started it', async (
 	expect([error, items[0]?.json.job_id]).toEqual([undefined, jobId]);
 });
 
+it.each([
+	{ kind: 'truncate' },
+	{ kind: 'truncate', chunked: true },
+	{ kind: 'stallBody' },
+] as const)('a refusal whose body breaks off is a refusal all the same: %j', async (damage) => {
+	scene.emulator.apiKeys.clear();
+	scene.emulator.faults.add({ at: 'submit', ...damage });
+	const { error, log } = await generate();
+	expect(error?.message).toBe('AetherForge does not accept the API key');
+	expect(error?.context.data).toEqual({ http_status: 401 });
+	expect(log.join('\n')).not.toMatch(/not known/);
+});
+
 it('an answer that takes nearly five minutes still names its job', async () => {
 	scene.emulator.faults.add({ at: 'submit', kind: 'hold', until: scene.clock.wait(290_000) });
 	const { items } = await generate();
@@ -350,6 +353,13 @@ describe('a server that repeats the key', () => {
 		// The scene looks for the key in all that n8n shows, logs, and saves.
 		const { error } = await generate();
 		expect(`${error?.message} ${error?.description}`).toContain('***');
+	});
+
+	it('is not repeated in part where its words are cut', async () => {
+		answerSubmits({ status: 502, body: `${'x'.repeat(190)}${KEY}` });
+		const { error } = await generate();
+		expect(error?.description).toContain('xxx');
+		expect(error?.description).not.toContain(KEY.slice(0, 8));
 	});
 
 	it('in a redirect is not repeated', async () => {

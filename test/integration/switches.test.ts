@@ -1,21 +1,10 @@
 import type { INodeParameters } from 'n8n-workflow';
 
-import { startBinaryStorage } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import { useScene } from '../support/scene';
 
 // The parameters that keep money safe: one that is not understood must not count as either value.
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene({ jobDurationMs: 0 });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene({ jobDurationMs: 0 });
 
 async function generate(parameters: INodeParameters) {
 	return await scene.run({ node: 'imageGenerate', parameters: { prompt: 'p', ...parameters } });

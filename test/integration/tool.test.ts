@@ -1,18 +1,8 @@
 import { tinyPicture } from '../emulator/pictures';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
-let scene: Scene;
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	scene = await openScene();
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene();
 
 /** Runs a node under the name that n8n gives it as an AI agent's tool. */
 async function use(options: EngineOptions): Promise<EngineResult> {

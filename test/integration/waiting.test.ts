@@ -1,22 +1,15 @@
 import type { INodeExecutionData } from 'n8n-workflow';
 
 import type { JobWish, ReceivedForm } from '../emulator/emulator';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
 
-let scene: Scene;
+const scene = useScene({ wish: (form) => wish(form) });
 /** What the test wishes of the job of a submit. */
 let wish: (form: ReceivedForm) => JobWish;
 
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
+beforeEach(() => {
 	wish = () => ({});
-	scene = await openScene({ wish: (form) => wish(form) });
-});
-
-afterEach(async () => {
-	await scene.close();
 });
 
 async function generate(
@@ -109,6 +102,18 @@ describe('a job that is not finished in time', () => {
 		wish = () => ({ durationMs: 1000 });
 		const short = await generate({ options: { timeout: 1 } });
 		expect(short.items[0]?.json.status).toBe('Succeed');
+	});
+
+	it('is given up in time, however long the API asks all polls to wait', async () => {
+		wish = () => ({ durationMs: Infinity });
+		const headers = { 'retry-after': '60' };
+		const times = Infinity;
+		scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 429, headers, times });
+		const startedAt = scene.clock.now();
+		const { error } = await generate({ options: { timeout: 10 } });
+		expect(error?.context.data).toMatchObject({ status: 'Pending' });
+		// The last status check has five seconds to be answered.
+		expect(scene.clock.now() - startedAt).toBeLessThanOrEqual(15_000);
 	});
 
 	it('does not count the time in which it waited for other jobs to finish', async () => {

@@ -14,6 +14,9 @@ export interface ShownError {
 	context?: { itemIndex?: number; data?: Record<string, unknown> };
 }
 
+/** How long n8n's database takes, at most, to write down what came of a request. */
+const WRITTEN_WITHIN_MS = 30;
+
 export const NODES = ['Node', 'Second'] as const;
 
 /** Which job it is to be: a node's, in one round, for one item. */
@@ -31,23 +34,16 @@ export interface Sent extends Post, Slot {
 }
 
 /**
- * The day as the service's books have it: every POST, with the execution it came from. What the code
- * cannot promise yet is forgotten where n8n forgets it.
+ * The day as the service's books have it: every POST, with the execution it came from.
  */
 export class Books {
 	readonly day: Day;
 	readonly executions: Execution[];
 	readonly sent: Sent[];
-	readonly #promisesAll: boolean;
 
-	/** @param promisesAll whether a crash, Stop, and a second retry of the same execution count */
-	constructor(
-		readonly played: Played,
-		promisesAll: boolean,
-	) {
+	constructor(readonly played: Played) {
 		this.day = played.day;
 		this.executions = played.n8n.executions;
-		this.#promisesAll = promisesAll;
 		const { requests } = played.service.emulator;
 		this.sent = requests
 			.filter(({ method, form }) => method === 'POST' && form !== undefined)
@@ -59,44 +55,72 @@ export class Books {
 				if (!execution) return [];
 				const { node, runIndex, itemIndex } = post;
 				const round = runIndex - artificialRuns(execution, node).length;
-				const edition = editionOf(this.day, execution, node);
 				const lostAtMs = Math.min(
-					execution.ending === 'crashed' ? execution.endedAtMs : Infinity,
+					execution.ending === 'crashed' ? execution.endedAtMs - WRITTEN_WITHIN_MS : Infinity,
 					execution.stoppedAtMs ?? Infinity,
 				);
-				const verdict = played.service.verdictOf(request, lostAtMs);
-				return [{ ...post, verdict, execution, node, round, itemIndex, edition }];
+				const said = played.service.verdictOf(request, lostAtMs);
+				const isForgotten = lostAtMs < Infinity && this.#hasTwins && said === 'started';
+				const verdict = isForgotten ? 'lost' : said;
+				return [{ ...post, verdict, execution, node, round, itemIndex, edition: 0 }];
 			});
+		for (const post of this.sent) post.edition = this.editionOf(post.execution, post.node);
+	}
+
+	/**
+	 * Whether two executions were alike, and each had files: which is whose nobody knows after a crash, and
+	 * nobody guesses.
+	 */
+	get #hasTwins(): boolean {
+		const { beside, circularItems } = this.day;
+		return beside !== undefined && (beside.equal || circularItems) && sendsFile(this.day);
+	}
+
+	/**
+	 * Tells other work from the same: how often the prompt had been edited when an execution began. A job
+	 * that replaces a failed one changes what the next node gets.
+	 */
+	editionOf(execution: Execution, node: string): number {
+		if (node === 'Second') {
+			const known = this.sameWork(execution);
+			return this.sent.filter((post) => post.node === 'Node' && known.includes(post.execution))
+				.length;
+		}
+		const hasWords = ENDPOINT_OF[this.day.endpoint].words !== undefined;
+		return hasWords ? execution.workflow.edits.prompt : 0;
 	}
 
 	/** The executions whose jobs this one has to know. */
 	sameWork(execution: Execution): Execution[] {
-		if (this.#promisesAll) {
-			// Two retries at once cannot know of each other.
-			const { startedAtMs } = execution;
-			return this.executions.filter(
-				(each) =>
-					each === execution ||
-					(rootOf(each) === rootOf(execution) && each.endedAtMs <= startedAtMs),
-			);
-		}
-		const before = execution.retryOf ?? execution.isRerunOf;
-		const earlier = before ? this.sameWork(before) : [];
-		return [execution, ...earlier.filter((each) => !this.isForgotten(each))];
+		// Two retries at once cannot know of each other.
+		const { startedAtMs } = execution;
+		return this.executions.filter(
+			(each) =>
+				each === execution || (rootOf(each) === rootOf(execution) && each.endedAtMs <= startedAtMs),
+		);
+	}
+
+	/** The executions of the same work that ran beside this one: they could not know of each other. */
+	beside(execution: Execution): Execution[] {
+		return this.executions.filter(
+			(each) =>
+				each !== execution &&
+				rootOf(each) === rootOf(execution) &&
+				each.startedAtMs < execution.endedAtMs &&
+				each.endedAtMs > execution.startedAtMs,
+		);
 	}
 
 	/**
 	 * The executions whose jobs this one may deliver. After a crash nothing tells two apart that a trigger
-	 * started with the same data, unless there are files.
+	 * started with the same data, unless there are files. Data that cannot be written as JSON is all the same.
 	 */
 	mayDeliver(execution: Execution): Execution[] {
-		const areAlike = this.#promisesAll && this.day.beside?.equal && !sendsFile(this.day);
+		const { beside, circularItems, files } = this.day;
+		// A URL leads to the same file.
+		const isInterchangeable = files === 'url' || !sendsFile(this.day);
+		const areAlike = (beside?.equal === true || circularItems) && isInterchangeable;
 		return areAlike ? this.executions : this.sameWork(execution);
-	}
-
-	/** Whether n8n keeps nothing of what an execution did: only of what it began with. */
-	isForgotten({ ending }: Execution): boolean {
-		return ending === 'crashed' || (ending === 'stopped' && this.day.n8n === '2.41');
 	}
 
 	/** The POSTs that an execution has to know, by slot. */
@@ -133,12 +157,6 @@ export class Books {
 			),
 		);
 	}
-}
-
-/** How often a node's prompt had been edited when an execution began. */
-export function editionOf(day: Day, { workflow }: Execution, node: string): number {
-	const hasWords = node === 'Node' && ENDPOINT_OF[day.endpoint].words !== undefined;
-	return hasWords ? workflow.edits.prompt : 0;
 }
 
 export function keyOf({ node, round, itemIndex, edition }: Slot): string {

@@ -7,7 +7,6 @@ interface Options {
 	days: string;
 	seed: string;
 	first?: true;
-	all?: true;
 	json?: true;
 }
 
@@ -15,12 +14,11 @@ const program = new Command()
 	.option('--days <number>', 'how many days', '1000')
 	.option('--seed <number>', 'of the first day', String(Math.floor(Math.random() * 1e9)))
 	.option('--first', 'end with the first finding')
-	.option('--all', 'with the promises about crashes and Stop, which the code does not keep yet')
 	.option('--json', 'only the result, for programs')
 	.parse();
 
 async function main(): Promise<void> {
-	const { days, seed, first = false, all = false, json = false } = program.opts<Options>();
+	const { days, seed, first = false, json = false } = program.opts<Options>();
 	const tally = new Tally();
 	const startedAtMs = performance.now();
 	const findings: { rule: string; seed: number; day: number; problem: string }[] = [];
@@ -28,7 +26,6 @@ async function main(): Promise<void> {
 	await simulate({
 		days: Number(days),
 		seed: Number(seed),
-		promisesAll: all,
 		shrinks: json ? 0 : 300,
 		tally,
 		onFinding: (finding, dayCount) => {

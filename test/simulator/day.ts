@@ -70,6 +70,8 @@ export interface Day {
 	binaryMode: 'separate' | 'combined';
 	savesProgress: boolean;
 	timeoutAfterMs: number | undefined;
+	/** Of Stop and the execution's own end, whichever n8n writes last stays: with what the node has put out, or without. */
+	keepsStopped: boolean;
 	endpoint: EndpointName;
 	second: EndpointName;
 	itemCount: number;
@@ -172,6 +174,7 @@ export function days(
 		binaryMode: mostly<Day['binaryMode']>('separate', 'combined'),
 		savesProgress: fc.boolean(),
 		timeoutAfterMs: onceIn(12, fc.constantFrom(1500, 10_000, 100_000)),
+		keepsStopped: mostly(false, true),
 		endpoint: fc.oneof(
 			{ weight: 3, arbitrary: fc.constant<EndpointName>('imageGenerate') },
 			{ weight: 2, arbitrary: fc.constantFrom(...ENDPOINTS) },

@@ -92,6 +92,8 @@ export class BinaryStore implements BinaryData.Manager {
  */
 export class Deduplication implements IDataDeduplicator {
 	readonly rows = new Map<string, string[]>();
+	/** Writes that nobody has an answer to: a crash leaves some. */
+	openWrites = 0;
 	readonly #clock: DayClock;
 	readonly #latencyMs: number;
 
@@ -152,11 +154,13 @@ export class Deduplication implements IDataDeduplicator {
 	/** @param isFirst whether the row is to be inserted: of two at once, one fails */
 	async #write(row: string, list: string[], isFirst = false): Promise<void> {
 		const state = { collides: false };
+		this.openWrites++;
 		this.#clock.after(this.#latencyMs / 2, 'service', () => {
 			state.collides = isFirst && this.rows.has(row);
 			if (!state.collides) this.rows.set(row, list);
 		});
 		await this.#clock.wait(this.#latencyMs, 'n8n');
+		this.openWrites--;
 		if (state.collides) throw new Error('UNIQUE constraint failed: processed_data');
 	}
 }

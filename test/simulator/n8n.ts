@@ -107,7 +107,7 @@ const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}
 const credentialType = new AetherForgeApi();
 
 /** n8n keeps one for the whole process; days come one after the other. */
-let deduplicator: IDataDeduplicator | undefined;
+let deduplicator: Deduplication | undefined;
 const forwarding: IDataDeduplicator = {
 	checkProcessedAndRecord: async (...given) => await ours().checkProcessedAndRecord(...given),
 	removeProcessed: async (...given) => {
@@ -139,6 +139,7 @@ export class N8n {
 	readonly executions: Execution[] = [];
 	readonly log: string[] = [];
 	readonly files = new BinaryStore();
+	readonly deduplication: Deduplication;
 	/** The workflow's setting, if it has one. */
 	timeoutAfterMs: number | undefined;
 	readonly #day: Day;
@@ -163,7 +164,8 @@ export class N8n {
 		this.#loadNodes();
 		const binaryData = Container.get(BinaryDataService);
 		binaryData.setManager('filesystem-v2', this.files);
-		deduplicator = new Deduplication(clock, 4);
+		this.deduplication = new Deduplication(clock, 4);
+		deduplicator = this.deduplication;
 		const write = (level: string) => (message: string, metadata?: object) => {
 			const more = metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`;
 			this.log.push(`${level} ${message}${more}`);
@@ -220,8 +222,9 @@ export class N8n {
 			(each) => each.isRerunOf === execution && each.ending === 'success',
 		);
 		if (isMended) return false;
-		// There n8n runs nothing of what was canceled, and says that it has succeeded.
-		return this.#day.n8n === '2.41' || (ending !== 'stopped' && ending !== 'timedOut');
+		// There n8n runs nothing of what was canceled and saved, and says that it has succeeded.
+		const isSaved = ending === 'timedOut' || (ending === 'stopped' && this.#day.keepsStopped);
+		return this.#day.n8n === '2.41' || !isSaved;
 	}
 
 	/** execution.service.js, `retry`. @param current with the currently saved workflow */
@@ -353,7 +356,7 @@ export class N8n {
 					stopTimer();
 					await this.#restoreBinaryIds(data, execution);
 					execution.result = data;
-					const isKept = execution.ending !== 'stopped' || this.#day.n8n === '1.123';
+					const isKept = execution.ending !== 'stopped' || this.#day.keepsStopped;
 					if (isKept) execution.saved = copyOf(data);
 					const { error, runData } = data.resultData;
 					const hasFailed = Object.values(runData).some((runs) => runs.at(-1)?.error);

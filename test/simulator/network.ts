@@ -24,8 +24,15 @@ class Wire extends Duplex {
 	#onRead: Callback | undefined;
 	#wasReset = false;
 	isDead = false;
+	/** Whether the server has seen a request on it. */
+	isSeen = false;
 
-	constructor(clock: DayClock, owner: Owner, latencyMs: number) {
+	constructor(
+		clock: DayClock,
+		owner: Owner,
+		latencyMs: number,
+		readonly isForApi: boolean,
+	) {
 		super({ allowHalfOpen: false });
 		this.#clock = clock;
 		this.#owner = owner;
@@ -123,6 +130,8 @@ export class Network {
 	/** Which connections are refused, by their number. */
 	refuses: (connection: number) => boolean = () => false;
 	refusedCount = 0;
+	/** Whether a crash cut off a request to the API before it arrived. */
+	hasCutOff = false;
 	/** Told of each request as it comes in. */
 	readonly watchers = new Set<(place: FaultPlace) => void>();
 	#connectionCount = 0;
@@ -137,7 +146,8 @@ export class Network {
 	listen(server: Server): string {
 		server.keepAliveTimeout = 0;
 		const isApi = this.#servers.length === 0;
-		server.prependListener('request', ({ method }: IncomingMessage) => {
+		server.prependListener('request', ({ method, socket }: IncomingMessage) => {
+			(socket as Duplex as Wire).isSeen = true;
 			const place = !isApi ? 'download' : method === 'POST' ? 'submit' : 'poll';
 			for (const watcher of this.watchers) watcher(place);
 		});
@@ -145,7 +155,10 @@ export class Network {
 	}
 
 	crash(): void {
-		for (const wire of this.#open) wire.die();
+		for (const wire of this.#open) {
+			if (wire.isForApi && wire.peer?.isSeen === false) this.hasCutOff = true;
+			wire.die();
+		}
 	}
 
 	/** Leads every HTTP connection to the day's servers, until what is returned is called. */
@@ -159,14 +172,14 @@ export class Network {
 
 	#connect(port: number): Wire {
 		const latencyMs = this.#latencyMs();
-		const client = new Wire(this.#clock, 'n8n', latencyMs);
+		const client = new Wire(this.#clock, 'n8n', latencyMs, port === FIRST_PORT);
 		const server = this.#servers[port - FIRST_PORT];
 		if (!server || this.refuses(this.#connectionCount++)) {
 			this.refusedCount++;
 			this.#clock.after(1, 'n8n', () => client.destroy(connectionError('connect', 'ECONNREFUSED')));
 			return client;
 		}
-		const remote = new Wire(this.#clock, 'service', latencyMs);
+		const remote = new Wire(this.#clock, 'service', latencyMs, port === FIRST_PORT);
 		client.peer = remote;
 		remote.peer = client;
 		this.#open.add(client);

@@ -5,7 +5,6 @@ import { tinyPicture } from '../emulator/pictures';
 import {
 	artificialRuns,
 	Books,
-	editionOf,
 	itemOf,
 	keyOf,
 	NODES,
@@ -64,7 +63,10 @@ const paidOnce: Rule = (books) =>
 				books.day.shape === 'tool'
 					? sum(books.sameWork(execution).map(({ calls }) => calls.get('Node') ?? 0))
 					: 1;
-			const allowed = wanted * calls + failed + resubmitted(posts);
+			const unaware = posts.filter(({ execution: sender }, index) =>
+				posts.slice(0, index).some((other) => books.beside(sender).includes(other.execution)),
+			);
+			const allowed = wanted * calls + failed + resubmitted(posts) + unaware.length;
 			return charged <= allowed
 				? []
 				: [`${slot} of execution ${execution.id}: ${charged} paid for, ${allowed} allowed`];
@@ -145,7 +147,7 @@ function untold(books: Books, execution: Execution, node: string, alive: Sent[])
 /** Items come in order, each with its own job, whose picture it has. */
 const outputsAreRight: Rule = (books) =>
 	books.executions.flatMap((execution) => {
-		const known = books.mayDeliver(execution);
+		const known = [...books.mayDeliver(execution), ...books.beside(execution)];
 		return NODES.flatMap((node) =>
 			books.runsOf(execution, node).flatMap(({ run, runIndex }) =>
 				[0, 1].flatMap((output) => {
@@ -166,7 +168,7 @@ const outputsAreRight: Rule = (books) =>
 							const isOwn =
 								known.includes(post.execution) &&
 								post.itemIndex === paired[index] &&
-								post.edition === editionOf(books.day, execution, node) &&
+								(node === 'Second' || post.edition === books.editionOf(execution, node)) &&
 								(books.day.shape === 'tool' ||
 									post.round === runIndex - artificialRuns(execution, node).length);
 							return isOwn
@@ -260,7 +262,7 @@ const toldAsItWas: Rule = (books) =>
 					(post) =>
 						post.itemIndex === itemIndex &&
 						post.execution.startedAtMs <= execution.startedAtMs &&
-						post.edition === editionOf(books.day, execution, node),
+						post.edition === books.editionOf(execution, node),
 				);
 				const isOne =
 					execution.workflow.edits.variations === 1 &&
@@ -273,9 +275,7 @@ const toldAsItWas: Rule = (books) =>
 				const open = (node === 'Second' ? slots.flat() : ofItem).filter(
 					({ verdict }) => verdict !== 'started' && verdict !== 'refused',
 				);
-				const unread = books.played.service.emulator.requests.some(
-					({ method, form }) => method === 'POST' && !form,
-				);
+				const unread = mayBeUnheard(books);
 				const text = textOf(told);
 				const { faults, credential } = books.day;
 				const isThere =
@@ -293,6 +293,7 @@ const toldAsItWas: Rule = (books) =>
 					...(UNKNOWN.test(text) &&
 					open.length === 0 &&
 					!unread &&
+					books.beside(execution).length === 0 &&
 					own.length >= 0 &&
 					!text.includes('for item')
 						? [
@@ -573,15 +574,24 @@ function isRefused({ day }: Books): boolean {
 	);
 }
 
+/** Whether a request was on its way of which the service's books do not tell whose it was. */
+function mayBeUnheard({ played }: Books): boolean {
+	const { requests } = played.service.emulator;
+	return (
+		played.network.hasCutOff ||
+		// The process died after it had announced a request, or before it had taken that back.
+		played.n8n.deduplication.openWrites > 0 ||
+		requests.some(({ method, form }) => method === 'POST' && !form)
+	);
+}
+
 /** Whether an item cannot come out: the user's doing, or an outcome that nobody knows. */
 function isBlocked(books: Books, last: Execution): boolean {
 	const { day } = books;
 	const isUnknown = [...books.slotsOf(last).values()]
 		.flat()
 		.some(({ verdict }) => verdict !== 'started' && verdict !== 'refused');
-	const mayBeUnknown = books.played.service.emulator.requests.some(
-		({ method, form }) => method === 'POST' && !form,
-	);
+	const mayBeUnknown = mayBeUnheard(books);
 	return (
 		// n8n has nothing left to run where a canceled node continued on its error.
 		(day.onError !== 'stopWorkflow' &&
@@ -607,7 +617,7 @@ function isPaidFor(books: Books, last: Execution): boolean {
 	const earlier = [...books.slotsOf(last).values()]
 		.flat()
 		.filter(({ execution }) => execution !== last);
-	const edition = editionOf(day, last, 'Node');
+	const edition = books.editionOf(last, 'Node');
 	return Array.from({ length: day.itemCount }, (_, itemIndex) =>
 		earlier.filter((post) => post.itemIndex === itemIndex && post.edition === edition),
 	).every((posts) => {
@@ -653,8 +663,8 @@ export const RULES = {
 } satisfies Record<string, Rule>;
 
 /** What is wrong with a day, as "rule: what". */
-export function judge(played: Played, promisesAll: boolean): string[] {
-	const books = new Books(played, promisesAll);
+export function judge(played: Played): string[] {
+	const books = new Books(played);
 	return Object.entries(RULES).flatMap(([name, rule]) =>
 		[...new Set(rule(books))].map((what) => `${name}: ${what}`),
 	);

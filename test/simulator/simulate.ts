@@ -18,8 +18,6 @@ export interface Finding {
 export interface SimulateOptions {
 	days: number;
 	seed: number;
-	/** Whether what is promised for crashes and Stop has to hold too. */
-	promisesAll?: boolean;
 	/** How many days a failing one may be shrunk through. */
 	shrinks?: number;
 	tally?: Tally;
@@ -32,18 +30,16 @@ const SHRINKS = 300;
 
 /** Plays days one after the other; each is drawn from a seed of its own. */
 export async function simulate(options: SimulateOptions): Promise<void> {
-	const { promisesAll = false, shrinks = SHRINKS, tally } = options;
-	const problemsOf = async (day: Day): Promise<string[]> => judge(await play(day), promisesAll);
+	const { shrinks = SHRINKS, tally } = options;
+	const problemsOf = async (day: Day): Promise<string[]> => judge(await play(day));
 	for (let count = 0; count < options.days; count++) {
 		const seed = (options.seed + count) | 0;
 		// The second of two: the first one is drawn with a bias to what is smallest.
 		const day = fc.sample(days(), { seed, numRuns: 1 })[0];
 		if (!day) throw new Error('no day was drawn');
 		const played = await play(day);
-		const problems = judge(played, promisesAll);
-		// What n8n forgets is promised, and not kept yet.
-		const missed = promisesAll || !tally ? [] : judge(played, true).map(ruleOf);
-		tally?.add(played, missed);
+		const problems = judge(played);
+		tally?.add(played);
 		if (problems.length > 0) {
 			const rules = new Set(problems.map(ruleOf));
 			// A smaller day that fails of something else is another finding.
@@ -88,7 +84,7 @@ export function asTest({ day, problems, seed }: Finding): string {
 		...problems.slice(0, 5).map((problem) => `// ${problem}`),
 		`it(${JSON.stringify((problems[0] ?? '').slice(0, 70))}, async () => {`,
 		`	const day: Day = ${shown.replaceAll('\n', '\n\t')};`,
-		'	expect(judge(await play(day), false)).toEqual([]);',
+		'	expect(judge(await play(day))).toEqual([]);',
 		'});',
 	].join('\n');
 }

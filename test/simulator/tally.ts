@@ -8,8 +8,7 @@ export class Tally {
 	readonly #counts = new Map<string, number>();
 	dayCount = 0;
 
-	/** @param missed the rules that do not hold for what is promised, and not kept yet */
-	add(played: Played, missed: readonly string[]): void {
+	add(played: Played): void {
 		const { day, n8n, service, network } = played;
 		this.dayCount++;
 		for (const [name, value] of choicesOf(day)) this.#count(`${name}: ${value}`);
@@ -22,7 +21,6 @@ export class Tally {
 			const kind = retryOf ? 'retry' : isRerunOf ? 'run again' : 'execution';
 			this.#count(`${kind} ends: ${ending}`);
 		}
-		for (const rule of new Set(missed)) this.#count(`not kept yet: ${rule}`);
 		this.#count('total: requests', service.emulator.requests.length);
 		this.#count('total: paid jobs', service.emulator.submits.length);
 		this.#count('total: executions', n8n.executions.length);

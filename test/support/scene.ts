@@ -8,7 +8,7 @@ import {
 	type ImageFormat,
 	type RequestRecord,
 } from '../emulator/emulator';
-import { runEngine, type EngineOptions, type EngineResult } from './engine';
+import { runEngine, startBinaryStorage, type EngineOptions, type EngineResult } from './engine';
 import { VirtualClock } from './virtualClock';
 
 /** Distinctive, so that any trace of it anywhere is a leak. */
@@ -32,6 +32,27 @@ export interface Scene {
 	/** @param number of the result, from 1 */
 	resultUrl: (jobId: string, number: number, format?: ImageFormat) => string;
 	close: () => Promise<void>;
+}
+
+/** A scene of its own for each test of a file, or of a group where it is called in one. */
+export function useScene(options: EmulatorOptions = {}): Scene {
+	let current: Scene | undefined;
+	beforeAll(startBinaryStorage);
+	beforeEach(async () => {
+		current = await openScene(options);
+	});
+	afterEach(async () => {
+		await current?.close();
+	});
+	return new Proxy<Partial<Scene>>(
+		{},
+		{
+			get: (_, name: keyof Scene) => {
+				if (!current) throw new Error('There is a scene only while a test runs');
+				return current[name];
+			},
+		},
+	) as Scene;
 }
 
 export async function openScene(

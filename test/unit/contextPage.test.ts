@@ -11,6 +11,7 @@ import type {
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { ContextPage, type Entry } from '../../nodes/shared/engine/jobs/contextPage';
+import { guardsOf } from '../../nodes/shared/engine/jobs/guard';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 
 /** All that the page asks of n8n. */
@@ -56,7 +57,8 @@ function pageOf(execution: Execution): ContextPage {
 		getInputData: () => execution.items ?? [{ json: {} }],
 		getWorkflowDataProxy: () => proxy as IWorkflowDataProxyData,
 	};
-	return new ContextPage(context as IExecuteFunctions, execution.endpoint ?? generateImage);
+	const guardOf = guardsOf(context as IExecuteFunctions, execution.endpoint ?? generateImage);
+	return new ContextPage(context as IExecuteFunctions, guardOf);
 }
 
 /** What n8n saves of its context, as the next try or retry finds it. */

@@ -34,6 +34,7 @@ function bookOf(kept: IDataObject, given: Given = {}): { book: JobBook; log: str
 		getContext: () => kept,
 		getExecutionId: () => ('executionId' in given ? given.executionId : executionId),
 		getNode: () => node,
+		getWorkflow: () => ({}),
 		getInputData: () => [{ json: {} }, { json: {} }, { json: {} }],
 		getWorkflowDataProxy: () => ({ $runIndex: 0 }) as Partial<IWorkflowDataProxyData>,
 		logger: { info: write('info'), warn: write('warn') },

@@ -42,9 +42,13 @@ function submitterOf(postJob: Api['postJob'], clock: SimulatedClock) {
 		postJob,
 	};
 	const told: string[] = [];
-	const book: Pick<JobBook, 'started' | 'unknown' | 'notStarted' | 'stopped'> = {
+	const book: Pick<JobBook, 'submitting' | 'started' | 'unknown' | 'notStarted' | 'stopped'> = {
 		started: (_, jobId) => told.push(`started ${jobId}`),
 		unknown: () => told.push('unknown'),
+		submitting: async () => {
+			await Promise.resolve();
+			return undefined;
+		},
 		notStarted: () => told.push('not started'),
 		stopped: () => told.push('stopped'),
 	};
@@ -142,6 +146,15 @@ describe('a rate limit', () => {
 		const probes = timesOf(service).slice(20);
 		expect(new Set(probes.slice(0, 3)).size).toBe(3);
 		expect(probes).toHaveLength(20);
+	});
+
+	it('that has ended lets the rest be sent side by side', async () => {
+		const service = serviceThat((_, count) => (count > 20 ? accepted() : limited()));
+		await submitAll(service, 60);
+		const times = timesOf(service).slice(20);
+		expect(times).toHaveLength(60);
+		// One after the other they would take 40 ms each.
+		expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeLessThan(30 * 40);
 	});
 
 	it('that asks for 60 s is waited for, and not for much longer', async () => {

@@ -200,6 +200,7 @@ const SAMPLES: Samples = {
 			[3, true],
 			[3, false],
 		],
+		journalFailed: [['no answer for 2 s']],
 		leftBehind: [[[JOB]]],
 		stopped: [[[JOB]]],
 	},

@@ -46,7 +46,7 @@ export async function planJobs(planning: Planning): Promise<Planned> {
 	const unwantedJobIds: string[] = [];
 
 	const plans = await checkItems(run, results, async (itemIndex): Promise<DraftPlan[]> => {
-		book.prepare(itemIndex);
+		await book.prepare(itemIndex);
 		const settings = readJobSettings(reader, itemIndex, isTool);
 		const { jobsPerItem: jobCount, additionalFields, dryRun } = settings;
 		const resumed: DraftPlan[] = [];
@@ -82,32 +82,35 @@ export async function planJobs(planning: Planning): Promise<Planned> {
 /** Gives the job that an earlier attempt has started for a slot, unless it has to be replaced. */
 function resumer({ run, book, poller }: Planning) {
 	let states: Promise<Map<string, JobState>> | undefined;
+	const glance = async ({ itemIndex }: JobSlot, jobId: string): Promise<JobState | undefined> =>
+		await poller.glance(itemIndex, jobId, ownSignal(run.signal));
 	/** All jobs are polled once, side by side, when the first of them is asked for; it costs nothing. */
 	const statesOfAll = async () => {
-		const states = new Map<string, JobState>();
-		const glance = async ({ slot, jobId }: { slot: JobSlot; jobId: string }): Promise<void> => {
-			const state = await poller.glance(slot.itemIndex, jobId, ownSignal(run.signal));
-			if (state) states.set(jobId, state);
-		};
-		await Promise.all(book.recalledJobs().map(glance));
-		return states;
+		const found = new Map<string, JobState>();
+		const jobs = book.recalledJobs().map(async ({ slot, jobId }) => {
+			const state = await glance(slot, jobId);
+			if (state) found.set(jobId, state);
+		});
+		await Promise.all(jobs);
+		return found;
 	};
 	return async (slot: JobSlot, settings: JobSettings): Promise<PaidJob | undefined> => {
-		const entry = book.recalled(slot);
+		const isReplaced = settings.onFailed === 'error';
+		states ??= statesOfAll();
+		let entry = book.recalled(slot);
+		let state = entry && 'jobId' in entry ? (await states).get(entry.jobId) : undefined;
+		if (isReplaced && state?.status === 'Failed') {
+			entry = await book.replaced(slot);
+			state = entry && 'jobId' in entry ? await glance(slot, entry.jobId) : undefined;
+			if (state?.status === 'Failed') book.failed(slot);
+		}
 		if (!entry) return undefined;
 		if ('outcomeUnknown' in entry) {
 			if (settings.resubmitIfUnknown) return undefined;
 			throw apiFailures.outcomeStillUnknown();
 		}
-		const isReplaced = settings.onFailed === 'error';
-		if (isReplaced && entry.hasFailed) return undefined;
-		states ??= statesOfAll();
+		if (isReplaced && (entry.hasFailed || state?.status === 'Failed')) return undefined;
 		const { jobId, submittedAtMs } = entry;
-		const state = (await states).get(jobId);
-		if (isReplaced && state?.status === 'Failed') {
-			book.failed(slot);
-			return undefined;
-		}
 		return { jobId, submittedAtMs, state };
 	};
 }

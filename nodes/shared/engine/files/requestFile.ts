@@ -92,6 +92,11 @@ export async function fetchedFile(
 	};
 }
 
+/** The exact size of a file in bytes. */
+export async function sizeOf(context: IExecuteFunctions, file: GivenFile): Promise<number> {
+	return await contentOf(context, file).size();
+}
+
 /** Where the bytes of a file are: in n8n's storage, or with the item. */
 function contentOf(context: IExecuteFunctions, file: GivenFile) {
 	const id = storageIdOf(file);

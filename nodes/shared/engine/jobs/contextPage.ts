@@ -1,8 +1,6 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
-import type { Endpoint } from '../../endpoint';
 import { contextOf } from '../../n8n';
-import { guardsOf } from './guard';
 import type { JobSlot } from './plan';
 
 /** What is known of a slot: a job that was started, or a request whose outcome is unknown. */
@@ -38,8 +36,9 @@ export class ContextPage {
 	/** How the keys of this run begin. */
 	readonly #run: string;
 
-	constructor(context: IExecuteFunctions, endpoint: Endpoint) {
-		this.#guardOf = guardsOf(context, endpoint);
+	/** @param guardOf tells the same work from an edited workflow, and from another item */
+	constructor(context: IExecuteFunctions, guardOf: (itemIndex: number) => string) {
+		this.#guardOf = guardOf;
 		this.#run = `${String(context.getWorkflowDataProxy(0).$runIndex)}:`;
 		const hasExecution = (context.getExecutionId() as string | undefined) !== undefined;
 		const entries = hasExecution ? (contextOf(context)[KEY] ??= {}) : {};

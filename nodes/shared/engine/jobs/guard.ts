@@ -32,7 +32,7 @@ export function guardsOf(
 	const items = context.getInputData();
 	const guards: string[] = [];
 	return (itemIndex) =>
-		(guards[itemIndex] ??= hashOf([written, hashOf(withoutFiles(items[itemIndex]?.json))]));
+		(guards[itemIndex] ??= hashOf([written, hashOf(sourceOf(items[itemIndex]?.json))]));
 }
 
 /** Form fields beyond the declared ones, as written. Added and left empty, the option changes nothing. */
@@ -41,9 +41,21 @@ function additionalFieldsOf({ options }: INodeParameters): unknown {
 	return typeof written === 'string' && /^\s*(\{\s*\}\s*)?$/.test(written) ? undefined : written;
 }
 
-/** The files that n8n keeps in the JSON get other IDs from the first run to the retry. */
-function withoutFiles(json: IDataObject | undefined): unknown {
+/**
+ * What makes an item what it is. The files that n8n keeps in the JSON get other IDs from the first run to
+ * the retry. What these nodes put out is told by its job: after a crash it comes out again, and the
+ * prompt beside it may hold another `$now`.
+ */
+function sourceOf(json: IDataObject | undefined): unknown {
 	try {
+		const {
+			job_id: jobId,
+			status,
+			image_number: number,
+			image_url: url,
+			image_urls: urls,
+		} = json ?? {};
+		if (typeof jobId === 'string' && status !== undefined && (url ?? urls)) return [jobId, number];
 		return { ...json, [COMBINED_BINARY_KEY]: undefined };
 	} catch {
 		return undefined;
@@ -54,7 +66,7 @@ function withoutFiles(json: IDataObject | undefined): unknown {
  * A hash of what n8n saves of a value. Items that cannot be written as JSON, since they refer to
  * themselves for instance, are all alike.
  */
-function hashOf(value: unknown): string {
+export function hashOf(value: unknown): string {
 	let text: string;
 	try {
 		// In a list, since nothing at all has no text.

@@ -2,10 +2,13 @@ import type { IExecuteFunctions } from 'n8n-workflow';
 
 import type { Clock } from '../../clock';
 import type { Endpoint } from '../../endpoint';
-import { logLines } from '../../messages';
+import { apiFailures, logLines } from '../../messages';
 import { ContextPage, type Entry } from './contextPage';
 import { noteInCustomData } from './customData';
+import { guardsOf } from './guard';
 import { JobCount } from './jobCount';
+import { attemptOf } from './jobKey';
+import { Journal, type Recorded } from './journal';
 import type { JobSlot } from './plan';
 
 interface Line {
@@ -47,8 +50,8 @@ class Lines {
 
 /**
  * The one place that knows which jobs exist: those of this run, and those that earlier attempts have paid
- * for. Each is written down in memory, n8n's log, the node's context, and the execution's custom data, in
- * this order. Nothing of that throws: nothing may come between the user and a job that has been charged.
+ * for. Each is written down in memory, n8n's log, the node's context, n8n's database, and the execution's
+ * custom data, in this order. Nothing of that throws: nothing may come between the user and a job that has been charged.
  */
 export class JobBook {
 	readonly startsJobs = true;
@@ -58,6 +61,7 @@ export class JobBook {
 	readonly #context: IExecuteFunctions;
 	readonly #clock: Clock;
 	readonly #page: ContextPage;
+	readonly #journal: Journal | undefined;
 	readonly #count: JobCount;
 	readonly #lines = new Lines();
 	/** Slots that are counted, but have not come to a job yet. */
@@ -65,10 +69,17 @@ export class JobBook {
 	/** Slots whose request was open when the execution was stopped. */
 	readonly #stopped = new Set<string>();
 
+	/** Without what only n8n's database knows: see {@link open}. */
 	constructor(context: IExecuteFunctions, endpoint: Endpoint, clock: Clock) {
 		this.#context = context;
 		this.#clock = clock;
-		this.#page = new ContextPage(context, endpoint);
+		const guardOf = guardsOf(context, endpoint);
+		this.#page = new ContextPage(context, guardOf);
+		if (Journal.canKeep(context)) {
+			this.#journal = new Journal(context, clock, attemptOf(context, guardOf), (reason) => {
+				this.#log('warn', logLines.journalFailed(reason));
+			});
+		}
 		this.#count = new JobCount(context);
 		const leftBehind: string[] = [];
 		for (const { slot, entry, isSameWork } of this.#page.read()) {
@@ -79,6 +90,20 @@ export class JobBook {
 		}
 		this.leftBehind = leftBehind;
 		if (leftBehind.length > 0) this.#log('info', logLines.leftBehind(leftBehind));
+	}
+
+	/** Opens the book, with all that earlier attempts of a retried execution have written. */
+	static async open(
+		context: IExecuteFunctions,
+		endpoint: Endpoint,
+		clock: Clock,
+	): Promise<JobBook> {
+		const book = new JobBook(context, endpoint, clock);
+		if (context.getMode() !== 'retry') return book;
+		const items = context.getInputData().map((_, itemIndex) => itemIndex);
+		for (const itemIndex of items) await book.prepare(itemIndex);
+		await book.#recall(items);
+		return book;
 	}
 
 	/** Jobs that the node has started in this execution, and those that have been reserved. */
@@ -131,8 +156,9 @@ export class JobBook {
 	}
 
 	/** Does what takes time beforehand: nothing may be left to go wrong once the API has answered. */
-	prepare(itemIndex: number): void {
+	async prepare(itemIndex: number): Promise<void> {
 		this.#page.prepare(itemIndex);
+		await this.#journal?.prepare(itemIndex);
 	}
 
 	/** Counts jobs before they are started, so that calls of an agent side by side cannot both fit. */
@@ -144,11 +170,29 @@ export class JobBook {
 		}
 	}
 
+	/**
+	 * A request is about to be sent.
+	 *
+	 * @param hasFiles whether it has files
+	 * @returns the job that it has started already, if n8n runs this very execution again
+	 * @throws Failure when it has been sent already, and nobody knows whether it started a job
+	 */
+	async submitting(slot: JobSlot, hasFiles: boolean): Promise<string | undefined> {
+		const earlier = this.recalled(slot);
+		const recorded = await this.#journal?.intend(slot, earlier, hasFiles);
+		if (!recorded) return undefined;
+		// It may be taken back yet, by another retry beside this one: nothing is to be remembered.
+		if ('outcomeUnknown' in recorded) throw apiFailures.outcomeStillUnknown();
+		this.#put(slot, recorded);
+		return recorded.jobId;
+	}
+
 	/** The API has answered with a job. */
 	started(slot: JobSlot, jobId: string): void {
 		const { executionId } = this.#count;
 		const line = logLines.started(jobId, slot.itemIndex);
 		this.#write(slot, { jobId, submittedAtMs: this.#clock.now(), executionId }, 'info', line);
+		this.#journal?.started(slot, jobId);
 		noteInCustomData(this.#context, jobId);
 	}
 
@@ -172,8 +216,9 @@ export class JobBook {
 		this.#stopped.add(keyOf(slot));
 	}
 
-	/** The request that was open when the execution was stopped was not accepted after all. */
+	/** A request was not sent after all, or not accepted. */
 	notStarted(slot: JobSlot): void {
+		this.#journal?.withdraw(slot);
 		if (!this.#stopped.has(keyOf(slot))) return;
 		this.#lines.remove(slot);
 		this.#log('info', logLines.notStartedAfterStop(slot.itemIndex, true));
@@ -191,6 +236,18 @@ export class JobBook {
 		quietly(() => {
 			this.#page.write(slot, entry);
 		});
+	}
+
+	/**
+	 * A job of an earlier attempt has failed.
+	 * @returns what another retry of the same execution has put in its place
+	 */
+	async replaced(slot: JobSlot): Promise<Entry | undefined> {
+		this.failed(slot);
+		const failed = this.recalled(slot);
+		await this.#recall([slot.itemIndex]);
+		const entry = this.recalled(slot);
+		return entry === failed ? undefined : entry;
 	}
 
 	/** The job of a slot, unless an earlier attempt has seen it fail. */
@@ -224,6 +281,36 @@ export class JobBook {
 	close(): void {
 		this.#count.reserve(-this.#reserved.size);
 		this.#reserved.clear();
+		this.#journal?.close();
+	}
+
+	/** What the database knows better than the context: n8n has lost that in a crash, or it is older. */
+	async #recall(items: readonly number[]): Promise<void> {
+		const savedOf = (slot: JobSlot) => {
+			const entry = this.recalled(slot);
+			if (!entry) return undefined;
+			if ('outcomeUnknown' in entry) return 'unknown';
+			return entry.hasFailed ? 'failed' : 'alive';
+		};
+		for (const { slot, recorded } of (await this.#journal?.recall(items, savedOf)) ?? []) {
+			const entry = this.recalled(slot);
+			const isNews =
+				'jobId' in recorded
+					? !entry || !('jobId' in entry) || entry.jobId !== recorded.jobId
+					: savedOf(slot) !== 'unknown';
+			if (isNews) this.#put(slot, recorded);
+		}
+	}
+
+	/** Puts into the book, and the context, what the database has told. */
+	#put(slot: JobSlot, recorded: Recorded): void {
+		const submittedAtMs = this.#clock.now();
+		const entry: Entry = { ...recorded, submittedAtMs, executionId: undefined };
+		this.#lines.put({ slot, entry, isRecalled: true });
+		if ('jobId' in entry) noteInCustomData(this.#context, entry.jobId);
+		quietly(() => {
+			this.#page.write(slot, entry);
+		});
 	}
 
 	#write(slot: JobSlot, entry: Entry, level: 'info' | 'warn', line: string): void {

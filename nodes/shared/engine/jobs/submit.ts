@@ -86,11 +86,16 @@ export class Submitter {
 			this.#limits.get(account) ?? new RateLimit(this.#clock, () => this.#runningJobs > 0);
 		this.#limits.set(account, limit);
 
-		const send = async (): Promise<SubmitOutcome> => {
+		const mayStillSend = () => {
 			stopIfOver();
-			if (this.#unknownInARow >= MOST_UNKNOWN_IN_A_ROW) {
-				throw apiFailures.withheld(this.#unknownInARow);
-			}
+			if (this.#isHopeless) throw apiFailures.withheld(this.#unknownInARow);
+		};
+		const send = async (): Promise<SubmitOutcome> => {
+			mayStillSend();
+			const jobId = await this.#book.submitting(slot, request.files.length > 0);
+			if (jobId !== undefined) return { kind: 'accepted', jobId };
+			if (signal.aborted || this.#isHopeless) this.#book.notStarted(slot);
+			mayStillSend();
 			const pending = this.#api.postJob(account, request);
 			const recorded = pending.outcome.then((outcome) => this.#record(slot, outcome));
 			return (await abortable(recorded, canceled)) ?? this.#abandon(slot, pending);
@@ -114,6 +119,10 @@ export class Submitter {
 				stopIfOver();
 				throw apiFailures.rateLimited(waitedMs, outcome.retryAfterMs, outcome.detail);
 		}
+	}
+
+	get #isHopeless(): boolean {
+		return this.#unknownInARow >= MOST_UNKNOWN_IN_A_ROW;
 	}
 
 	#record(slot: JobSlot, outcome: SubmitOutcome): SubmitOutcome {

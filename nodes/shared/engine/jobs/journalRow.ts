@@ -1,0 +1,148 @@
+import type { DeduplicationHelperFunctions } from 'n8n-workflow';
+
+import type { Clock } from '../../clock';
+
+/** The part of n8n's helpers that reads and writes its database. */
+export type Store = Pick<
+	DeduplicationHelperFunctions,
+	'checkProcessedAndRecord' | 'removeProcessed' | 'getProcessedDataCount'
+>;
+
+/** A job that a run of this process waits for. */
+export interface Line {
+	/** The run. */
+	owner: object;
+	texts: readonly string[];
+	/** Whether it is not in the place of a request of unknown outcome. */
+	isNew: boolean;
+}
+
+/** The item, the variation, that it was sent, and by whom, and the 32 digits of its ID. */
+const TEXTS_PER_JOB = 36;
+/** Jobs of a node that are kept when no run waits for more. */
+const KEPT_JOBS = 60;
+const KEPT_TEXTS = KEPT_JOBS * TEXTS_PER_JOB;
+const MOST_JOBS = 1000;
+/** Each write repeats the newest jobs, so that a write that n8n has lost heals. */
+const REPEATED_JOBS = 20;
+/** n8n looks for each text that is taken out from the row's beginning; other requests wait meanwhile. */
+const COMPARISONS_AT_ONCE = 4_000_000;
+const MOST_TEXTS_AT_ONCE = 5000;
+const PATIENCE_MS = 2000;
+const HOUR_MS = 3_600_000;
+const ENTRIES = { mode: 'entries' } as const;
+
+/**
+ * The row of n8n's deduplication store that belongs to a node: a set of hashed texts. n8n reads and writes
+ * it as a whole, so the runs of this process take turns. What fails, or takes too long, rejects.
+ */
+export class JournalRow {
+	/** By name of the job. The latest of a name counts. */
+	readonly lines = new Map<string, Line>();
+	#last: Promise<unknown> = Promise.resolve();
+	/** Those who wait for the database give up together when a call takes too long. */
+	readonly #waiting = new Set<(reason: Error) => void>();
+	#isStuck = false;
+	/** The write that still waits for its turn. */
+	#next: { texts: Set<string>; known: Promise<Set<string>> } | undefined;
+
+	/** Records texts, in one write with all that wait for their turn. Gives those that were there. */
+	async record(store: Store, clock: Clock, texts: readonly string[]): Promise<Set<string>> {
+		if (!this.#next) {
+			const all = new Set<string>();
+			const known = this.#inTurn(clock, async () => {
+				if (this.#next?.texts === all) this.#next = undefined;
+				for (const { texts: again } of [...this.lines.values()].slice(-REPEATED_JOBS)) {
+					for (const text of again) all.add(text);
+				}
+				if (this.lines.size > KEPT_JOBS) all.add(busyAt(clock.now()));
+				const needed = this.lines.size * TEXTS_PER_JOB + all.size;
+				// What another process waits for is in the row already.
+				const held = await store.getProcessedDataCount('node', ENTRIES);
+				const most = MOST_JOBS * TEXTS_PER_JOB;
+				const maxEntries = Math.min(Math.max(KEPT_TEXTS, needed, held), most);
+				const write = async () =>
+					await store.checkProcessedAndRecord([...all], 'node', { ...ENTRIES, maxEntries });
+				// When two processes write a node's first row, n8n fails one of them.
+				return new Set((await write().catch(write)).processed as string[]);
+			});
+			this.#next = { texts: all, known };
+		}
+		for (const text of texts) this.#next.texts.add(text);
+		return await this.#next.known;
+	}
+
+	async remove(store: Store, clock: Clock, texts: readonly string[]): Promise<void> {
+		await this.#inTurn(clock, async () => {
+			await store.removeProcessed([...texts], 'node', ENTRIES);
+		});
+	}
+
+	/** Which of the texts are there. n8n records what it is asked for, so that is taken out again. */
+	async ask(store: Store, clock: Clock, texts: readonly string[]): Promise<Set<string>> {
+		const there = new Set<string>();
+		let at = 0;
+		while (at < texts.length) {
+			await this.#inTurn(clock, async () => {
+				const held = await store.getProcessedDataCount('node', ENTRIES);
+				const most = Math.min(MOST_TEXTS_AT_ONCE, Math.ceil(COMPARISONS_AT_ONCE / (held + 1)));
+				const some = texts.slice(at, (at += most));
+				if (held === 0) return;
+				const found = await store.checkProcessedAndRecord(some, 'node', ENTRIES);
+				if (found.new.length > 0) await store.removeProcessed(found.new, 'node', ENTRIES);
+				for (const text of found.processed as string[]) there.add(text);
+			});
+		}
+		return there;
+	}
+
+	/** Drops what is older than the jobs to keep, unless a run of some process waits for more. */
+	async trim(store: Store, clock: Clock): Promise<void> {
+		if (this.lines.size > 0) return;
+		const nowMs = clock.now();
+		const held = await this.#inTurn(
+			clock,
+			async () => await store.getProcessedDataCount('node', ENTRIES),
+		);
+		if (held <= KEPT_TEXTS) return;
+		const busy = await this.ask(store, clock, [busyAt(nowMs), busyAt(nowMs - HOUR_MS)]);
+		if (busy.size > 0) return;
+		await this.#inTurn(clock, async () => {
+			await store.checkProcessedAndRecord([], 'node', { ...ENTRIES, maxEntries: KEPT_TEXTS });
+		});
+	}
+
+	async #inTurn<T>(clock: Clock, act: () => Promise<T>): Promise<T> {
+		// What is recorded from here on must not get in front.
+		this.#next = undefined;
+		return await new Promise<T>((resolve, reject) => {
+			if (this.#isStuck) reject(tooSlow());
+			this.#waiting.add(reject);
+			this.#last = this.#last.then(async () => {
+				const end = new AbortController();
+				void clock.sleep(PATIENCE_MS, end.signal).then(() => {
+					if (end.signal.aborted) return;
+					this.#isStuck = true;
+					for (const giveUp of this.#waiting) giveUp(tooSlow());
+				});
+				try {
+					resolve(await act());
+				} catch (error) {
+					reject(error instanceof Error ? error : new Error(String(error)));
+				}
+				end.abort();
+				this.#isStuck = false;
+				this.#waiting.delete(reject);
+			});
+		});
+	}
+}
+
+function tooSlow(): Error {
+	return new Error(`it has not answered for ${PATIENCE_MS / 1000} seconds`);
+}
+
+/** Tells other processes that a run waits for more jobs than are kept otherwise. */
+function busyAt(nowMs: number): string {
+	return `busy ${Math.floor(nowMs / HOUR_MS)}`;
+}

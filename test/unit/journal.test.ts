@@ -1,0 +1,333 @@
+import * as fc from 'fast-check';
+import type { IExecuteFunctions } from 'n8n-workflow';
+
+import type { Clock } from '../../nodes/shared/clock';
+import { Journal, type Recorded } from '../../nodes/shared/engine/jobs/journal';
+import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
+import { DayClock } from '../simulator/clock';
+import { Deduplication } from '../simulator/disk';
+
+type Helpers = IExecuteFunctions['helpers'];
+
+const TEXTS_PER_JOB = 36;
+const UNKNOWN: Recorded = { outcomeUnknown: true };
+
+const slotOf = (itemIndex: number, jobNumber = 1): JobSlot => ({
+	itemIndex,
+	jobNumber,
+	jobCount: 1,
+});
+const idOf = (number: number) => `0a1b2c3d-0000-4000-8000-${String(number).padStart(12, '0')}`;
+const jobOf = (number: number): Recorded => ({ jobId: idOf(number) });
+
+let clock: DayClock;
+let store: Deduplication;
+let workflowCount = 0;
+let workflowId: string;
+
+beforeEach(() => {
+	clock = new DayClock();
+	store = new Deduplication(clock, 4);
+	// What the module holds of a row outlives a test, as it outlives a run.
+	workflowId = `w${workflowCount++}`;
+});
+
+interface Attempt {
+	executionId?: string;
+	mode?: 'trigger' | 'retry';
+	/** What the trigger put out; of equal ones nothing tells which is which. */
+	origin?: string;
+	helpers?: Partial<Helpers>;
+}
+
+/** n8n's helpers for one node, as they reach the store. */
+function helpersOf(): Pick<
+	Helpers,
+	'checkProcessedAndRecord' | 'removeProcessed' | 'getProcessedDataCount'
+> {
+	const data = { workflow: { id: workflowId, active: true }, node: { id: 'node' } } as Parameters<
+		Deduplication['removeProcessed']
+	>[2];
+	return {
+		checkProcessedAndRecord: async (texts, scope, options) =>
+			await store.checkProcessedAndRecord(texts, scope, data, options),
+		removeProcessed: async (texts, scope, options) => {
+			await store.removeProcessed(texts, scope, data, options);
+		},
+		getProcessedDataCount: async (scope, options) =>
+			await store.getProcessedDataCount(scope, data, options),
+	};
+}
+
+async function open(
+	{ executionId = '1', mode = 'trigger', origin = 'a', helpers }: Attempt = {},
+	items = 3,
+): Promise<{ journal: Journal; failures: string[] }> {
+	const failures: string[] = [];
+	const context = {
+		getWorkflow: () => ({ id: workflowId }),
+		getNode: () => ({ id: 'node', type: 'n8n-nodes-aetherforge.imageGenerate' }),
+		getExecutionId: () => executionId,
+		getMode: () => mode,
+		helpers: { ...helpersOf(), ...helpers },
+	};
+	const time: Clock = {
+		now: () => clock.now(),
+		sleep: async (durationMs, signal) => {
+			await clock.wait(durationMs, 'n8n', signal);
+		},
+	};
+	const attempt = {
+		firstExecutionId: mode === 'trigger' ? executionId : undefined,
+		hasEnded: false,
+		keyOf: async (itemIndex: number) => await Promise.resolve(`${origin} ${itemIndex}`),
+		end: () => undefined,
+	};
+	const journal = new Journal(context as object as IExecuteFunctions, time, attempt, (reason) =>
+		failures.push(reason),
+	);
+	for (let itemIndex = 0; itemIndex < items; itemIndex++) await journal.prepare(itemIndex);
+	return { journal, failures };
+}
+
+/** What a retry finds after a crash, by item and variation. */
+async function recalled(given: Attempt = {}, items = 3): Promise<Record<string, Recorded>> {
+	const { journal } = await open({ executionId: '2', mode: 'retry', ...given }, items);
+	const indexes = Array.from({ length: items }, (_, index) => index);
+	const found = await clock.run(journal.recall(indexes, () => undefined));
+	journal.close();
+	return Object.fromEntries(
+		found.map(({ slot, recorded }) => [`${slot.itemIndex}.${slot.jobNumber}`, recorded]),
+	);
+}
+
+async function started(journal: Journal, slot: JobSlot, jobId: string): Promise<void> {
+	await clock.run(journal.intend(slot, undefined, false));
+	journal.started(slot, jobId);
+	await settled();
+}
+
+/** Lets what nobody waits for come to its end. */
+async function settled(): Promise<void> {
+	await clock.run(clock.wait(10_000, 'n8n'));
+}
+
+const row = () => [...store.rows.values()][0] ?? [];
+
+describe('after a crash', () => {
+	it('each request is found as it was: its job, its unknown outcome, or nothing', async () => {
+		type Step = 'sent' | 'started' | 'withdrawn';
+		const steps = fc.array(
+			fc.record({
+				item: fc.nat(2),
+				variation: fc.integer({ min: 1, max: 3 }),
+				step: fc.constantFrom<Step>('sent', 'started', 'withdrawn'),
+			}),
+			{ maxLength: 12 },
+		);
+		await fc.assert(
+			fc.asyncProperty(steps, async (all) => {
+				workflowId = `w${workflowCount++}`;
+				const { journal } = await open();
+				const expected: Record<string, Recorded> = {};
+				for (const [index, { item, variation, step }] of all.entries()) {
+					const slot = slotOf(item, variation);
+					const name = `${item}.${variation}`;
+					if (expected[name]) continue;
+					await clock.run(journal.intend(slot, undefined, false));
+					expected[name] = step === 'started' ? jobOf(index) : UNKNOWN;
+					if (step === 'started') journal.started(slot, idOf(index));
+					if (step !== 'withdrawn') continue;
+					journal.withdraw(slot);
+					Reflect.deleteProperty(expected, name);
+				}
+				await settled();
+				journal.close();
+				expect(await recalled()).toEqual(expected);
+				// Looking leaves no trace.
+				expect(await recalled()).toEqual(expected);
+			}),
+			{ numRuns: 40 },
+		);
+	});
+
+	it('a job is not found for another trigger’s output', async () => {
+		const { journal } = await open();
+		await started(journal, slotOf(0), idOf(1));
+		journal.close();
+		expect(await recalled({ origin: 'b' })).toEqual({});
+	});
+
+	it('an ID of another kind is an unknown outcome', async () => {
+		const { journal } = await open();
+		await started(journal, slotOf(0), 'job-17');
+		journal.close();
+		expect(await recalled()).toEqual({ '0.1': UNKNOWN });
+	});
+
+	it('a retry that was killed while it was asking has changed nothing, or left an unknown outcome', async () => {
+		const { journal } = await open();
+		await started(journal, slotOf(0), idOf(1));
+		journal.close();
+		for (let killedAfterMs = 0; killedAfterMs < 200; killedAfterMs += 7) {
+			const before = structuredClone([...store.rows]);
+			const retry = await open({ executionId: '3', mode: 'retry' });
+			void retry.journal.recall([0, 1, 2], () => undefined);
+			await clock.run(clock.wait(killedAfterMs, 'service'));
+			clock.crash();
+			workflowId = `w${workflowCount++}`;
+			store = new Deduplication(clock, 4);
+			for (const [, texts] of before) store.rows.set(`${workflowId} n:node`, texts);
+			const found = await recalled();
+			expect([jobOf(1), UNKNOWN]).toContainEqual(found['0.1']);
+			expect(Object.keys(found)).toEqual(['0.1']);
+		}
+	});
+});
+
+describe('two executions that began alike', () => {
+	async function both(hasFiles: boolean) {
+		const [first, second] = [await open(), await open({ executionId: '7' })];
+		await started(first.journal, slotOf(0), idOf(1));
+		await clock.run(second.journal.intend(slotOf(0), undefined, hasFiles));
+		second.journal.started(slotOf(0), idOf(2));
+		await settled();
+		return await recalled();
+	}
+
+	it('have the latest job, where they are interchangeable', async () => {
+		expect(await both(false)).toEqual({ '0.1': jobOf(2) });
+	});
+
+	it('have an unknown outcome, where each had its files', async () => {
+		expect(await both(true)).toEqual({ '0.1': UNKNOWN });
+	});
+});
+
+it('tells an execution that n8n runs again what it has sent before', async () => {
+	const { journal } = await open();
+	await started(journal, slotOf(0), idOf(1));
+	await clock.run(journal.intend(slotOf(1), undefined, false));
+	journal.close();
+	const again = await open();
+	expect(await clock.run(again.journal.intend(slotOf(0), undefined, false))).toEqual(jobOf(1));
+	expect(await clock.run(again.journal.intend(slotOf(1), undefined, false))).toEqual(UNKNOWN);
+	expect(await clock.run(again.journal.intend(slotOf(2), undefined, false))).toBeUndefined();
+});
+
+describe('a database that does not do its part', () => {
+	it('costs the run nothing when it fails, and is told once', async () => {
+		const broken = async () => await Promise.reject(new Error('no such table: processed_data'));
+		const { journal, failures } = await open({
+			helpers: { checkProcessedAndRecord: broken, getProcessedDataCount: broken },
+		});
+		const beganAtMs = clock.now();
+		expect(await clock.run(journal.intend(slotOf(0), undefined, false))).toBeUndefined();
+		journal.started(slotOf(0), idOf(1));
+		expect(await clock.run(journal.intend(slotOf(1), undefined, false))).toBeUndefined();
+		journal.close();
+		await clock.run(Promise.resolve());
+		expect(failures).toEqual(['no such table: processed_data']);
+		expect(clock.now()).toBe(beganAtMs);
+	});
+
+	it('holds a run up for two seconds at most when it hangs, and comes to its writes later', async () => {
+		let isLocked = true;
+		const { checkProcessedAndRecord } = helpersOf();
+		const { journal, failures } = await open({
+			helpers: {
+				checkProcessedAndRecord: async (...given) => {
+					while (isLocked) await clock.wait(500, 'n8n');
+					return await checkProcessedAndRecord(...given);
+				},
+			},
+		});
+		const beganAtMs = clock.now();
+		await clock.run(journal.intend(slotOf(0), undefined, false));
+		await clock.run(journal.intend(slotOf(1), undefined, false));
+		expect(clock.now() - beganAtMs).toBeGreaterThanOrEqual(2000);
+		expect(clock.now() - beganAtMs).toBeLessThan(2100);
+		journal.started(slotOf(0), idOf(1));
+		expect(failures).toEqual(['it has not answered for 2 seconds']);
+		isLocked = false;
+		await settled();
+		expect(await recalled()).toEqual({ '0.1': jobOf(1), '1.1': UNKNOWN });
+	});
+
+	it('that loses a write has it back with the next one', async () => {
+		const { journal } = await open();
+		await started(journal, slotOf(0), idOf(1));
+		store.rows.set(`${workflowId} n:node`, []);
+		await started(journal, slotOf(1), idOf(2));
+		expect(await recalled()).toEqual({ '0.1': jobOf(1), '1.1': jobOf(2) });
+	});
+
+	it('that fails the first row, since another process has written it, is asked again', async () => {
+		let isFirst = true;
+		const { checkProcessedAndRecord } = helpersOf();
+		const { journal, failures } = await open({
+			helpers: {
+				checkProcessedAndRecord: async (...given) => {
+					if (isFirst) {
+						isFirst = false;
+						throw new Error('UNIQUE constraint failed');
+					}
+					return await checkProcessedAndRecord(...given);
+				},
+			},
+		});
+		await started(journal, slotOf(0), idOf(1));
+		expect(failures).toEqual([]);
+		expect(await recalled()).toEqual({ '0.1': jobOf(1) });
+	});
+});
+
+describe('how much is kept', () => {
+	it('is the newest 60 jobs of all runs', async () => {
+		for (let run = 0; run < 70; run++) {
+			const { journal } = await open({ executionId: String(run), origin: `run ${run}` });
+			await started(journal, slotOf(0), idOf(run));
+			journal.close();
+		}
+		await settled();
+		expect(row()).toHaveLength(60 * TEXTS_PER_JOB);
+		expect(await recalled({ origin: 'run 69' })).toEqual({ '0.1': jobOf(69) });
+		expect(await recalled({ origin: 'run 10' })).toEqual({ '0.1': jobOf(10) });
+		expect(await recalled({ origin: 'run 9' })).toEqual({});
+	});
+
+	it('is all that a run waits for, which is dropped hours later', async () => {
+		const { journal } = await open({}, 100);
+		for (let item = 0; item < 100; item++) await started(journal, slotOf(item), idOf(item));
+		const other = await open({ executionId: '5', origin: 'other' });
+		await started(other.journal, slotOf(0), idOf(500));
+		other.journal.close();
+		journal.close();
+		await settled();
+		expect(Object.keys(await recalled({}, 100))).toHaveLength(100);
+		await clock.run(clock.wait(2 * 3_600_000, 'service'));
+		const last = await open({ executionId: '6', origin: 'last' });
+		await started(last.journal, slotOf(0), idOf(600));
+		last.journal.close();
+		await settled();
+		expect(row()).toHaveLength(60 * TEXTS_PER_JOB);
+	});
+
+	it('is never searched in one go for so long that n8n stands still', async () => {
+		const { journal } = await open({}, 100);
+		for (let item = 0; item < 100; item++) await started(journal, slotOf(item), idOf(item));
+		journal.close();
+		const comparisons: number[] = [];
+		const { removeProcessed } = helpersOf();
+		const spied: Partial<Helpers> = {
+			removeProcessed: async (texts, ...given) => {
+				comparisons.push(texts.length * row().length);
+				await removeProcessed(texts, ...given);
+			},
+		};
+		expect(Object.keys(await recalled({ helpers: spied }, 100))).toHaveLength(100);
+		expect(comparisons.length).toBeGreaterThan(100);
+		// The row holds what is asked for as well.
+		expect(Math.max(...comparisons)).toBeLessThan(2 * 4_000_000);
+	});
+});
