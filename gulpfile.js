@@ -28,16 +28,13 @@ function compile() {
 	});
 }
 
-/** Indents with tabs, as the sources are: the compiler's four spaces add 2 % to the package. */
-async function indent() {
+/** Takes out the compiler's indentation, which is 5 % of the package: people read the sources. */
+async function unindent() {
 	const scripts = (await filesIn(next)).filter((file) => file.endsWith('.js'));
 	for (const file of scripts) {
 		const script = path.join(next, file);
 		const text = await readFile(script, 'utf8');
-		await writeFile(
-			script,
-			text.replace(/^( {4})+/gm, (spaces) => '\t'.repeat(spaces.length / 4)),
-		);
+		await writeFile(script, text.replace(/^[ \t]+/gm, ''));
 	}
 }
 
@@ -93,7 +90,7 @@ async function forgetRemovedSources() {
 	await rm(path.join(stage, 'tsbuildinfo'), { force: true });
 }
 
-const stageAll = gulp.series(compile, indent, copyAssets);
+const stageAll = gulp.series(compile, unindent, copyAssets);
 
 /** Rebuilds dist on every change; a type error is printed and the last good build stays in place. */
 function watch() {

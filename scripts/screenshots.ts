@@ -12,7 +12,7 @@ import { chain, effectGenerate, manualTrigger, workflow } from '../test/e2e/work
 import { openWorkbench, say } from './workbench';
 
 const outputFolder = resolve(__dirname, '..', 'docs', 'images');
-const viewport = { width: 1440, height: 780 };
+const viewport = { width: 1440, height: 920 };
 /** Until the editor's animations have ended. */
 const settleMs = 1500;
 
@@ -54,7 +54,7 @@ async function takePictures(
 	const panels = [
 		['image-tune', 'split-into-layers', 'Split into layers'],
 		['effect-generate', 'effect', 'Effect'],
-		['sprite', 'character-to-sprite-sheet', 'Make sprite', { width: 1440, height: 1180 }],
+		['sprite', 'character-to-sprite-sheet', 'Make sprite', { width: 1440, height: 1260 }],
 		['get-job', 'job-id-first-then-get-job', 'Check the job'],
 	] as const;
 	for (const [name, workflowName, nodeName, size = viewport] of panels) {

@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, jobProperties, paidTool } from '../shared/properties';
 import { generateEffectV1 } from './generateEffectV1.endpoint';
 import { generateEffectV2 } from './generateEffectV2.endpoint';
 
@@ -38,8 +38,8 @@ export class EffectGenerate implements INodeType {
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,
 		properties: [
-			toolDescription(
-				'Generates a visual effect for a game from a description and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			paidTool(
+				'Generates a visual effect for a game from a description and returns its image_url, job_id and status.',
 			),
 			{
 				displayName: 'Version',

@@ -8,7 +8,7 @@ import {
 
 import { propertiesOf } from '../shared/endpoint';
 import { generateImage } from './generateImage.endpoint';
-import { checksOnJobs, imageJobProperties, jobHints, toolDescription } from '../shared/properties';
+import { checksOnJobs, imageJobProperties, jobHints, paidTool } from '../shared/properties';
 
 export class ImageGenerate implements INodeType {
 	description: INodeTypeDescription = {
@@ -42,9 +42,7 @@ export class ImageGenerate implements INodeType {
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,
 		properties: [
-			toolDescription(
-				'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of generating again.',
-			),
+			paidTool('Generates one image from a prompt and returns its image_url, job_id and status.'),
 			...propertiesOf(generateImage),
 			...imageJobProperties,
 		],

@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { checksOnJobs, jobHints, jobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, jobProperties, paidTool } from '../shared/properties';
 import { upscale } from './upscale.endpoint';
 import { inpaint } from './inpaint.endpoint';
 import { splitLayers } from './splitLayers.endpoint';
@@ -41,16 +41,15 @@ export class ImageTune implements INodeType {
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,
 		properties: [
-			toolDescription(
-				'Enlarges one image and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
-				{ operation: ['upscale'] },
-			),
-			toolDescription(
-				'Changes a part of one image as a prompt says and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			paidTool('Enlarges one image and returns its image_url, job_id and status.', {
+				operation: ['upscale'],
+			}),
+			paidTool(
+				'Changes a part of one image as a prompt says and returns its image_url, job_id and status.',
 				{ operation: ['inpaint'] },
 			),
-			toolDescription(
-				'Splits off the part of one image that a keyword names, and returns the image_url of each layer, with the job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			paidTool(
+				'Splits off the part of one image that a keyword names, and returns the image_url of each layer, with the job_id and status.',
 				{ operation: ['splitLayers'] },
 			),
 			{

@@ -7,7 +7,7 @@ import {
 } from 'n8n-workflow';
 
 import { propertiesOf } from '../shared/endpoint';
-import { checksOnJobs, jobHints, spriteJobProperties, toolDescription } from '../shared/properties';
+import { checksOnJobs, jobHints, paidTool, spriteJobProperties } from '../shared/properties';
 import { makeSpriteV1 } from './makeSpriteV1.endpoint';
 import { makeSpriteV2 } from './makeSpriteV2.endpoint';
 import { reskinV1 } from './reskinV1.endpoint';
@@ -48,16 +48,16 @@ export class Sprite implements INodeType {
 		credentials: [{ name: 'aetherForgeApi', required: true }],
 		hints: jobHints,
 		properties: [
-			toolDescription(
-				'Makes an animated sprite from an image of a character and returns the image_url of each file (a sprite sheet and a GIF), with the job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			paidTool(
+				'Makes an animated sprite from an image of a character and returns the image_url of each file (a sprite sheet and a GIF), with the job_id and status.',
 				{ operation: ['make'] },
 			),
-			toolDescription(
-				'Gives a sprite sheet another look as a description says and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			paidTool(
+				'Gives a sprite sheet another look as a description says and returns its image_url, job_id and status.',
 				{ operation: ['reskin'] },
 			),
-			toolDescription(
-				'Puts other characters into a sprite sheet and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of starting another one.',
+			paidTool(
+				'Puts other characters into a sprite sheet and returns its image_url, job_id and status.',
 				{ operation: ['characterOverlay'] },
 			),
 			{

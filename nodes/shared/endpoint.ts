@@ -7,8 +7,6 @@ export interface TextField {
 	apiName: string;
 	/** The parameter that people fill in. */
 	property: INodeProperties;
-	/** An optional text is left out while it is blank. */
-	isOptional?: true;
 }
 
 /** One of the values that the parameter lists. Where they are numbers, numeric texts count as well. */
@@ -20,15 +18,6 @@ export interface ChoiceField {
 	isOpen?: true;
 	/** The choice that stands for leaving the field out. */
 	none?: string;
-}
-
-/** A number; its least and greatest value are the parameter's own `minValue` and `maxValue`. */
-export interface NumberField {
-	kind: 'number';
-	apiName: string;
-	property: INodeProperties;
-	/** An optional number is left out while it is blank: its property's default is an empty text. */
-	isOptional?: true;
 }
 
 /** Sent as `true` or `false`. */
@@ -83,7 +72,7 @@ export interface FilesField {
 	};
 }
 
-export type ValueField = TextField | ChoiceField | NumberField | BooleanField | TableField;
+export type ValueField = TextField | ChoiceField | BooleanField | TableField;
 
 export type Field = ValueField | FilesField;
 

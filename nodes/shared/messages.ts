@@ -336,14 +336,6 @@ export const inputFailures = quotingBriefly({
 			description: `${isByUrl ? 'Enter fewer URLs' : 'Select fewer files'}${field.limit.by && count <= field.limit.max ? `, ${field.limit.by.advice}` : ''}.`,
 		}),
 
-	tooFewFiles: (field: FilesField, count: number, isByUrl: boolean): Failure =>
-		new Failure({
-			message: `AetherForge needs at least ${field.limit.min} ${field.noun.many}, but ${holder(field, isByUrl)} has ${count}`,
-			description: isByUrl
-				? `Enter more URLs in "${field.urls.displayName}".`
-				: `Select more files in "${field.names.displayName}".`,
-		}),
-
 	emptyFile: (fileName: string, fieldName: string | undefined): Failure =>
 		new Failure({
 			message: `The file "${fileName}"${inField(fieldName)} is empty`,

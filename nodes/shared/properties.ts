@@ -188,6 +188,14 @@ export function toolDescription(
 	};
 }
 
+/** The same for a tool whose calls are paid for: a model that is not told so repeats a call that failed. */
+export function paidTool(text: string, show?: Readonly<Record<string, string[]>>): INodeProperties {
+	return toolDescription(
+		`${text} Each call costs credits. If the status is Pending, check it later by its job_id. If it is Failed, do not repeat the call unless the user asks.`,
+		show,
+	);
+}
+
 /** For nodes that start paid jobs: what n8n's AI builder should know of Get Job. */
 export const checksOnJobs: IRelatedNode = {
 	nodeType: 'n8n-nodes-aetherforge.getJob',

@@ -331,7 +331,7 @@ it('describes a tool that was added without a description of its own', async () 
 	});
 	expect(tools.map(({ description }) => description)).toEqual([
 		'Checks the status of a job by its job_id and returns it, with the image_url once the status is Succeed. Free of charge.',
-		'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is not Succeed, check on the job by its job_id instead of generating again.',
+		'Generates one image from a prompt and returns its image_url, job_id and status. Each call costs credits. If the status is Pending, check it later by its job_id. If it is Failed, do not repeat the call unless the user asks.',
 	]);
 });
 

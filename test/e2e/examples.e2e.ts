@@ -53,11 +53,12 @@ async function expectImages(execution: Execution, nodeName: string, count: numbe
 describe('every example', () => {
 	const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-	it('is one of the fifteen', () => {
+	it('is one of the sixteen', () => {
 		expect(names.sort()).toEqual([
 			'ai-agent',
 			'ai-agent-with-review',
 			'approve-upscale-animate',
+			'asset-list-in-data-table',
 			'character-to-sprite-sheet',
 			'compare-models',
 			'find-crashed-executions',
@@ -451,6 +452,38 @@ describe('One hero, many poses', () => {
 		expect(names).toEqual(['knight_idle.png', 'knight_jump.png', 'knight_hit.png']);
 	});
 });
+
+// n8n 1 finds a data table by its ID only.
+if (hasHumanReview) {
+	describe('Asset list in a data table', () => {
+		it('pays for each row once, and collects the jobs of an execution that was stopped', async () => {
+			const columns = ['name', 'prompt', 'job_id', 'image_url'];
+			const rows = [
+				{ name: 'sword', prompt: 'A sword' },
+				{ name: 'shield', prompt: 'A shield' },
+			];
+			const read = await lab.n8n.createDataTable('assets', columns, rows);
+			await lab.close();
+			lab = await openLab({ jobDurationMs: Infinity });
+			const saved = await imported('asset-list-in-data-table');
+			const stopped = await lab.n8n.startManually(saved, 'Start here');
+			await until(async () => (await read()).every(({ job_id: id }) => typeof id === 'string'));
+			await lab.n8n.stop(stopped);
+			for (const job of lab.emulator.jobs.all()) lab.emulator.jobs.finish(job.id);
+			const execution = await lab.n8n.runManually(saved, 'Start here');
+			expect([execution.status, execution.errorMessage]).toEqual(['success', undefined]);
+			expect(lab.emulator.submits).toHaveLength(2);
+			const files = execution.items('Images to keep').map(({ binary }) => binary?.data?.fileName);
+			expect(files).toEqual(['sword.png', 'shield.png']);
+			const urlOf = (prompt: string): string => {
+				const submit = lab.emulator.submits.find(({ fields }) => fields.prompt === prompt);
+				return `${lab.emulator.cdnUrl}/results/${String(submit?.jobId)}/1.png`;
+			};
+			const urls = (await read()).map(({ image_url: url }) => url);
+			expect(urls).toEqual(rows.map(({ prompt }) => urlOf(prompt)));
+		});
+	});
+}
 
 describe('Upscale the pictures of a form upload', () => {
 	it('upscales each picture, and its last page has the links and the reason for what failed', async () => {

@@ -287,11 +287,6 @@ describe('which files are sent', () => {
 			{ names: 's3://KEY:SE/CRET@bucket/1.png?signature=SECRET' },
 			'The item has no binary field "s3://***@bucket/1.png"',
 		],
-		[
-			'too few',
-			{ field: { ...SEVERAL, limit: { min: 2, max: 4 } }, names: 'a' },
-			'AetherForge needs at least 2 images, but the item has 1',
-		],
 	])('none, but a message, for %s', async (_, given, message) => {
 		await expect(filesOf({ binary: THREE, ...given })).rejects.toThrow(message);
 	});

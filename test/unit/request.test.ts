@@ -25,7 +25,6 @@ const ENDPOINT: Endpoint = {
 	adviceIfFailed: 'Try again.',
 	fields: [
 		{ kind: 'text', apiName: 'text', property: parameter('text') },
-		{ kind: 'text', apiName: 'key_word', property: parameter('keyword'), isOptional: true },
 		{ kind: 'choice', apiName: 'frame', property: parameter('frame', choices(4, 9, 16)) },
 		{ kind: 'choice', apiName: 'model', property: parameter('model', choices('A')), isOpen: true },
 		{
@@ -35,11 +34,6 @@ const ENDPOINT: Endpoint = {
 			none: 'none',
 		},
 		{ kind: 'boolean', apiName: 'is_pixel', property: parameter('isPixel') },
-		{
-			kind: 'number',
-			apiName: 'strength',
-			property: parameter('strength', { typeOptions: { minValue: 1, maxValue: 10 } }),
-		},
 		{
 			kind: 'table',
 			apiName: 'rows',
@@ -56,12 +50,10 @@ const ENDPOINT: Endpoint = {
 
 const GOOD = {
 	text: 'walk',
-	keyword: '',
 	frame: 9,
 	model: 'A',
 	style: 'none',
 	isPixel: false,
-	strength: 5,
 	rowsInput: 'json',
 	rowsJson: '[{"title":"Idle","row":3}]',
 };
@@ -95,20 +87,17 @@ describe('the values of a request', () => {
 			frame: 9,
 			model: 'A',
 			is_pixel: false,
-			strength: 5,
 			rows: [{ row: 3, title: 'Idle' }],
 		});
-		expect(Object.keys(values)).toEqual(['text', 'frame', 'model', 'is_pixel', 'strength', 'rows']);
+		expect(Object.keys(values)).toEqual(['text', 'frame', 'model', 'is_pixel', 'rows']);
 		expect(Object.keys((values.rows as object[])[0] ?? {})).toEqual(['row', 'title']);
 	});
 
 	it.each<[Record<string, unknown>, Values]>([
-		[{ keyword: 'arm' }, { key_word: 'arm' }],
 		[{ frame: '16' }, { frame: 16 }],
 		[{ model: 'a model of tomorrow' }, { model: 'a model of tomorrow' }],
 		[{ style: 'pixel' }, { style: 'pixel' }],
 		[{ isPixel: 'TRUE' }, { is_pixel: true }],
-		[{ strength: '2.5' }, { strength: 2.5 }],
 		[{ rowsJson: [{ row: 1, title: 'a' }] }, { rows: [{ row: 1, title: 'a' }] }],
 		[{ rowsJson: '[{"row":" 2 ","title":"a"}]' }, { rows: [{ row: 2, title: 'a' }] }],
 	])('of %j are read as %j', (changes, values) => {
@@ -118,28 +107,20 @@ describe('the values of a request', () => {
 	it.each<[Record<string, unknown>, string]>([
 		[{ text: '  ' }, 'The "Text" parameter is empty'],
 		[{ text: Number.NaN }, 'The "Text" parameter must be text'],
-		[{ keyword: ['arm'] }, 'The "Keyword" parameter must be text'],
+		[{ text: ['arm'] }, 'The "Text" parameter must be text'],
 		[{ frame: 5 }, '"Frame" must be 4, 9 or 16'],
 		[{ frame: undefined }, '"Frame" must be 4, 9 or 16'],
 		[{ model: '' }, 'The "Model" parameter is empty'],
 		[{ model: { name: 'A' } }, 'The "Model" parameter must be text'],
 		[{ model: ' null' }, '"Model" is only the text "null"'],
-		[{ keyword: '[object Object]' }, '"Keyword" is only the text "[object Object]"'],
+		[{ text: '[object Object]' }, '"Text" is only the text "[object Object]"'],
 		[{ style: 'Pixel' }, '"Style" must be "none" or "pixel"'],
 		[{ style: '' }, '"Style" must be "none" or "pixel"'],
 		[{ isPixel: 1 }, '"IsPixel" must be true or false'],
 		[{ isPixel: '' }, '"IsPixel" must be true or false'],
-		[{ strength: 11 }, '"Strength" must be a number from 1 to 10'],
 		[{ rowsInput: 'csv' }, '"RowsInput" must be "fields" or "json"'],
 	])('of %j are refused: %s', (changes, message) => {
 		expect(() => valuesOf(changes)).toThrow(message);
-	});
-
-	it('read nothing of a field that the node does not show and that may be missing', () => {
-		const { keyword, ...shown } = GOOD;
-		expect(keyword).toBe('');
-		const reader = new ParameterReader(contextWith(shown));
-		expect(readValues(reader, ENDPOINT, 0, {})).not.toHaveProperty('key_word');
 	});
 });
 

@@ -117,10 +117,6 @@ const SAMPLES: Samples = {
 			['Grok Imagine Pro', filesField(), 1, 2, true],
 			['AetherForge', withoutAdvice, 10, 11, false],
 		],
-		tooFewFiles: [
-			[withoutAdvice, 1, false],
-			[withoutAdvice, 1, true],
-		],
 		emptyFile: [
 			['photo.png', 'data'],
 			['photo.png', undefined],

@@ -444,6 +444,32 @@ export class N8nClient {
 	}
 
 	/** An execution as it is saved now; n8n may not have saved anything of it yet. */
+	/**
+	 * Creates a data table of text columns.
+	 *
+	 * @returns what reads all of its rows.
+	 */
+	async createDataTable(
+		name: string,
+		columns: readonly string[],
+		rows: readonly object[],
+	): Promise<() => Promise<Record<string, unknown>[]>> {
+		const { id: projectId } = await this.request<{ id: string }>('GET', '/rest/projects/personal');
+		const tables = `/rest/projects/${projectId}/data-tables`;
+		const { id } = await this.request<{ id: string }>('POST', tables, {
+			name,
+			columns: columns.map((column) => ({ name: column, type: 'string' })),
+		});
+		await this.request('POST', `${tables}/${id}/insert`, { data: rows, returnType: 'count' });
+		return async () => {
+			const { data } = await this.request<{ data: Record<string, unknown>[] }>(
+				'GET',
+				`${tables}/${id}/rows`,
+			);
+			return data;
+		};
+	}
+
 	private async savedExecution(
 		id: string,
 	): Promise<{ status: string; execution: Execution | undefined }> {

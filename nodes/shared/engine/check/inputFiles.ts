@@ -56,9 +56,6 @@ export async function readInputFiles(
 	if (given.length > limit.max) {
 		throw inputFailures.tooManyFiles(limit.subject, field, limit.max, given.length, isByUrl);
 	}
-	if (given.length > 0 && given.length < field.limit.min) {
-		throw inputFailures.tooFewFiles(field, given.length, isByUrl);
-	}
 	const label = from === 'all' ? field.source.displayName : field.names.displayName;
 	const { context, knownFiles } = input;
 	const files: (RequestFile | FileToFetch)[] = [];

@@ -14,9 +14,7 @@ import {
 	asBoolean,
 	asChoice,
 	asJson,
-	asNumber,
 	asText,
-	isBlank,
 	isInexact,
 	isLeftover,
 	numeric,
@@ -74,28 +72,24 @@ export function readValues(
 	return { ...values, ...additionalFields };
 }
 
-/** @returns undefined for an optional value that is left out */
+/** @returns undefined for a choice that stands for leaving the value out */
 function readValue(
 	reader: ParameterReader,
 	field: ValueField,
 	itemIndex: number,
 ): Value | undefined {
 	if (field.kind === 'table') return readTable(reader, field, itemIndex);
-	const { name, displayName: label, typeOptions } = field.property;
+	const { name, displayName: label } = field.property;
 	const given = reader.read(name, itemIndex, '');
 	switch (field.kind) {
 		case 'text':
-			return field.isOptional && isBlank(given) ? undefined : asText(given, label);
+			return asText(given, label);
 		case 'choice': {
 			if (given === field.none && field.none !== undefined) return undefined;
 			const choices = choicesOf(field.property);
 			const isListed = choices.includes(given as string);
 			return field.isOpen && !isListed ? asText(given, label) : asChoice(given, label, choices);
 		}
-		case 'number':
-			return field.isOptional && isBlank(given)
-				? undefined
-				: asNumber(given, label, { min: typeOptions?.minValue, max: typeOptions?.maxValue });
 		case 'boolean':
 			return asBoolean(given, label);
 	}

@@ -69,7 +69,7 @@ export function imageTypeOf(head: Uint8Array): FileType | undefined {
 }
 
 /** What is enough of a file's start to tell an error page from a result, and the size of most images. */
-export const RESULT_HEAD_BYTES = 4096;
+export const RESULT_HEAD_BYTES = 1024;
 
 /** Endings that are not the second half of their media type. */
 const EXTENSIONS: Readonly<Record<string, string>> = {
