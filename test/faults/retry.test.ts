@@ -104,28 +104,6 @@ describe('Retry On Fail', () => {
 		expect(result.calls).toBe(2);
 	});
 
-	it('does so too when the prompt differs in each try', async () => {
-		wishes = [undefined, FAILED];
-		const result = await generate(
-			{ prompt: '={{ $json.name + " " + $now.toMillis() + " " + Math.random() }}' },
-			{ nodeSettings: RETRIES },
-		);
-		expect(result.error).toBeUndefined();
-		expect(result.items).toHaveLength(3);
-		expect(scene.emulator.submits).toHaveLength(4);
-		expect(new Set(scene.paidPrompts()).size).toBe(4);
-	});
-
-	it('says how many jobs were started and how many were resumed', async () => {
-		wishes = [undefined, FAILED];
-		const { hints } = await generate({}, { nodeSettings: RETRIES });
-		expect(hints.map(({ message }) => message)).toContainEqual(
-			expect.stringMatching(
-				/^1 job started \(4 in this execution\), 2 resumed \(not charged again\)\./,
-			),
-		);
-	});
-
 	it('reads each expression once per item in each try, and recalls once', async () => {
 		wishes = [undefined, FAILED];
 		const recall = jest.spyOn(ContextPage.prototype, 'read');
@@ -150,31 +128,6 @@ describe('Retry On Fail', () => {
 			expect(new Set(reads).size).toBe(reads.length);
 			for (const index of [0, 1, 2]) expect(reads).toContain(`prompt of item ${index}`);
 		}
-	});
-
-	it('waits for a new job to be listed as long as if there had been no retry', async () => {
-		const startedAtMs = scene.clock.now();
-		wishes = [{ durationMs: 0 }];
-		// The second item fails the first try, at once.
-		scene.emulator.faults.add({
-			at: 'submit',
-			kind: 'respond',
-			status: 400,
-			match: ({ form }) => form?.fields.prompt === 'b',
-		});
-		const unlisted = scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			times: Infinity,
-			match: () => scene.clock.now() - startedAtMs < 20_000,
-		});
-		const result = await generate({}, { nodeSettings: RETRIES, items: THREE.slice(0, 2) });
-		expect(result.error).toBeUndefined();
-		expect(result.calls).toBe(2);
-		expect(unlisted.struck).toBeGreaterThan(1);
-		expect(scene.paidPrompts()).toEqual(['a', 'b']);
 	});
 
 	it('starts a job anew that has failed only while the retry was waiting for it', async () => {
@@ -288,20 +241,6 @@ describe('Retry from the list', () => {
 		expect(storedJobsOf(again)).toEqual({});
 	});
 
-	it('pays nothing when only the timeout was raised', async () => {
-		const again = await generate({ options: { timeout: 600 } }, { retryOf: await timedOut() });
-		expect(again.error).toBeUndefined();
-		expect(scene.emulator.submits).toHaveLength(3);
-	});
-
-	it('pays nothing when the prompt holds the execution and the time', async () => {
-		const prompt = '={{ $json.name + " " + $execution.id + " " + $now.toMillis() }}';
-		const first = await timedOut({ prompt });
-		const again = await generate({ prompt }, { retryOf: first, executionId: '2' });
-		expect(again.error).toBeUndefined();
-		expect(scene.emulator.submits).toHaveLength(3);
-	});
-
 	it('pays anew for an edited prompt, and for an edited item alone', async () => {
 		const first = await timedOut();
 		await generate({ prompt: '={{ $json.name }}!' }, { retryOf: first });
@@ -309,14 +248,6 @@ describe('Retry from the list', () => {
 		const items = THREE.map((item, index) => (index === 1 ? { json: { name: 'B' } } : item));
 		await generate({}, { retryOf: first, items });
 		expect(scene.paidPrompts().slice(6)).toEqual(['B']);
-	});
-
-	it('pays once for a single edited prompt', async () => {
-		wishes = [NEVER];
-		const items = THREE.slice(0, 1);
-		const first = await generate({ prompt: 'old', options: { timeout: 5 } }, { items });
-		await generate({ prompt: 'new', options: { timeout: 5 } }, { items, retryOf: first });
-		expect(scene.paidPrompts()).toEqual(['old', 'new']);
 	});
 
 	it('fails an item whose remembered job the API no longer knows, and starts no new one', async () => {
@@ -339,29 +270,6 @@ describe('Retry from the list', () => {
 			http_status: 404,
 		});
 		expect(scene.emulator.submits).toHaveLength(3);
-	});
-
-	it('starts a remembered job anew that has failed meanwhile', async () => {
-		const first = await timedOut();
-		scene.emulator.jobs.finish(scene.emulator.submits[1]?.jobId ?? '', { status: 'Failed' });
-		const again = await generate({}, { retryOf: first });
-		expect(again.error).toBeUndefined();
-		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
-		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', 'b']);
-	});
-
-	it('remembers neither a job that has failed meanwhile nor the one in its place that fails too', async () => {
-		const first = await timedOut();
-		scene.emulator.jobs.finish(scene.emulator.submits[1]?.jobId ?? '', { status: 'Failed' });
-		wishes[3] = { outcome: { status: 'Failed' } };
-		const again = await generate({}, { retryOf: first });
-		expect(again.error?.context.data).toMatchObject({
-			job_id: scene.emulator.submits[3]?.jobId,
-			status: 'Failed',
-		});
-		const third = await generate({}, { retryOf: again });
-		expect(third.error).toBeUndefined();
-		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', 'b', 'b']);
 	});
 
 	it('downloads again what could not be downloaded, and pays nothing', async () => {
@@ -632,13 +540,6 @@ describe('no job of another', () => {
 		const count = scene.emulator.submits.length;
 		await generate({ options: { timeout: 5 } }, { ...options, retryOf: first, earlierRuns: 1 });
 		expect(scene.emulator.submits).toHaveLength(count + 1);
-	});
-
-	it('is left behind by a run without error items', async () => {
-		const result = await generate({ waitForCompletion: false });
-		expect(storedJobsOf(result)).toEqual({});
-		await generate({ waitForCompletion: false }, { retryOf: result });
-		expect(scene.emulator.submits).toHaveLength(6);
 	});
 });
 
