@@ -7,6 +7,7 @@ import { toSvg } from '../test/bench/chart';
 import { checkItems } from '../test/bench/checking';
 import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
 import { runCommand, say, wholeNumber, withPackage } from '../test/bench/frame';
+import { RepeatedJobs, withoutJournal } from '../test/bench/journal';
 import { loadMs, packedKilobytes } from '../test/bench/lightness';
 import { downloadPeak, uploadPeak, type Way } from '../test/bench/memory';
 import { prepareN8n, startFreshN8n, type N8nKit } from '../test/bench/n8n';
@@ -298,6 +299,61 @@ async function lightness({ report, kit, tarball, runs }: Bench): Promise<void> {
 	);
 }
 
+/** The same jobs with the journal and without it, one after the other. */
+async function journal({ report, kit, runs, started }: Bench): Promise<void> {
+	const kits = { journal: kit, without: await withoutJournal(kit, started.add) };
+	const names = ['journal', 'without'] as const;
+	const cpuMs = new Map<string, number[]>();
+	const row = async (title: string, jobs: number, jobMs: number, times: number, fill = 0) => {
+		const values = new Map<string, number[]>();
+		for (const name of names) {
+			const n8n = await startFreshN8n(kits[name], started.add);
+			const repeated = new RepeatedJobs(n8n, jobMs);
+			// Until it has run for a while the code is compiled anew; that counts for none.
+			for (let run = 0; run < 3; run++) await repeated.run(jobs);
+			if (fill > 0) await repeated.run(fill);
+			const costs = [];
+			for (let run = 0; run < times; run++) costs.push(await repeated.run(jobs));
+			await n8n.stop();
+			values.set(
+				name,
+				costs.map(({ nodeMs }) => nodeMs),
+			);
+			cpuMs.set(
+				`${title} ${name}`,
+				costs.map((cost) => cost.cpuMs),
+			);
+			say(`${title}, ${name}: done`);
+		}
+		const rows = (all: (name: string) => number[]) => [
+			{ label: 'with the journal', values: all('journal') },
+			{ label: 'without', values: all('without') },
+		];
+		report.comparisons.push(
+			{ title, unit: 'ms', rows: rows((name) => values.get(name) ?? []) },
+			{
+				title: `CPU of n8n: ${title}`,
+				unit: 'ms',
+				rows: rows((name) => cpuMs.get(`${title} ${name}`) ?? []),
+			},
+		);
+		return differences(values.get('journal') ?? [], values.get('without') ?? []);
+	};
+	const one = await row('One job', 1, 0, runs * 5);
+	const many = await row('100 jobs of 2 s', 100, 2000, runs);
+	await row('One job, 1,000 jobs in the row', 1, 0, runs * 5, 1000);
+	const manyMs = report.comparisons.at(-4)?.rows[1]?.values ?? [];
+	report.goals.push(
+		{ name: 'The journal adds to one job', limit: 60, unit: 'ms', values: one },
+		{
+			name: 'The journal adds to 100 jobs of 2 s',
+			limit: 3,
+			unit: '%',
+			values: many.map((more, run) => (more / (manyMs[run] ?? Number.NaN)) * 100),
+		},
+	);
+}
+
 async function badDay({ report, kit, started }: Bench): Promise<void> {
 	report.badDays.push(...(await costsOfBadDays(kit, started.add, say)));
 }
@@ -310,6 +366,7 @@ const scenarios: Record<string, Scenario> = {
 	checking,
 	polling,
 	lightness,
+	journal,
 	badDay,
 };
 

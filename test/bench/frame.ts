@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Command} from 'commander';
+import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
 import { packRepository } from '../e2e/real-n8n/package-tarball';

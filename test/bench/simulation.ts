@@ -187,6 +187,7 @@ function simulatedContext(
 		getNode: () => node,
 		getMode: () => 'trigger',
 		getExecutionId: () => '1',
+		getWorkflow: () => ({ active: false }),
 		getWorkflowSettings: () => ({}),
 		getContext: () => nodeContext,
 		getWorkflowDataProxy: () => ({ $runIndex: 0 }) as Partial<IWorkflowDataProxyData> as never,

@@ -53,7 +53,7 @@ async function expectImages(execution: Execution, nodeName: string, count: numbe
 describe('every example', () => {
 	const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-	it('is one of the fifteen', () => {
+	it('is one of the sixteen', () => {
 		expect(names.sort()).toEqual([
 			'ai-agent',
 			'ai-agent-with-review',
@@ -61,6 +61,7 @@ describe('every example', () => {
 			'asset-list-in-data-table',
 			'character-to-sprite-sheet',
 			'compare-models',
+			'find-crashed-executions',
 			'job-id-first-then-get-job',
 			'one-hero-many-poses',
 			'prompt-to-image',
@@ -212,6 +213,46 @@ describe('Webhook answers with the image', () => {
 			},
 		]);
 		expect(lab.emulator.submits).toEqual([]);
+	});
+});
+
+describe('Find crashed executions', () => {
+	const file = example('find-crashed-executions');
+
+	it('asks n8n for them', async () => {
+		const credential = await lab.n8n.createCredential('n8n', 'n8nApi', {
+			apiKey: await lab.n8n.createApiKey(),
+			baseUrl: `${lab.n8n.url}/api/v1`,
+		});
+		const nodes = file.nodes.map((node) =>
+			node.type === 'n8n-nodes-base.n8n'
+				? { ...node, credentials: { n8nApi: { id: credential.id, name: credential.name } } }
+				: node,
+		);
+		const saved = await lab.n8n.createWorkflow({ ...file, nodes });
+		const { status, errorMessage } = await lab.n8n.runManually(saved, 'Every hour');
+		expect([status, errorMessage]).toEqual(['success', undefined]);
+	});
+
+	it('names those that have not been retried', async () => {
+		const crashed = { status: 'crashed', startedAt: new Date().toISOString(), workflowId: 'w' };
+		const pinned = [
+			{ ...crashed, id: 1, retrySuccessId: null },
+			{ ...crashed, id: 2, status: 'error', retrySuccessId: null },
+			{ ...crashed, id: 3, retrySuccessId: '4' },
+			{ ...crashed, id: 5, startedAt: '2026-01-01T00:00:00.000Z', retrySuccessId: null },
+		];
+		const saved = await lab.n8n.createWorkflow({
+			...file,
+			pinData: { 'Failed executions': pinned.map((json) => ({ json })) },
+		});
+		const execution = await lab.n8n.runManually(saved, 'Every hour');
+		expect(execution.items('Tell me').map(({ json }) => json)).toEqual([
+			{
+				message: 'Execution 1 crashed. Retry it: paid jobs are collected free of charge.',
+				link: '/workflow/w/executions/1',
+			},
+		]);
 	});
 });
 

@@ -81,13 +81,15 @@ export class Books {
 	 * that replaces a failed one changes what the next node gets.
 	 */
 	editionOf(execution: Execution, node: string): number {
-		if (node === 'Second') {
-			const known = this.sameWork(execution);
-			return this.sent.filter((post) => post.node === 'Node' && known.includes(post.execution))
-				.length;
-		}
+		const { prompt, variations } = execution.workflow.edits;
 		const hasWords = ENDPOINT_OF[this.day.endpoint].words !== undefined;
-		return hasWords ? execution.workflow.edits.prompt : 0;
+		const edition = hasWords ? prompt : 0;
+		if (node !== 'Second') return edition;
+		const known = this.sameWork(execution);
+		const before = this.sent.filter(
+			(post) => post.node === 'Node' && known.includes(post.execution),
+		);
+		return before.length + 1000 * variations + 10_000 * edition;
 	}
 
 	/** The executions whose jobs this one has to know. */

@@ -187,6 +187,14 @@ export class N8nClient {
 		return await (await this.send('POST', `${path}/chat`, { message })).text();
 	}
 
+	/** A key for n8n's public API, as a person makes one. */
+	async createApiKey(): Promise<string> {
+		const scopes = await this.request<string[]>('GET', '/rest/api-keys/scopes');
+		const key = { label: 'Example', expiresAt: null, scopes };
+		const { rawApiKey } = await this.request<{ rawApiKey: string }>('POST', '/rest/api-keys', key);
+		return rawApiKey;
+	}
+
 	async testCredential(
 		credential: SavedCredential,
 		data: ICredentialDataDecryptedObject,
@@ -356,10 +364,10 @@ export class N8nClient {
 	}
 
 	/** Changes nodes of a workflow and saves it. */
-	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<void> {
+	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<SavedWorkflow> {
 		const nodes = structuredClone(workflow.nodes);
 		nodes.forEach(change);
-		await this.save({ ...workflow, nodes });
+		return await this.save({ ...workflow, nodes });
 	}
 
 	/** Removes all pinned data and saves the workflow, which n8n 2.40 runs as it is saved. */

@@ -141,9 +141,10 @@ export class Journal {
 		if (earlier && 'jobId' in earlier) void this.#remove(digitsOf(name, earlier.jobId));
 		const written = this.#record(texts);
 		const known = this.#isFailing ? undefined : await written;
-		const isUnexpected = !line && !earlier && known?.has(`${name} sent`);
-		const isTaken = isUnexpected === true || (line !== undefined && line.owner !== this);
-		if (isTaken && (this.#isRetry || known?.has(own))) return await this.#read(name);
+		const isUnexpected = !line && !earlier && known?.has(`${name} sent`) === true;
+		const isTaken = isUnexpected || (line !== undefined && line.owner !== this);
+		const isRerun = isUnexpected && known.has(own);
+		if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);
 		lines.delete(name);
 		lines.set(name, { owner: this, texts, isNew: !(earlier && 'outcomeUnknown' in earlier) });
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
@@ -156,9 +157,13 @@ export class Journal {
 	withdraw(slot: JobSlot): void {
 		const name = this.#nameOf(slot);
 		const line = this.#row.lines.get(name);
-		if (line?.owner !== this) return;
+		const own = `${name} ${this.#own}`;
+		if (line?.owner !== this) {
+			void this.#remove([own]);
+			return;
+		}
 		this.#row.lines.delete(name);
-		if (line.isNew) void this.#remove([`${name} sent`, `${name} ${this.#own}`]);
+		if (line.isNew) void this.#remove([`${name} sent`, own]);
 	}
 
 	/** The API has answered with a job. An ID of another kind than the API's is not kept. */

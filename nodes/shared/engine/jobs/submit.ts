@@ -23,6 +23,9 @@ const JITTER = 0.25;
 
 type RateLimited = Extract<SubmitOutcome, { kind: 'rateLimited' }>;
 
+/** Sends a request, unless a rate limit has come in between: then it was not sent. */
+type Send = (mayGo: () => boolean) => Promise<SubmitOutcome | undefined>;
+
 /** What ends a submit. */
 interface Signals {
 	/** Ends waiting between attempts. */
@@ -90,12 +93,14 @@ export class Submitter {
 			stopIfOver();
 			if (this.#isHopeless) throw apiFailures.withheld(this.#unknownInARow);
 		};
-		const send = async (): Promise<SubmitOutcome> => {
+		const send = async (mayGo: () => boolean): Promise<SubmitOutcome | undefined> => {
 			mayStillSend();
 			const jobId = await this.#book.submitting(slot, request.files.length > 0);
 			if (jobId !== undefined) return { kind: 'accepted', jobId };
-			if (signal.aborted || this.#isHopeless) this.#book.notStarted(slot);
+			const isInTime = mayGo();
+			if (!isInTime || signal.aborted || this.#isHopeless) this.#book.notStarted(slot);
 			mayStillSend();
+			if (!isInTime) return undefined;
 			const pending = this.#api.postJob(account, request);
 			const recorded = pending.outcome.then((outcome) => this.#record(slot, outcome));
 			return (await abortable(recorded, canceled)) ?? this.#abandon(slot, pending);
@@ -176,34 +181,37 @@ class RateLimit {
 	}
 
 	/** Sends a request, in its turn while the API limits the rate, until it has another outcome. */
-	async send(send: () => Promise<SubmitOutcome>, signal: AbortSignal): Promise<SubmitOutcome> {
+	async send(send: Send, signal: AbortSignal): Promise<SubmitOutcome> {
 		for (;;) {
 			const outcome = this.#limit
 				? await this.#probe.run(async () => await this.#sendAfterPause(send, signal))
-				: await this.#sendNow(send);
+				: await this.#sendNow(async () => await send(() => !this.#limit));
+			if (!outcome) continue;
 			if (outcome.kind !== 'rateLimited') return outcome;
 			if (this.#isHopeless() || signal.aborted) return outcome;
 		}
 	}
 
-	async #sendAfterPause(
-		send: () => Promise<SubmitOutcome>,
-		signal: AbortSignal,
-	): Promise<SubmitOutcome> {
+	async #sendAfterPause(send: Send, signal: AbortSignal): Promise<SubmitOutcome | undefined> {
+		const pauseMs = () => (this.#limit?.heldUntilMs ?? 0) - this.#clock.now();
 		for (;;) {
-			const limit = this.#limit;
-			const pauseMs = (limit?.heldUntilMs ?? 0) - this.#clock.now();
-			if (limit && this.#isHopeless()) return limit.outcome;
-			if (pauseMs <= 0 || signal.aborted) return await this.#sendNow(send);
-			await this.#clock.sleep(pauseMs, signal);
+			if (this.#limit && this.#isHopeless()) return this.#limit.outcome;
+			if (pauseMs() <= 0 || signal.aborted) {
+				return await this.#sendNow(async () => await send(() => pauseMs() <= 0));
+			}
+			await this.#clock.sleep(pauseMs(), signal);
 		}
 	}
 
-	async #sendNow(send: () => Promise<SubmitOutcome>): Promise<SubmitOutcome> {
+	async #sendNow(
+		send: () => Promise<SubmitOutcome | undefined>,
+	): Promise<SubmitOutcome | undefined> {
 		const pausesBefore = this.#pauses;
 		const outcome = await send();
-		if (outcome.kind === 'accepted') this.#noteAccepted();
-		if (outcome.kind === 'rateLimited') this.#noteLimited(outcome, pausesBefore);
+		// What was sent before the limit began says nothing about its end.
+		const isNews = pausesBefore === this.#pauses;
+		if (outcome?.kind === 'accepted' && isNews) this.#noteAccepted();
+		if (outcome?.kind === 'rateLimited') this.#noteLimited(outcome, isNews);
 		return outcome;
 	}
 
@@ -216,9 +224,8 @@ class RateLimit {
 	}
 
 	/** Many that were sent side by side are limited at once, which is one reason for one pause. */
-	#noteLimited(outcome: RateLimited, pausesBefore: number): void {
+	#noteLimited(outcome: RateLimited, isNews: boolean): void {
 		const now = this.#clock.now();
-		const isNews = pausesBefore === this.#pauses;
 		this.#acceptedInARow = 0;
 		if (isNews) {
 			this.#pauses++;
