@@ -22,7 +22,7 @@ export const DEFECTS: readonly Defect[] = [
 	real(
 		'items that refer to themselves break the run after the paid request',
 		["\t\ttext = 'cannot be written';", "\t\tthrow new Error('cannot be written');"],
-		['\t\tbook.prepare(itemIndex);\n', ''],
+		['\t\tawait book.prepare(itemIndex);\n', ''],
 	),
 	real('a dry run that an expression turns on is paid for', [
 		"if (word === 'true' || word === 'false') return word === 'true';",
@@ -33,8 +33,8 @@ export const DEFECTS: readonly Defect[] = [
 		'',
 	]),
 	real('a failure while polling does not name the job in its text', [
-		'\tif (ownJobIds.length > 0) {\n\t\tsentences.push(',
-		'\tif (ownJobIds.length > 99) {\n\t\tsentences.push(',
+		'The ${these} ${listWithData(ownJobIds)} ${have}',
+		'The ${these} ${have}',
 	]),
 	real('a paid job is given up when its prompt gives nothing in the retry', [
 		'\t\t// An expression that fails this time says nothing about a job that has been charged.\n\t\treturn {};',
@@ -87,8 +87,8 @@ export const DEFECTS: readonly Defect[] = [
 			'if (value === null || value === undefined) return String(value);',
 		],
 		[
-			'return field.isOptional && isBlank(given) ? undefined : asText(given, label);',
-			'return asText(given, label);',
+			"case 'text':\n\t\t\treturn asText(given, label);",
+			"case 'text':\n\t\t\treturn String(given);",
 		],
 	),
 	real('Stop cuts off a submit, so that nobody learns of the job', [
@@ -142,6 +142,42 @@ export const DEFECTS: readonly Defect[] = [
 	planted('the key is repeated in what a server says', [
 		"return text.replaceAll(apiKey, '***');",
 		'return text.replaceAll(`${apiKey}x`, "***");',
+	]),
+	planted('a request is sent before the database has it', [
+		'const known = this.#isFailing ? undefined : await written;',
+		'const known = await Promise.race([written, Promise.resolve(undefined)]);',
+	]),
+	planted('the database is told nothing of the job that was started', [
+		'\t\tthis.#journal?.started(slot, jobId);\n',
+		'',
+	]),
+	planted('what was refused stays in the database as sent', [
+		'\t\tthis.#journal?.withdraw(slot);\n',
+		'',
+	]),
+	planted('what the trigger put out does not tell executions apart', [
+		'const origin = hashOf(triggerOutputs(context));',
+		"const origin = '';",
+	]),
+	planted('after a crash with the trigger last a round is another one', [
+		'const run = runIndex - first.runIndex;',
+		'const run = runIndex;',
+	]),
+	planted('of two executions that began alike one gets the file of the other', [
+		'if (isTaken && hasFiles) void this.#record([`${name} unclear`]);\n\t\telse if (isTaken)',
+		'if (isTaken)',
+	]),
+	planted('what the context knows better is asked of the database', [
+		"const isOpen = saved === 'unknown' || (saved !== 'alive' && !this.#attempt.hasEnded);",
+		"const isOpen = saved !== 'alive';",
+	]),
+	planted('a retry beside another one starts what that one has started', [
+		'if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);',
+		'if (isRerun) return await this.#read(name);',
+	]),
+	planted('a write that is to come after another one gets in front', [
+		'\t\t// What is recorded from here on must not get in front.\n\t\tthis.#next = undefined;\n',
+		'',
 	]),
 	planted('the pause that the service asks for is not kept', [
 		'const askedMs = Math.max(growing, outcome.retryAfterMs ?? 0);',
