@@ -816,7 +816,7 @@ export const hints = {
 		const pin =
 			pinnable === undefined
 				? ''
-				: ` Executing this step or the workflow again starts and pays for new jobs. To keep this output while you build, ${pinnable === 'json' ? 'pin it.' : 'close the panel, select the node, and press P. The pin button takes no files.'}`;
+				: ` Unless this output is pinned, executing the step or the workflow again starts and pays for new jobs. To keep this output while you build, ${pinnable === 'json' ? 'pin it.' : 'close the panel, select the node, and press P. The pin button takes no files.'}`;
 		return `${plural(started, 'job')} started${totalPart}${resumedPart}.${unknownPart}${pin}`;
 	},
 	/** @param hasWaited whether Get Job has waited for them; undefined for a node that has started them */

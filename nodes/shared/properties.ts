@@ -206,7 +206,7 @@ export const checksOnJobs: IRelatedNode = {
 export const jobHints: NodeHint[] = [
 	{
 		message:
-			'Each input item starts one paid job, or several if you ask for more images or variations, and usually takes one to two minutes. To check everything without paying, turn on "Dry Run" under Options.',
+			'Each input item starts one paid job, or several if you ask for more images or variations, and takes minutes (an image of GPT Image 1.5: 80 to 130 seconds). To check everything without paying, turn on "Dry Run" under Options.',
 		type: 'info',
 		location: 'outputPane',
 		whenToDisplay: 'beforeExecution',
