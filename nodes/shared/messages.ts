@@ -572,7 +572,7 @@ export const apiFailures = quotingBriefly({
 		new Failure({
 			message: 'It is not known whether an earlier attempt started the job',
 			description:
-				'An earlier attempt of this execution sent the request, but no reliable response came back. It was not sent again.',
+				"An earlier attempt of this execution sent the request, but no reliable response came back, or n8n ended before that. It was not sent again. If a job was started, n8n's log may list it.",
 			outcomeUnknown: true,
 		}),
 

@@ -156,7 +156,7 @@ export const DEFECTS: readonly Defect[] = [
 		'',
 	]),
 	planted('what the trigger put out does not tell executions apart', [
-		'const origin = hashOf(triggerOutputs(context));',
+		'const origin = (first.origin ??= hashOf(triggerOutputs(context)));',
 		"const origin = '';",
 	]),
 	planted('after a crash with the trigger last a round is another one', [

@@ -20,6 +20,8 @@ interface FirstAttempt {
 	runIndex: number;
 	/** Runs that have ended, in whatever way. */
 	endedRuns: number;
+	/** A hash of what the trigger put out: made once, not in each round of a loop. */
+	origin?: string;
 }
 
 /** What this attempt is an attempt of, after a crash too, when n8n has forgotten nearly all. */
@@ -51,7 +53,7 @@ export function attemptOf(
 	if (context.getMode() !== 'retry') began.executionId = context.getExecutionId();
 	const first = (contextOf(context)[FIRST] ??= { ...began }) as IDataObject & FirstAttempt;
 	const run = runIndex - first.runIndex;
-	const origin = hashOf(triggerOutputs(context));
+	const origin = (first.origin ??= hashOf(triggerOutputs(context)));
 	const items = context.getInputData();
 	return {
 		firstExecutionId: first.executionId,
