@@ -124,6 +124,13 @@ export const inputFailures = quotingBriefly({
 			description: `Enter some text in "${label}". If it is an expression, check that it returns text for this item.`,
 		}),
 
+	/** n8n turns pasted and dragged braces into an expression, but not those that are typed. */
+	notAnExpression: (label: string): Failure =>
+		new Failure({
+			message: `The "${label}" parameter is text, not an expression`,
+			description: `n8n doesn't replace {{ … }} in text. Select Expression at the top right of "${label}".`,
+		}),
+
 	valueOfWrongType: (label: string, type: string): Failure =>
 		new Failure({
 			message: `The "${label}" parameter must be text, but is ${type}`,
@@ -253,7 +260,7 @@ export const inputFailures = quotingBriefly({
 			description: `${
 				available.length > 0
 					? `The item's binary fields are: ${quoted(available)}.`
-					: 'The item has no binary fields at all.'
+					: "The item has no binary fields at all. To take the file from an earlier node, use an expression such as {{ $('Form').item.binary.photo }}."
 			} Change "${label}", or the node before this one, so that the names match.`,
 		}),
 

@@ -356,6 +356,16 @@ describe.each<[string, Refusal, string]>([
 	});
 });
 
+it.each([
+	['Prompt', { prompt: 'A fox, {{ $json.style }}' }],
+	['File Name', { prompt: 'A fox', fileName: '{{ $json.name }}' }],
+])('refuses braces in "%s" that nobody has made an expression', async (label, parameters) => {
+	const { error } = await scene.run({ node: 'imageGenerate', parameters, items: [{ json: {} }] });
+	expect(error?.message).toBe(`The "${label}" parameter is text, not an expression`);
+	expect(error?.description).toContain(NO_JOB);
+	expect(scene.emulator.submits).toEqual([]);
+});
+
 it('gives an error item for each when no item can be read', async () => {
 	const { error, items } = await scene.run({
 		node: 'imageGenerate',

@@ -86,10 +86,7 @@ export const DEFECTS: readonly Defect[] = [
 			'if (value === null || value === undefined) throw inputFailures.blankValue(label);',
 			'if (value === null || value === undefined) return String(value);',
 		],
-		[
-			"case 'text':\n\t\t\treturn asText(given, label);",
-			"case 'text':\n\t\t\treturn String(given);",
-		],
+		['\t\t\treturn asText(given, label);', '\t\t\treturn String(given);'],
 	),
 	real('Stop cuts off a submit, so that nobody learns of the job', [
 		'			getExecutionCancelSignal: { value: () => signal },\n',

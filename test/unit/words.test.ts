@@ -52,6 +52,7 @@ const FORM_FIELDS = 'More API Fields (JSON)';
 const SAMPLES: Samples = {
 	inputFailures: {
 		blankValue: [['Prompt']],
+		notAnExpression: [['Prompt']],
 		valueOfWrongType: [['Prompt', 'a list']],
 		leftover: [
 			['"Prompt"', 'undefined'],

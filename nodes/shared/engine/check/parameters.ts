@@ -31,6 +31,12 @@ export class ParameterReader {
 		if (!holdsExpression(this.#written[name])) this.#constants.set(name, value);
 		return value;
 	}
+
+	/** Whether a parameter has the braces of an expression, but is text, which n8n leaves as it is. */
+	isUnevaluated(name: string): boolean {
+		const written = this.#written[name];
+		return typeof written === 'string' && !holdsExpression(written) && /\{\{[^]*\}\}/.test(written);
+	}
 }
 
 function holdsExpression(written: unknown): boolean {

@@ -47,6 +47,7 @@ export async function readRequest(
 			})),
 		);
 	}
+	if (input.reader.isUnevaluated('fileName')) throw inputFailures.notAnExpression('File Name');
 	return { path: endpoint.path, values, files };
 }
 
@@ -83,6 +84,7 @@ function readValue(
 	const given = reader.read(name, itemIndex, '');
 	switch (field.kind) {
 		case 'text':
+			if (reader.isUnevaluated(name)) throw inputFailures.notAnExpression(label);
 			return asText(given, label);
 		case 'choice': {
 			if (given === field.none && field.none !== undefined) return undefined;
