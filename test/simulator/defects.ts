@@ -22,7 +22,7 @@ export const DEFECTS: readonly Defect[] = [
 	real(
 		'items that refer to themselves break the run after the paid request',
 		["\t\ttext = 'cannot be written';", "\t\tthrow new Error('cannot be written');"],
-		['\t\tawait book.prepare(itemIndex);\n', ''],
+		['\t\tif (!dryRun) await book.prepare(itemIndex);\n', ''],
 	),
 	real('a dry run that an expression turns on is paid for', [
 		"if (word === 'true' || word === 'false') return word === 'true';",
@@ -161,7 +161,7 @@ export const DEFECTS: readonly Defect[] = [
 		'const run = runIndex;',
 	]),
 	planted('of two executions that began alike one gets the file of the other', [
-		'if (isTaken && hasFiles) void this.#record([`${name} unclear`]);\n\t\telse if (isTaken)',
+		'if (isTaken && hasFiles && !this.#row.hasEnded(name)) void this.#record([`${name} unclear`]);\n\t\telse if (isTaken)',
 		'if (isTaken)',
 	]),
 	planted('what the context knows better is asked of the database', [

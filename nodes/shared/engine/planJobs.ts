@@ -46,9 +46,9 @@ export async function planJobs(planning: Planning): Promise<Planned> {
 	const unwantedJobIds: string[] = [];
 
 	const plans = await checkItems(run, results, async (itemIndex): Promise<DraftPlan[]> => {
-		await book.prepare(itemIndex);
 		const settings = readJobSettings(reader, itemIndex, isTool);
 		const { jobsPerItem: jobCount, additionalFields, dryRun } = settings;
+		if (!dryRun) await book.prepare(itemIndex);
 		const resumed: DraftPlan[] = [];
 		const missing: JobSlot[] = [];
 		if (!dryRun) unwantedJobIds.push(...book.unwanted(itemIndex, jobCount));

@@ -59,7 +59,7 @@ export async function runJobs(
 	if (!endpoint) return [withoutEndpoint(run)];
 
 	// Recall: opening the book tells what earlier attempts have paid for.
-	const book = await JobBook.open(context, endpoint, clock);
+	const book = await JobBook.open(context, endpoint, clock, run.reader);
 	const results = new Results(run, book);
 	const api = new Api(context, clock);
 	const phases: Phases = { run, endpoint, book, results, api, poller: new Poller(api, clock) };

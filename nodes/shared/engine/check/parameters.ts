@@ -11,6 +11,8 @@ export class ParameterReader {
 	/** As written. n8n copies the whole node each time it is asked for it. */
 	readonly #written: INodeParameters;
 	readonly #constants = new Map<string, unknown>();
+	/** The expressions of the item that was asked about last. */
+	#item = { index: -1, values: new Map<string, unknown>() };
 
 	/** @param properties those that are not of an endpoint, as the node declares them */
 	constructor(
@@ -27,9 +29,25 @@ export class ParameterReader {
 	 */
 	read(name: string, itemIndex: number, hidden?: unknown): unknown {
 		if (this.#constants.has(name)) return this.#constants.get(name);
+		if (itemIndex !== this.#item.index) this.#item = { index: itemIndex, values: new Map() };
+		const { values } = this.#item;
+		if (values.has(name)) return values.get(name);
 		const value: unknown = this.#context.getNodeParameter(name, itemIndex, hidden);
-		if (!holdsExpression(this.#written[name])) this.#constants.set(name, value);
+		(holdsExpression(this.#written[name]) ? values : this.#constants).set(name, value);
 		return value;
+	}
+
+	/** What an item makes of those expressions that give the same each time; a failing one gives nothing. */
+	stableValues(names: readonly string[], itemIndex: number): unknown[] {
+		return names.map((name) => {
+			const written = this.#written[name];
+			if (!holdsExpression(written) || CHANGING.test(JSON.stringify(written))) return undefined;
+			try {
+				return this.read(name, itemIndex);
+			} catch {
+				return undefined;
+			}
+		});
 	}
 
 	/** Whether a parameter has the braces of an expression, but is text, which n8n leaves as it is. */
@@ -38,6 +56,9 @@ export class ParameterReader {
 		return typeof written === 'string' && !holdsExpression(written) && /\{\{[^]*\}\}/.test(written);
 	}
 }
+
+/** Expressions that give something else each time, or in another attempt. */
+const CHANGING = /\$now|\$today|\$execution|\$runIndex|\bDate|random|uuid/i;
 
 function holdsExpression(written: unknown): boolean {
 	if (typeof written === 'string') return written.startsWith('=');

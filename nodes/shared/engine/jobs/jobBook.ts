@@ -1,8 +1,9 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
 import type { Clock } from '../../clock';
-import type { Endpoint } from '../../endpoint';
+import { propertiesOfField, type Endpoint } from '../../endpoint';
 import { apiFailures, logLines } from '../../messages';
+import type { ParameterReader } from '../check/parameters';
 import { ContextPage, type Entry } from './contextPage';
 import { noteInCustomData } from './customData';
 import { guardsOf } from './guard';
@@ -70,15 +71,25 @@ export class JobBook {
 	readonly #stopped = new Set<string>();
 
 	/** Without what only n8n's database knows: see {@link open}. */
-	constructor(context: IExecuteFunctions, endpoint: Endpoint, clock: Clock) {
+	constructor(
+		context: IExecuteFunctions,
+		endpoint: Endpoint,
+		clock: Clock,
+		valuesOf: (itemIndex: number) => readonly unknown[] = () => [],
+	) {
 		this.#context = context;
 		this.#clock = clock;
 		const guardOf = guardsOf(context, endpoint);
 		this.#page = new ContextPage(context, guardOf);
 		if (Journal.canKeep(context)) {
-			this.#journal = new Journal(context, clock, attemptOf(context, guardOf), (reason) => {
-				this.#log('warn', logLines.journalFailed(reason));
-			});
+			this.#journal = new Journal(
+				context,
+				clock,
+				attemptOf(context, guardOf, valuesOf),
+				(reason) => {
+					this.#log('warn', logLines.journalFailed(reason));
+				},
+			);
 		}
 		this.#count = new JobCount(context);
 		const leftBehind: string[] = [];
@@ -97,8 +108,13 @@ export class JobBook {
 		context: IExecuteFunctions,
 		endpoint: Endpoint,
 		clock: Clock,
+		reader: ParameterReader,
 	): Promise<JobBook> {
-		const book = new JobBook(context, endpoint, clock);
+		const names = endpoint.fields
+			.flatMap((field) => (field.kind === 'files' ? [] : propertiesOfField(field)))
+			.map(({ name }) => name);
+		const valuesOf = (itemIndex: number) => reader.stableValues(names, itemIndex);
+		const book = new JobBook(context, endpoint, clock, valuesOf);
 		if (context.getMode() !== 'retry') return book;
 		const items = context.getInputData().map((_, itemIndex) => itemIndex);
 		for (const itemIndex of items) await book.prepare(itemIndex);
@@ -281,7 +297,7 @@ export class JobBook {
 	close(): void {
 		this.#count.reserve(-this.#reserved.size);
 		this.#reserved.clear();
-		this.#journal?.close();
+		this.#journal?.close(this.#context.getExecutionCancelSignal()?.aborted === true);
 	}
 
 	/** What the database knows better than the context: n8n has lost that in a crash, or it is older. */

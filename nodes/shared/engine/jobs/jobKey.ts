@@ -43,10 +43,14 @@ export interface Attempt {
 /** What an expression gives for a node that has run, whole items included. */
 type NodeItems = (nodeName: string, isWhole: true) => { all(): INodeExecutionData[] };
 
-/** @param guardOf tells an edited workflow, or another item, from the same work */
+/**
+ * @param guardOf tells an edited workflow, or another item, from the same work
+ * @param valuesOf what an item makes of the parameters: after a crash the nodes before this one run again
+ */
 export function attemptOf(
 	context: IExecuteFunctions,
 	guardOf: (itemIndex: number) => string,
+	valuesOf: (itemIndex: number) => readonly unknown[],
 ): Attempt {
 	const runIndex = Number(context.getWorkflowDataProxy(0).$runIndex);
 	const began: FirstAttempt = { runIndex, endedRuns: 0 };
@@ -60,7 +64,14 @@ export function attemptOf(
 		hasEnded: run < first.endedRuns,
 		keyOf: async (itemIndex) => {
 			const files = await filesOf(context, items[itemIndex]);
-			return hashOf([origin, run, itemIndex, guardOf(itemIndex), files]);
+			return hashOf([
+				origin,
+				run,
+				itemIndex,
+				guardOf(itemIndex),
+				hashOf(valuesOf(itemIndex)),
+				files,
+			]);
 		},
 		end: () => {
 			first.endedRuns = Math.max(first.endedRuns, run + 1);
@@ -98,9 +109,10 @@ async function filesOf(
 	const files = Object.entries({ ...(inJson as IBinaryKeyData | undefined), ...item?.binary });
 	return await Promise.all(
 		files.map(async ([name, file]: [string, Partial<IBinaryData> | null]) => {
-			const { fileName, mimeType, bytes } = file ?? {};
+			// Its name may hold the time.
+			const { mimeType, bytes } = file ?? {};
 			const size = bytes ?? (await sizeOf(context, { mimeType, ...file }).catch(() => undefined));
-			return [name, fileName, mimeType, size];
+			return [name, mimeType, size];
 		}),
 	);
 }

@@ -37,6 +37,7 @@ export class Journal {
 	readonly #isRetry: boolean;
 	readonly #onFailure: (reason: string) => void;
 	readonly #keys = new Map<number, string>();
+	#hasFailed = false;
 	#isFailing = false;
 
 	/** @param onFailure is called once, if the database does not do its part */
@@ -148,8 +149,8 @@ export class Journal {
 		lines.delete(name);
 		lines.set(name, { owner: this, texts, isNew: !(earlier && 'outcomeUnknown' in earlier) });
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
-		if (isTaken && hasFiles) void this.#record([`${name} unclear`]);
-		else if (isTaken) void this.#remove(candidatesOf(name));
+		if (isTaken && hasFiles && !this.#row.hasEnded(name)) void this.#record([`${name} unclear`]);
+		else if (isTaken) void this.#remove([`${name} unclear`, ...candidatesOf(name)]);
 		return undefined;
 	}
 
@@ -176,11 +177,18 @@ export class Journal {
 		void this.#record(texts);
 	}
 
-	/** The run has ended. Its jobs stay, like those of the newest runs before it. */
-	close(): void {
+	/**
+	 * The run has ended. Its jobs stay, like those of the newest runs before it.
+	 * @param isStopped whether n8n may forget what came of it
+	 */
+	close(isStopped = false): void {
 		this.#attempt.end();
 		const { lines } = this.#row;
-		for (const [name, { owner }] of lines) if (owner === this) lines.delete(name);
+		for (const [name, { owner }] of lines) {
+			if (owner !== this) continue;
+			if (isStopped) lines.delete(name);
+			else this.#row.end(name);
+		}
 		void this.#ifItCan(this.#row.trim(this.#store, this.#clock));
 	}
 
@@ -227,10 +235,12 @@ export class Journal {
 
 	async #ifItCan<T>(given: Promise<T>): Promise<T | undefined> {
 		try {
-			return await given;
+			const result = await given;
+			this.#isFailing = false;
+			return result;
 		} catch (error) {
-			if (!this.#isFailing) this.#onFailure(error instanceof Error ? error.message : String(error));
-			this.#isFailing = true;
+			if (!this.#hasFailed) this.#onFailure(error instanceof Error ? error.message : String(error));
+			this.#hasFailed = this.#isFailing = true;
 			return undefined;
 		}
 	}

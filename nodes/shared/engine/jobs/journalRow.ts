@@ -28,7 +28,9 @@ const REPEATED_JOBS = 20;
 /** n8n looks for each text that is taken out from the row's beginning; other requests wait meanwhile. */
 const COMPARISONS_AT_ONCE = 4_000_000;
 const MOST_TEXTS_AT_ONCE = 5000;
-const PATIENCE_MS = 2000;
+/** While n8n starts many executions at once its loop stands still, and the time with it. */
+const PATIENCE_STEPS = 20;
+const PATIENCE_STEP_MS = 100;
 const COUNT_EVERY_MS = 10_000;
 const HOUR_MS = 3_600_000;
 const ENTRIES = { mode: 'entries' } as const;
@@ -40,6 +42,8 @@ const ENTRIES = { mode: 'entries' } as const;
 export class JournalRow {
 	/** By name of the job. The latest of a name counts. */
 	readonly lines = new Map<string, Line>();
+	/** Names of jobs whose runs have ended: nobody will ask for those again. */
+	readonly #ended = new Set<string>();
 	#last: Promise<unknown> = Promise.resolve();
 	/** Those who wait for the database give up together when a call takes too long. */
 	readonly #waiting = new Set<(reason: Error) => void>();
@@ -50,6 +54,20 @@ export class JournalRow {
 	#trimsFromMs = 0;
 	/** The write that still waits for its turn. */
 	#next: { texts: Set<string>; known: Promise<Set<string>> } | undefined;
+
+	/** A run has ended, and n8n saves what came of it. */
+	end(name: string): void {
+		this.lines.delete(name);
+		this.#ended.add(name);
+		for (const first of this.#ended) {
+			if (this.#ended.size <= MOST_JOBS) break;
+			this.#ended.delete(first);
+		}
+	}
+
+	hasEnded(name: string): boolean {
+		return this.#ended.has(name);
+	}
 
 	/** Records texts, in one write with all that wait for their turn. Gives those that were there. */
 	async record(store: Store, clock: Clock, texts: readonly string[]): Promise<Set<string>> {
@@ -135,8 +153,8 @@ export class JournalRow {
 			this.#waiting.add(reject);
 			this.#last = this.#last.then(async () => {
 				const end = new AbortController();
-				void clock.sleep(PATIENCE_MS, end.signal).then(() => {
-					if (end.signal.aborted) return;
+				void isLate(clock, end.signal).then((isStuck) => {
+					if (!isStuck) return;
 					this.#isStuck = true;
 					for (const giveUp of this.#waiting) giveUp(tooSlow());
 				});
@@ -153,8 +171,17 @@ export class JournalRow {
 	}
 }
 
+/** Whether nothing has ended the wait for the database. */
+async function isLate(clock: Clock, ended: AbortSignal): Promise<boolean> {
+	for (let step = 0; step < PATIENCE_STEPS && !ended.aborted; step++) {
+		await clock.sleep(PATIENCE_STEP_MS, ended);
+	}
+	return !ended.aborted;
+}
+
 function tooSlow(): Error {
-	return new Error(`it has not answered for ${PATIENCE_MS / 1000} seconds`);
+	const seconds = (PATIENCE_STEPS * PATIENCE_STEP_MS) / 1000;
+	return new Error(`it has not answered for ${seconds} seconds`);
 }
 
 /** Tells other processes that a run waits for more jobs than are kept otherwise. */
