@@ -103,7 +103,7 @@ export class Sprite implements INodeType {
 						name: 'V2 (Start and End Frame)',
 						value: 'v2',
 						description:
-							'For a motion that ends in a pose of your own: takes a start frame and, optionally, an end frame. V2 may confuse chibi characters with children and reject the job.',
+							'Takes a start frame and an optional end frame. May take chibi characters for children and reject the job.',
 					},
 				],
 				default: 'v1',

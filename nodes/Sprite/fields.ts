@@ -63,7 +63,11 @@ export const style: ChoiceField = {
 			{ name: 'Cartoon', value: 'cartoon', description: 'Drawn like a cartoon' },
 			{ name: 'None', value: 'none', description: 'Leave the style to AetherForge' },
 			{ name: 'Pixel Art', value: 'pixel', description: 'Drawn in large pixels' },
-			{ name: 'Quarter View', value: 'quater_view', description: 'Seen from above at an angle' },
+			{
+				name: 'Quarter View',
+				value: 'quater_view',
+				description: 'The view that AetherForge calls so',
+			},
 			{ name: 'SD', value: 'sd', description: 'The style that AetherForge calls SD' },
 		],
 		default: 'none',

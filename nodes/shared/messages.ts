@@ -628,7 +628,7 @@ export const jobFailures = quotingBriefly({
 	): Failure =>
 		new Failure({
 			message: `The job ${job.jobId} is not finished after ${seconds(waitedMs)}`,
-			description: `${lastReason === undefined ? `Its status is "${excerpt(job.status)}".` : `When its status was last read, it was "${excerpt(job.status)}". The last status check did not work: ${lastReason}.`} ${GET_JOB_HINT} Or raise "Timeout (Seconds)" under Options.`,
+			description: `${lastReason === undefined ? `Its status is "${excerpt(job.status)}".` : `When its status was last read, it was "${excerpt(job.status)}". The last status check did not work: ${lastReason}.`} ${GET_JOB_HINT} To wait longer next time, raise "Timeout (Seconds)" under Options.`,
 			jobId: job.jobId,
 			charge: 'certain',
 			status: job.status,

@@ -254,6 +254,21 @@ describe('a database that does not do its part', () => {
 		expect(await recalled()).toEqual({ '0.1': jobOf(1), '1.1': UNKNOWN });
 	});
 
+	it('is asked again by a retry, which would pay again otherwise', async () => {
+		const { journal } = await open();
+		await started(journal, slotOf(0), idOf(1));
+		journal.close();
+		let failures = 4;
+		const { getProcessedDataCount } = helpersOf();
+		const flaky: Partial<Helpers> = {
+			getProcessedDataCount: async (...given) => {
+				if (failures-- > 0) throw new Error('SQLITE_BUSY: database is locked');
+				return await getProcessedDataCount(...given);
+			},
+		};
+		expect(await recalled({ helpers: flaky })).toEqual({ '0.1': jobOf(1) });
+	});
+
 	it('that loses a write has it back with the next one', async () => {
 		const { journal } = await open();
 		await started(journal, slotOf(0), idOf(1));

@@ -14,6 +14,8 @@ const HEX = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const ID_DIGITS = 32;
 const MOST_VARIATIONS = 20;
+const ASK_ATTEMPTS = 10;
+const ASK_PAUSE_MS = 1000;
 
 /** All rows that this process has worked with: they outlive a run, as late answers do. */
 const rows = new Map<string, JournalRow>();
@@ -218,11 +220,14 @@ export class Journal {
 		return { jobId: digits.join('').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') };
 	}
 
-	/** Those of which the store has the text. */
+	/** Those of which the store has the text. Asks again if need be: what it does not tell is paid for again. */
 	async #thereOf<T>(all: readonly T[], textOf: (each: T) => string): Promise<T[]> {
-		const asked = this.#row.ask(this.#store, this.#clock, all.map(textOf));
-		const there = await this.#ifItCan(asked);
-		return all.filter((each) => there?.has(textOf(each)));
+		for (let attempt = 1; attempt <= ASK_ATTEMPTS; attempt++) {
+			const there = await this.#ifItCan(this.#row.ask(this.#store, this.#clock, all.map(textOf)));
+			if (there) return all.filter((each) => there.has(textOf(each)));
+			await this.#clock.sleep(ASK_PAUSE_MS);
+		}
+		return [];
 	}
 
 	async #record(texts: readonly string[]): Promise<Set<string> | undefined> {
