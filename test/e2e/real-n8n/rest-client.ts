@@ -380,12 +380,18 @@ export class N8nClient {
 		executionId: string,
 		{ loadWorkflow = false, timeoutSeconds = 60 } = {},
 	): Promise<Execution> {
+		const id = await this.startRetry(executionId, { loadWorkflow });
+		return await this.waitForExecution(id, timeoutSeconds);
+	}
+
+	/** Starts such a retry without waiting for it; gives its ID. */
+	async startRetry(executionId: string, { loadWorkflow = false } = {}): Promise<string> {
 		const { id } = await this.request<{ id: string }>(
 			'POST',
 			`/rest/executions/${executionId}/retry`,
 			{ loadWorkflow },
 		);
-		return await this.waitForExecution(id, timeoutSeconds);
+		return id;
 	}
 
 	async stop(executionId: string): Promise<void> {
@@ -400,11 +406,11 @@ export class N8nClient {
 	 */
 	async post(
 		path: string,
-		body: IDataObject | FormData,
+		body: IDataObject | FormData | Blob,
 	): Promise<{ status: number; headers: Headers; bytes: Buffer; text: string }> {
 		const deadline = Date.now() + 15_000;
 		const content =
-			body instanceof FormData
+			body instanceof FormData || body instanceof Blob
 				? { body }
 				: { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
 		for (;;) {
