@@ -380,18 +380,12 @@ export class N8nClient {
 		executionId: string,
 		{ loadWorkflow = false, timeoutSeconds = 60 } = {},
 	): Promise<Execution> {
-		const id = await this.startRetry(executionId, { loadWorkflow });
-		return await this.waitForExecution(id, timeoutSeconds);
-	}
-
-	/** Starts such a retry without waiting for it; gives its ID. */
-	async startRetry(executionId: string, { loadWorkflow = false } = {}): Promise<string> {
 		const { id } = await this.request<{ id: string }>(
 			'POST',
 			`/rest/executions/${executionId}/retry`,
 			{ loadWorkflow },
 		);
-		return id;
+		return await this.waitForExecution(id, timeoutSeconds);
 	}
 
 	async stop(executionId: string): Promise<void> {
