@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { json } from 'node:stream/consumers';
@@ -10,7 +10,7 @@ import { installN8n, isRelease, releases, type Release } from '../test/e2e/real-
 import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
 import { requirePostgres, startPostgres } from '../test/e2e/real-n8n/postgres';
 import { requireRedis, startRedis } from '../test/e2e/real-n8n/redis';
-import { queueMode, startN8n, type N8nProcess, type N8nServer } from '../test/e2e/real-n8n/server';
+import { queueMode, startN8n, type N8nServer, type N8nWorker } from '../test/e2e/real-n8n/server';
 import { Started } from '../test/e2e/real-n8n/started';
 
 const root = resolve(__dirname, '..');
@@ -32,22 +32,40 @@ async function stage<T>(name: string, work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Lets tests restart n8n, with further settings if they like: they run in another process, and this
- * one holds it. Gives the address to post the settings to.
+ * Lets tests end and start processes of n8n: they run in another process, and this one holds them.
+ * Gives the address under which each act has a path of its own, to post its settings to.
  */
-async function offerRestart(n8n: N8nServer, started: Started): Promise<string> {
-	const restart = async (request: IncomingMessage): Promise<void> => {
-		await n8n.restart((await json(request)) as NodeJS.ProcessEnv);
+async function offerControl({ server, worker }: RunningN8n, started: Started): Promise<string> {
+	const workers = worker === undefined ? [] : [worker];
+	const acts: Record<string, (settings: NodeJS.ProcessEnv) => Promise<void>> = {
+		'/restart': async (settings) => {
+			await server.restart(settings);
+		},
+		'/crash': async (settings) => {
+			await server.restart(settings, 'crash');
+		},
+		'/add-worker': async (settings) => {
+			// With the log of the first one.
+			const added = await server.startWorker(undefined, undefined, settings);
+			started.add(added.stop);
+			workers.push(added);
+			await added.ready;
+		},
+		'/crash-worker': async () => {
+			await workers.shift()?.kill();
+		},
 	};
-	const server = createServer((request, response) => {
-		restart(request).then(
-			() => response.writeHead(204).end(),
-			(error: unknown) => response.writeHead(500).end(String(error)),
-		);
+	const control = createServer((request, response) => {
+		json(request)
+			.then(async (settings) => await acts[request.url ?? '']?.(settings as NodeJS.ProcessEnv))
+			.then(
+				() => response.writeHead(204).end(),
+				(error: unknown) => response.writeHead(500).end(String(error)),
+			);
 	});
-	await once(server.listen(0, '127.0.0.1'), 'listening');
-	started.add(() => void server.close());
-	const address = server.address();
+	await once(control.listen(0, '127.0.0.1'), 'listening');
+	started.add(() => void control.close());
+	const address = control.address();
 	if (address === null || typeof address === 'string') throw new Error('No port could be had.');
 	return `http://127.0.0.1:${address.port}`;
 }
@@ -56,12 +74,12 @@ interface RunningN8n {
 	release: Release;
 	server: N8nServer;
 	/** There is one in queue mode, and it runs what is in production. */
-	worker?: N8nProcess;
+	worker?: N8nWorker;
 }
 
 async function runTests(
 	{ release, server, worker }: RunningN8n,
-	restartUrl: string,
+	controlUrl: string,
 	directory: string,
 	args: string[],
 ): Promise<string[]> {
@@ -87,7 +105,7 @@ async function runTests(
 				E2E_N8N_URL: server.url,
 				E2E_N8N_LOG: server.logFile,
 				E2E_N8N_RELEASE: release,
-				E2E_RESTART_URL: restartUrl,
+				E2E_CONTROL_URL: controlUrl,
 				...(worker === undefined ? {} : { E2E_WORKER_LOG: worker.logFile }),
 			},
 		},
@@ -154,10 +172,10 @@ async function testRelease(
 		await worker.ready;
 		return { release, server, worker };
 	});
-	const restartUrl = await offerRestart(running.server, started);
+	const controlUrl = await offerControl(running, started);
 	const failed = await stage(
 		`${release} tests`,
-		async () => await runTests(running, restartUrl, dirname(tarball), args),
+		async () => await runTests(running, controlUrl, dirname(tarball), args),
 	);
 	await running.worker?.stop();
 	await running.server.stop();

@@ -22,7 +22,13 @@ export interface Lab {
 	/** Saves a workflow with the credential in its nodes and runs it by hand. */
 	run(file: WorkflowFile, triggerName?: string): Promise<Execution>;
 	/** Ends the n8n and starts it again on the same data, until the next time with further settings. */
-	restartN8n(settings?: Readonly<Record<string, string>>): Promise<void>;
+	restartN8n(settings?: Settings): Promise<void>;
+	/** The same with `kill -9`. */
+	crashN8n(settings?: Settings): Promise<void>;
+	/** Starts one more worker, in queue mode. */
+	addWorker(settings?: Settings): Promise<void>;
+	/** Ends the oldest worker with `kill -9`. */
+	crashWorker(): Promise<void>;
 	/** Everything n8n has logged so far, since it started; in queue mode, its main process. */
 	n8nLog(): Promise<string>;
 	/** The same of its worker, in queue mode. */
@@ -30,11 +36,21 @@ export interface Lab {
 	close(): Promise<void>;
 }
 
+/** Variables of n8n's environment. */
+type Settings = Readonly<Record<string, string>>;
+
 function setting(name: string): string {
 	const value = process.env[name];
 	if (value === undefined)
 		throw new Error(`${name} is not set: run these tests by scripts/e2e.ts.`);
 	return value;
+}
+
+/** Has the process that holds n8n do something with it. */
+async function control(act: string, settings: Settings = {}): Promise<void> {
+	const url = `${setting('E2E_CONTROL_URL')}/${act}`;
+	const response = await fetch(url, { method: 'POST', body: JSON.stringify(settings) });
+	if (!response.ok) throw new Error(`n8n: ${act} failed: ${await response.text()}`);
 }
 
 /** Jobs are done after 300 ms and give tiny pictures, unless told otherwise. */
@@ -69,10 +85,17 @@ export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
 				await n8n.createWorkflow(withCredential(file, credential)),
 				triggerName,
 			),
-		restartN8n: async (settings = {}) => {
-			const body = JSON.stringify(settings);
-			const { ok } = await fetch(setting('E2E_RESTART_URL'), { method: 'POST', body });
-			if (!ok) throw new Error('n8n could not be restarted.');
+		restartN8n: async (settings) => {
+			await control('restart', settings);
+		},
+		crashN8n: async (settings) => {
+			await control('crash', settings);
+		},
+		addWorker: async (settings) => {
+			await control('add-worker', settings);
+		},
+		crashWorker: async () => {
+			await control('crash-worker');
 		},
 		n8nLog: async () => await readFile(setting('E2E_N8N_LOG'), 'utf8'),
 		workerLog: async () => await readFile(setting('E2E_WORKER_LOG'), 'utf8'),
@@ -82,11 +105,14 @@ export async function openLab(options: EmulatorOptions = {}): Promise<Lab> {
 	};
 }
 
-/** Waits until something is so; fails after 30 s, unlike a loop that would keep a failing test alive. */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-	const deadline = Date.now() + 30_000;
+/** Waits until something is so; fails after a time, unlike a loop that would keep a failing test alive. */
+export async function until(
+	isSo: () => boolean | Promise<boolean>,
+	withinMs = 30_000,
+): Promise<void> {
+	const deadline = Date.now() + withinMs;
 	while (!(await isSo())) {
-		if (Date.now() > deadline) throw new Error(`Not within 30 s: ${isSo.toString()}`);
+		if (Date.now() > deadline) throw new Error(`Not within ${withinMs} ms: ${isSo.toString()}`);
 		await sleep(20);
 	}
 }

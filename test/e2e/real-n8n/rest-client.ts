@@ -400,11 +400,11 @@ export class N8nClient {
 	 */
 	async post(
 		path: string,
-		body: IDataObject | FormData,
+		body: IDataObject | FormData | Blob,
 	): Promise<{ status: number; headers: Headers; bytes: Buffer; text: string }> {
 		const deadline = Date.now() + 15_000;
 		const content =
-			body instanceof FormData
+			body instanceof FormData || body instanceof Blob
 				? { body }
 				: { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
 		for (;;) {

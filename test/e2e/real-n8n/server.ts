@@ -41,14 +41,19 @@ export interface N8nServer extends N8nProcess {
 	 * Ends n8n with all its processes and starts it again on the same data, port and settings.
 	 *
 	 * @param further settings that hold until it is started again
+	 * @param ending `crash` lets it finish nothing
 	 */
-	restart: (further?: NodeJS.ProcessEnv) => Promise<void>;
+	restart: (further?: NodeJS.ProcessEnv, ending?: 'stop' | 'crash') => Promise<void>;
 	/**
 	 * Starts a worker on the same data, once this n8n is ready. Whoever calls this must `stop` it, ready or not.
 	 *
 	 * @param name of its log
 	 */
-	startWorker: (name?: string, concurrency?: number) => Promise<N8nWorker>;
+	startWorker: (
+		name?: string,
+		concurrency?: number,
+		further?: NodeJS.ProcessEnv,
+	) => Promise<N8nWorker>;
 }
 
 interface StartOptions {
@@ -158,12 +163,13 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		get ended() {
 			return main.ended;
 		},
-		restart: async (further) => {
-			await endGroup(main, patienceSeconds);
+		restart: async (further, ending = 'stop') => {
+			if (ending === 'crash') await killGroup(main);
+			else await endGroup(main, patienceSeconds);
 			main = launchMain(further);
 			await main.ready;
 		},
-		startWorker: async (name = 'worker', concurrency = workerConcurrency) => {
+		startWorker: async (name = 'worker', concurrency = workerConcurrency, further = {}) => {
 			const healthPort = await freePort();
 			const workerLogFile = join(userFolder, `${name}.log`);
 			const worker = launch(
@@ -175,6 +181,7 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 					N8N_WORKER_SERVER_ADDRESS: '127.0.0.1',
 					QUEUE_HEALTH_CHECK_ACTIVE: 'true',
 					QUEUE_HEALTH_CHECK_PORT: String(healthPort),
+					...further,
 				},
 				[`http://127.0.0.1:${healthPort}/healthz/readiness`],
 			);
