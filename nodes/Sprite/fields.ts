@@ -66,7 +66,7 @@ export const style: ChoiceField = {
 			{
 				name: 'Quarter View',
 				value: 'quater_view',
-				description: 'The view that AetherForge calls so',
+				description: 'A view from above, at an angle',
 			},
 			{ name: 'SD', value: 'sd', description: 'The style that AetherForge calls SD' },
 		],

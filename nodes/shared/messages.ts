@@ -260,7 +260,7 @@ export const inputFailures = quotingBriefly({
 			description: `${
 				available.length > 0
 					? `The item's binary fields are: ${quoted(available)}.`
-					: "The item has no binary fields at all. To take the file from an earlier node, use an expression such as {{ $('Form').item.binary.photo }}."
+					: "The item has no binary fields at all. An expression takes it from an earlier node: {{ $('Form').item.binary.photo }}."
 			} Change "${label}", or the node before this one, so that the names match.`,
 		}),
 
@@ -579,7 +579,7 @@ export const apiFailures = quotingBriefly({
 		new Failure({
 			message: 'It is not known whether an earlier attempt started the job',
 			description:
-				"An earlier attempt of this execution sent the request, but no reliable response came back, or n8n ended before that. It was not sent again. If a job was started, n8n's log may list it.",
+				"An earlier attempt of this execution sent the request, but no reliable response came back, or n8n ended before that. It was not sent again. n8n's log may list the job.",
 			outcomeUnknown: true,
 		}),
 
@@ -799,7 +799,7 @@ export const logLines = {
 			? `AetherForge started no job for item ${itemIndex}, whose request was under way when the execution was stopped`
 			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was under way when the execution was stopped`,
 	journalFailed: (reason: string): string =>
-		`n8n's database does not take the IDs of AetherForge jobs: ${reason}. If n8n is ended before they are collected, a retry may pay for them again. This log lists them.`,
+		`n8n's database does not keep AetherForge jobs: ${reason}. After a crash, a retry may pay for them again. This log lists their IDs.`,
 	leftBehind: (jobIds: readonly string[]): string =>
 		`Earlier attempts of this execution started AetherForge jobs that this one does not ask for: ${jobIds.join(', ')}`,
 	stopped: (jobIds: readonly string[]): string =>

@@ -120,7 +120,7 @@ const additionalFields: INodeProperties = {
 	name: 'additionalFields',
 	type: 'json',
 	default: '{}',
-	hint: 'e.g. {"seed": 42}',
+	hint: 'e.g. {"new_field": "x"}',
 	description:
 		'Extra fields to send to the AetherForge API, such as parameters added after this version. A JSON object whose values are text, numbers, or booleans.',
 };

@@ -58,11 +58,8 @@ export class JournalRow {
 	/** A run has ended, and n8n saves what came of it. */
 	end(name: string): void {
 		this.lines.delete(name);
+		if (this.#ended.size >= MOST_JOBS) this.#ended.clear();
 		this.#ended.add(name);
-		for (const first of this.#ended) {
-			if (this.#ended.size <= MOST_JOBS) break;
-			this.#ended.delete(first);
-		}
 	}
 
 	hasEnded(name: string): boolean {
