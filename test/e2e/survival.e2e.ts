@@ -309,7 +309,7 @@ describe("what n8n's database cannot keep", () => {
 
 /** How many runs have gone on without n8n's database. */
 async function gaveUp(): Promise<number> {
-	return (await lab.n8nLog()).split("n8n's database does not take the IDs").length - 1;
+	return (await lab.n8nLog()).split("n8n's database does not keep").length - 1;
 }
 
 function databaseFile(): string {

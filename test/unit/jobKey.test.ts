@@ -24,6 +24,9 @@ interface Given {
 	item?: INodeExecutionData;
 	/** What the trigger put out. */
 	trigger?: INodeExecutionData[];
+	triggerType?: string;
+	/** Of which nodes n8n was asked what is before them. */
+	asked?: string[];
 }
 
 const file = (name: string, bytes: number, uuid = 'u1') => ({
@@ -54,7 +57,10 @@ function attempt(given: Given = {}): Attempt {
 		getContext: () => kept,
 		getNode: () => node,
 		getInputData: () => [given.item ?? { json: { words: 'a fox' } }],
-		getParentNodes: (name: string) => (name === 'Node' ? [{ name: 'Hook' }] : []),
+		getParentNodes: (name: string) => {
+			given.asked?.push(name);
+			return name === 'Node' ? [{ name: 'Hook', type: given.triggerType }] : [];
+		},
 		getWorkflowDataProxy: () => ({ $runIndex: runIndex, $: () => ({ all: () => trigger }) }),
 		getNodeParameter: (name: string) => given.evaluated?.[name] ?? parameters[name],
 		helpers: { getBinaryMetadata: async () => await Promise.reject(new Error('File not found')) },
@@ -158,4 +164,14 @@ it('knows which attempt was the first, and which of its runs have ended', () => 
 	// A crash leaves nothing.
 	const forgotten = attempt(afterCrash);
 	expect([forgotten.firstExecutionId, forgotten.hasEnded]).toEqual([undefined, false]);
+});
+
+it.each([
+	['n8n-nodes-base.webhook', ['Node']],
+	['n8n-nodes-base.formTrigger', ['Node']],
+	['n8n-nodes-other.begins', ['Node', 'Hook']],
+])('asks n8n for the way back to %s no more often than need be', (triggerType, expected) => {
+	const asked: string[] = [];
+	attempt({ triggerType, asked });
+	expect(asked).toEqual(expected);
 });

@@ -24,6 +24,8 @@ interface FirstAttempt {
 	origin?: string;
 }
 
+const TRIGGER = /trigger$|\.(webhook|start|cron|interval|emailReadImap)$/i;
+
 /** What this attempt is an attempt of, after a crash too, when n8n has forgotten nearly all. */
 export interface Attempt {
 	/** The execution that was retried first, as far as n8n remembers it. */
@@ -85,9 +87,11 @@ export function attemptOf(
  */
 function triggerOutputs(context: IExecuteFunctions): string[] {
 	const itemsOf = context.getWorkflowDataProxy(0).$ as NodeItems;
-	return context
-		.getParentNodes(context.getNode().name)
-		.filter(({ name }) => context.getParentNodes(name).length === 0)
+	const before: { name: string; type?: string }[] = context.getParentNodes(context.getNode().name);
+	const triggers = before.filter(({ type = '' }) => TRIGGER.test(type));
+	// n8n walks all ways back to answer this, so it is asked of each node only if need be.
+	const isFirst = ({ name }: { name: string }) => context.getParentNodes(name).length === 0;
+	return (triggers.length > 0 ? triggers : before.filter(isFirst))
 		.flatMap(({ name }) => {
 			try {
 				return [itemsOf(name, true).all()];
