@@ -14,7 +14,7 @@ const HEX = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const ID_DIGITS = 32;
 const MOST_VARIATIONS = 20;
-const ASK_ATTEMPTS = 10;
+const ASK_ATTEMPTS = 30;
 const ASK_PAUSE_MS = 1000;
 
 /** All rows that this process has worked with: they outlive a run, as late answers do. */
