@@ -215,6 +215,29 @@ it('tells an execution that n8n runs again what it has sent before', async () =>
 	expect(await clock.run(again.journal.intend(slotOf(2), undefined, false))).toBeUndefined();
 });
 
+it('tells a retry what another one beside it has sent', async () => {
+	const retry = async () => (await open({ executionId: '8', mode: 'retry' })).journal;
+	const [first, second, third] = [await retry(), await retry(), await retry()];
+	expect(await clock.run(first.intend(slotOf(0), undefined, false))).toBeUndefined();
+	expect(await clock.run(second.intend(slotOf(0), undefined, false))).toEqual(UNKNOWN);
+	first.started(slotOf(0), idOf(1));
+	await settled();
+	expect(await clock.run(third.intend(slotOf(0), undefined, false))).toEqual(jobOf(1));
+});
+
+it('keeps the order of what is taken back and announced again', async () => {
+	const { journal } = await open();
+	await clock.run(journal.intend(slotOf(0), undefined, false));
+	// The database is at the first of these while the second one waits.
+	const waiting = [slotOf(1), slotOf(2)].map(async (slot) => {
+		await journal.intend(slot, undefined, false);
+	});
+	journal.withdraw(slotOf(0));
+	await clock.run(Promise.all([...waiting, journal.intend(slotOf(0), undefined, false)]));
+	await settled();
+	expect(await recalled()).toEqual({ '0.1': UNKNOWN, '1.1': UNKNOWN, '2.1': UNKNOWN });
+});
+
 describe('a database that does not do its part', () => {
 	it('costs the run nothing when it fails, and is told once', async () => {
 		const broken = async () => await Promise.reject(new Error('no such table: processed_data'));
