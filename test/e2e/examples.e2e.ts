@@ -383,7 +383,7 @@ describe('Approve, upscale, animate', () => {
 		const generated = lab.emulator.submits.map(({ jobId }) => jobId);
 		expect(generated).toHaveLength(3);
 		for (const jobId of generated) {
-			expect(page).toMatch(new RegExp(`<img width="180" src="[^"]*/${jobId}/1\\.png"`));
+			expect(page).toMatch(new RegExp(`<img width="240" src="[^"]*/${jobId}/1\\.png"`));
 		}
 		const choice = new FormData();
 		choice.append('field-1', JSON.stringify(['knight', 'slime']));
