@@ -29,6 +29,8 @@ export class DayClock {
 	#order = 0;
 	#rings = 0;
 	#timers: Timer[] = [];
+	/** Those of this very moment that have not rung yet. */
+	#due: Timer[] = [];
 
 	now(): number {
 		return this.#now;
@@ -58,7 +60,9 @@ export class DayClock {
 
 	/** Whoever waits in n8n's process waits for ever: it is dead. */
 	crash(): void {
-		this.#timers = this.#timers.filter(({ owner }) => owner !== 'n8n');
+		const isAlive = ({ owner }: Timer) => owner !== 'n8n';
+		this.#timers = this.#timers.filter(isAlive);
+		this.#due = this.#due.filter(isAlive);
 	}
 
 	/**
@@ -80,9 +84,11 @@ export class DayClock {
 			if (at === Infinity) throw new Error('the day hangs: nothing is waited for');
 			if (this.#rings++ > MOST_RINGS) throw new Error('the day does not end');
 			this.#now = Math.max(this.#now, at);
-			const due = this.#timers.filter((timer) => timer.at <= this.#now);
+			this.#due = this.#timers
+				.filter((timer) => timer.at <= this.#now)
+				.sort((a, b) => a.order - b.order);
 			this.#timers = this.#timers.filter((timer) => timer.at > this.#now);
-			for (const { ring } of due.sort((a, b) => a.order - b.order)) ring();
+			for (let timer = this.#due.shift(); timer; timer = this.#due.shift()) timer.ring();
 		}
 	}
 
