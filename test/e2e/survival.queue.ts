@@ -54,26 +54,30 @@ it('Retry on the other worker pays for nothing twice', async () => {
 	}
 }, 200_000);
 
-it('what n8n 1 runs again as stalled resumes its jobs', async () => {
-	const scenario: Scenario = { ...ofBody('stalled', 6), startedJobs: 6, paid: 6, images: 6 };
-	// Before the executions begin: a worker that starts on the same data calls those that run crashed.
-	await lab.addWorker(RUNS_AGAIN);
-	await survival.begin([scenario]);
-	const startsBefore = await starts();
-	await lab.crashWorker();
-	// n8n 2 runs none of them again.
-	await survival.retry([scenario]);
-	expect(await starts()).toBeGreaterThan(startsBefore);
-	const [saved] = survival.workflowsOf.get(scenario.name) ?? [];
-	if (!saved) throw new Error('There is none.');
-	const ended = await lab.n8n.endedExecutions(saved);
-	const succeeded = ended.filter(({ status }) => status === 'success');
-	expect(succeeded).toHaveLength(6);
-	if (isN8n1) expect(ended).toHaveLength(6);
-	const executions = succeeded.map(async ({ id }) => await lab.n8n.waitForExecution(id));
-	survival.retriedOf.set(scenario.name, await Promise.all(executions));
-	expect(survival.toldOf(scenario)).toEqual({ paid: 6, images: 6, unknown: 0, endings: [] });
-}, 200_000);
+// n8n 2 runs none of them again.
+(isN8n1 ? it : it.skip)(
+	'what n8n 1 runs again as stalled resumes its jobs',
+	async () => {
+		const scenario: Scenario = { ...ofBody('stalled', 6), startedJobs: 6, paid: 6, images: 6 };
+		// Before the executions begin: a worker that starts on the same data calls those that run crashed.
+		await lab.addWorker(RUNS_AGAIN);
+		await survival.begin([scenario]);
+		const startsBefore = await starts();
+		await lab.crashWorker();
+		await survival.retry([scenario]);
+		expect(await starts()).toBeGreaterThan(startsBefore);
+		const [saved] = survival.workflowsOf.get(scenario.name) ?? [];
+		if (!saved) throw new Error('There is none.');
+		const ended = await lab.n8n.endedExecutions(saved);
+		const succeeded = ended.filter(({ status }) => status === 'success');
+		expect(succeeded).toHaveLength(6);
+		expect(ended).toHaveLength(6);
+		const executions = succeeded.map(async ({ id }) => await lab.n8n.waitForExecution(id));
+		survival.retriedOf.set(scenario.name, await Promise.all(executions));
+		expect(survival.toldOf(scenario)).toEqual({ paid: 6, images: 6, unknown: 0, endings: [] });
+	},
+	200_000,
+);
 
 async function starts(): Promise<number> {
 	return (await lab.workerLog()).split('Worker started execution').length;
