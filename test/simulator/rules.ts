@@ -79,7 +79,10 @@ const paidOnce: Rule = (books) =>
 			const allowed =
 				wanted * calls + failed + resubmitted(posts) + unaware.length + forgotten(books, posts);
 			// What a node before it failed of the first time, it may give the next one in the retry.
-			if (posts[0]?.node === 'Second' && books.day.onError !== 'stopWorkflow') return [];
+			const isOther =
+				books.day.onError !== 'stopWorkflow' ||
+				books.executions.some((each) => each.workflow.edits.prompt > 0);
+			if (posts[0]?.node === 'Second' && isOther) return [];
 			return charged <= allowed
 				? []
 				: [`${slot} of execution ${execution.id}: ${charged} paid for, ${allowed} allowed`];
@@ -279,6 +282,8 @@ const toldAsItWas: Rule = (books) =>
 				);
 				const isOne =
 					books.day.variations === 1 &&
+					// One that n8n 1 runs again asks the database only when a request is due.
+					!execution.isRerunOf &&
 					books.day.shape !== 'loop' &&
 					books.day.shape !== 'tool' &&
 					// What it gets depends on which edition of the node before it has run.

@@ -137,15 +137,17 @@ export class Journal {
 		hasFiles: boolean,
 	): Promise<Recorded | undefined> {
 		const name = this.#nameOf(slot);
-		const { lines } = this.#row;
-		const line = lines.get(name);
+		const { lines, announced } = this.#row;
+		const owner = lines.get(name)?.owner ?? announced.get(name);
+		announced.set(name, this);
 		const own = `${name} ${this.#own}`;
 		const texts = [this.#nameOf(slotOf(slot.itemIndex, 0)), name, `${name} sent`, own];
 		if (earlier && 'jobId' in earlier) void this.#remove(digitsOf(name, earlier.jobId));
 		const written = this.#record(texts);
 		const known = this.#isFailing ? undefined : await written;
-		const isUnexpected = !line && !earlier && known?.has(`${name} sent`) === true;
-		const isTaken = isUnexpected || (line !== undefined && line.owner !== this);
+		announced.delete(name);
+		const isUnexpected = !owner && !earlier && known?.has(`${name} sent`) === true;
+		const isTaken = isUnexpected || (owner !== undefined && owner !== this);
 		const isRerun = isUnexpected && known.has(own);
 		if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);
 		lines.delete(name);

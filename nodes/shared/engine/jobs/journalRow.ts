@@ -42,6 +42,8 @@ const ENTRIES = { mode: 'entries' } as const;
 export class JournalRow {
 	/** By name of the job. The latest of a name counts. */
 	readonly lines = new Map<string, Line>();
+	/** By name, who is about to write such a line. */
+	readonly announced = new Map<string, object>();
 	/** Names of jobs whose runs have ended: nobody will ask for those again. */
 	readonly #ended = new Set<string>();
 	#last: Promise<unknown> = Promise.resolve();
