@@ -626,7 +626,10 @@ function isBlocked(books: Books, last: Execution): boolean {
 		// n8n 2.41 saves a stopped execution as it was read before, and moves its files all the same.
 		(day.mode === 'webhook' &&
 			sendsFile(day) &&
-			books.executions.some(({ ending }) => ending === 'stopped')) ||
+			// One that n8n 1 has run again moves them as well.
+			books.executions.some(
+				({ ending, isRerunOf }) => ending === 'stopped' || isRerunOf !== undefined,
+			)) ||
 		(day.filesGoInRetry && sendsFile(day) && !isPaidFor(books, last)) ||
 		day.itemCount === 0 ||
 		day.jobs.includes('hasNoImages')
