@@ -83,6 +83,11 @@ const paidOnce: Rule = (books) =>
 				books.day.onError !== 'stopWorkflow' ||
 				books.executions.some((each) => each.workflow.edits.prompt > 0);
 			if (posts[0]?.node === 'Second' && isOther) return [];
+			// A crash while an ID was being read leaves it unknown, and what is unknown may be sent again.
+			const isSentAgain = books.executions.some(
+				({ workflow }) => workflow.edits.options.resubmitIfUnknown,
+			);
+			if (isSentAgain && books.played.n8n.deduplication.openWrites > 0) return [];
 			return charged <= allowed
 				? []
 				: [`${slot} of execution ${execution.id}: ${charged} paid for, ${allowed} allowed`];
