@@ -87,7 +87,10 @@ const paidOnce: Rule = (books) =>
 			const isSentAgain = books.executions.some(
 				({ workflow }) => workflow.edits.options.resubmitIfUnknown,
 			);
-			if (isSentAgain && books.played.n8n.deduplication.openWrites > 0) return [];
+			const isCutOff = books.executions.some(
+				({ retryOf, ending }) => retryOf !== undefined && ending === 'crashed',
+			);
+			if (isSentAgain && isCutOff) return [];
 			return charged <= allowed
 				? []
 				: [`${slot} of execution ${execution.id}: ${charged} paid for, ${allowed} allowed`];
