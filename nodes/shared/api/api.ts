@@ -20,7 +20,7 @@ export type SubmitOutcome =
 	/** Sending it again is out of the question; with `outcomeUnknown` a job may exist all the same. */
 	| { kind: 'failed'; failure: Failure };
 
-/** A paid POST under way. It outlives the execution, since only its answer says what was paid for. */
+/** A paid POST that is open. It outlives the execution, since only its answer says what was paid for. */
 export interface PendingSubmit {
 	/** Never rejects. */
 	outcome: Promise<SubmitOutcome>;

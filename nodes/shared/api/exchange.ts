@@ -37,7 +37,7 @@ interface Arrived {
 }
 
 /**
- * The only door through which the key goes: to the base URL of its own credential, and along no redirect.
+ * The only place that sends the key: to the base URL of its own credential, and along no redirect.
  */
 export class Exchange {
 	readonly #context: IExecuteFunctions;
