@@ -1,43 +1,25 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { costsOfBadDays } from '../test/bench/badDay';
 import { toSvg } from '../test/bench/chart';
-import { checkItems } from '../test/bench/checking';
-import { cpuMsPerItem, jobTimes } from '../test/bench/concurrency';
 import { runCommand, say, wholeNumber, withPackage } from '../test/bench/frame';
 import { RepeatedJobs, withoutJournal } from '../test/bench/journal';
-import { loadMs, packedKilobytes } from '../test/bench/lightness';
-import { downloadPeak, uploadPeak, type Way } from '../test/bench/memory';
-import { prepareN8n, startFreshN8n, type N8nKit } from '../test/bench/n8n';
-import { delayShare, mostPollsInASecond, shortestGapMs } from '../test/bench/pacing';
-import {
-	badDaySection,
-	comparisonLines,
-	goalLine,
-	isMet,
-	toMarkdown,
-	withSection,
-	type Report,
-} from '../test/bench/report';
-import { simulate } from '../test/bench/simulation';
+import { memoryPeak, type Way } from '../test/bench/memory';
+import { prepareN8n, startFreshN8n, type FreshN8n, type N8nKit } from '../test/bench/n8n';
+import { isMet, partsOf, withPart, type Report } from '../test/bench/report';
+import { delayShare, mostPollsInASecond, shortestGapMs, simulate } from '../test/bench/simulation';
+import { checkItems, cpuMsPerItem, jobTimes, loadMs, type Pattern } from '../test/bench/speed';
 import type { Started } from '../test/e2e/real-n8n/started';
 
-const root = resolve(__dirname, '..');
+const docs = resolve(__dirname, '..', 'docs');
 /** A quick answer over the internet. */
 const ANSWER_MS = 40;
 const LOOPED_ITEMS = 3;
 const CONCURRENT_ITEMS = 20;
 const CPU_ITEMS = 300;
 const CHECKED_ITEMS = [1000, 10_000] as const;
-
-const ways: readonly [Way, string][] = [
-	['node', 'this node'],
-	['httpRequest', 'HTTP Request'],
-	['buffered', 'buffered'],
-	['piped', 'Node.js alone'],
-];
 
 interface Bench {
 	report: Report;
@@ -49,197 +31,176 @@ interface Bench {
 
 type Scenario = (bench: Bench) => Promise<void>;
 
-/** Runs each way in turn, as often as asked, so that what else the machine does meets all alike. */
-async function inTurn<T extends string>(
+/**
+ * Measures each way in turn, as often as asked, so that what else the machine does meets all alike.
+ *
+ * @param labels of the ways that are compared in the report, by name; the node itself comes first
+ */
+async function compare<T extends string>(
+	{ report, runs }: Bench,
 	title: string,
-	names: readonly T[],
-	runs: number,
-	measure: (name: T) => Promise<number>,
-): Promise<Map<T, number[]>> {
-	const values = new Map<T, number[]>(names.map((name) => [name, []]));
+	unit: string,
+	labels: Record<T, string>,
+	measure: (way: T) => Promise<number>,
+): Promise<Record<T, number[]>> {
+	const ways = Object.keys(labels) as T[];
+	const values = Object.fromEntries(ways.map((way) => [way, []])) as unknown as Record<T, number[]>;
 	for (let run = 1; run <= runs; run++) {
-		for (const name of names) {
-			const value = await measure(name);
-			values.get(name)?.push(value);
-			say(`${title}, run ${run}, ${name}: ${value.toFixed(2)}`);
+		for (const way of ways) {
+			const value = await measure(way);
+			values[way].push(value);
+			say(`${title}, run ${run}, ${way}: ${value.toFixed(2)}`);
 		}
 	}
+	const rows = ways.map((way) => ({ label: labels[way], values: values[way] }));
+	report.comparisons.push({ title, unit, rows });
 	return values;
 }
 
-interface Memory {
-	/** What is measured, of files of a size in megabytes. */
-	titleOf: (megabytes: number) => string;
-	measure: (way: Way, megabytes: number) => Promise<number>;
-	sizes: readonly [number, number];
-	/** The names of the goals: of one of the two sizes, and of the difference. */
-	goalOf: { megabytes: number; rise: string; more: string };
-}
-
-async function measureMemory(
-	{ runs, report }: Bench,
-	{ titleOf, measure, sizes, goalOf }: Memory,
-): Promise<void> {
-	const names = ways.map(([way]) => way);
-	const peaks = new Map<number, Map<Way, number[]>>();
-	for (const megabytes of sizes) {
-		const title = titleOf(megabytes);
-		const values = await inTurn(title, names, runs, async (way) => await measure(way, megabytes));
-		peaks.set(megabytes, values);
-		const rows = ways.map(([way, label]) => ({ label, values: values.get(way) ?? [] }));
-		report.comparisons.push({ title, unit: 'MB', rows });
-	}
-	const of = (megabytes: number, way: Way) => peaks.get(megabytes)?.get(way) ?? [];
-	const [small, large] = sizes.map((megabytes) => of(megabytes, 'node'));
-	const own = of(goalOf.megabytes, 'node');
-	const beyondNodeJs = differences(own, of(goalOf.megabytes, 'piped'));
-	const more = differences(large ?? [], small ?? []);
-	report.goals.push(
-		{ name: goalOf.rise, limit: 15, unit: 'MB', values: own },
-		{
-			name: 'The same beyond what Node.js alone takes',
-			limit: 15,
-			unit: 'MB',
-			values: beyondNodeJs,
-		},
-		{ name: goalOf.more, limit: 5, unit: 'MB', values: more },
-	);
+/** A promise of the project: at most so much, in the middle of the runs. */
+function goal(
+	{ report }: Bench,
+	name: string,
+	limit: number,
+	unit: string,
+	values: readonly number[],
+): void {
+	report.goals.push({ name, limit, unit, values });
 }
 
 function differences(values: readonly number[], from: readonly number[]): number[] {
 	return values.map((value, run) => value - (from[run] ?? Number.NaN));
 }
 
-async function uploads(bench: Bench): Promise<void> {
-	await measureMemory(bench, {
-		titleOf: (megabytes) => `Peak memory, uploading 10 × ${megabytes} MB`,
-		measure: async (way, megabytes) =>
-			await uploadPeak(bench.kit, way, megabytes, bench.started.add),
-		sizes: [20, 40],
-		goalOf: {
-			megabytes: 20,
-			rise: 'Uploading 10 × 20 MB adds to peak memory',
-			more: '10 × 40 MB instead add further',
-		},
-	});
+function quotients(values: readonly number[], by: readonly number[]): number[] {
+	return values.map((value, run) => value / (by[run] ?? Number.NaN));
 }
 
-async function downloads(bench: Bench): Promise<void> {
-	await measureMemory(bench, {
-		titleOf: (megabytes) => `Peak memory, downloading ${megabytes} MB`,
-		measure: async (way, megabytes) =>
-			await downloadPeak(bench.kit, way, megabytes, bench.started.add),
-		sizes: [100, 200],
-		goalOf: {
-			megabytes: 200,
-			rise: 'Downloading 200 MB adds to peak memory',
-			more: '200 MB instead of 100 MB add further',
-		},
-	});
-}
-
-async function concurrency({ report, kit, runs, started }: Bench): Promise<void> {
+/** Measures in one n8n, which ends with it. */
+async function inOneN8n(
+	{ kit, started }: Bench,
+	measure: (n8n: FreshN8n) => Promise<void>,
+): Promise<void> {
 	const n8n = await startFreshN8n(kit, started.add);
+	await measure(n8n);
+	await n8n.stop();
+}
+
+const memoryWays: Record<Way, string> = {
+	node: 'this node',
+	httpRequest: 'HTTP Request',
+	buffered: 'buffered',
+	piped: 'Node.js alone',
+};
+
+/** @param goals of which size they are, and what is measured of it and of the difference between both */
+function memory(
+	what: 'upload' | 'download',
+	titleOf: (megabytes: number) => string,
+	sizes: readonly [small: number, large: number],
+	goals: { of: 'small' | 'large'; rise: string; more: string },
+): Scenario {
+	return async (bench) => {
+		const peaksOf = async (megabytes: number) =>
+			await compare(bench, titleOf(megabytes), 'MB', memoryWays, async (way) => {
+				return await memoryPeak(bench.kit, what, way, megabytes, bench.started.add);
+			});
+		const peaks = { small: await peaksOf(sizes[0]), large: await peaksOf(sizes[1]) };
+		const { node, piped } = peaks[goals.of];
+		const beyond = 'The same beyond what Node.js alone takes';
+		const more = differences(peaks.large.node, peaks.small.node);
+		goal(bench, goals.rise, 15, 'MB', node);
+		goal(bench, beyond, 15, 'MB', differences(node, piped));
+		goal(bench, goals.more, 5, 'MB', more);
+	};
+}
+
+const uploads = memory(
+	'upload',
+	(megabytes) => `Peak memory, uploading 10 × ${megabytes} MB`,
+	[20, 40],
+	{
+		of: 'small',
+		rise: 'Uploading 10 × 20 MB adds to peak memory',
+		more: '10 × 40 MB instead add further',
+	},
+);
+
+const downloads = memory(
+	'download',
+	(megabytes) => `Peak memory, downloading ${megabytes} MB`,
+	[100, 200],
+	{
+		of: 'large',
+		rise: 'Downloading 200 MB adds to peak memory',
+		more: '200 MB instead of 100 MB add further',
+	},
+);
+
+async function concurrency(bench: Bench): Promise<void> {
 	const title = `Time of ${CONCURRENT_ITEMS} jobs of 10 s`;
-	const values = await inTurn(title, ['node', 'batched', 'looped'], runs, async (pattern) => {
-		if (pattern !== 'looped') return await jobTimes(n8n, pattern, CONCURRENT_ITEMS);
-		const some = await jobTimes(n8n, pattern, LOOPED_ITEMS);
-		return (some / LOOPED_ITEMS) * CONCURRENT_ITEMS;
+	const labels: Record<Pattern, string> = {
+		node: 'this node',
+		batched: 'HTTP Request, Wait, IF: batched',
+		looped: `the same, looped (${LOOPED_ITEMS} measured)`,
+	};
+	await inOneN8n(bench, async (n8n) => {
+		const times = await compare(bench, title, 'times one job', labels, async (pattern) => {
+			const items = pattern === 'looped' ? LOOPED_ITEMS : CONCURRENT_ITEMS;
+			return ((await jobTimes(n8n, pattern, items)) / items) * CONCURRENT_ITEMS;
+		});
+		goal(bench, title, 1.2, 'times one job', times.node);
 	});
-	await n8n.stop();
-	const own = values.get('node') ?? [];
-	report.comparisons.push({
-		title,
-		unit: 'times one job',
-		rows: [
-			{ label: 'this node', values: own },
-			{ label: 'HTTP Request, Wait, IF: batched', values: values.get('batched') ?? [] },
-			{ label: `the same, looped (${LOOPED_ITEMS} measured)`, values: values.get('looped') ?? [] },
-		],
-	});
-	report.goals.push({ name: title, limit: 1.2, unit: 'times one job', values: own });
 }
 
-async function items({ report, kit, runs, started }: Bench): Promise<void> {
-	const n8n = await startFreshN8n(kit, started.add);
+async function items(bench: Bench): Promise<void> {
 	const title = `CPU for an item of ${CPU_ITEMS} in n8n`;
-	// Until it has run for a while the code is compiled anew; that counts for neither.
-	await cpuMsPerItem(n8n, 'node', CPU_ITEMS);
-	await cpuMsPerItem(n8n, 'bareRequests', CPU_ITEMS);
-	const values = await inTurn(title, ['node', 'bareRequests'], runs, async (way) => {
-		return await cpuMsPerItem(n8n, way, CPU_ITEMS);
-	});
-	await n8n.stop();
-	const [own = [], bare = []] = [values.get('node'), values.get('bareRequests')];
-	report.comparisons.push({
-		title,
-		unit: 'ms',
-		rows: [
-			{ label: 'this node', values: own },
-			{ label: 'its requests alone', values: bare },
-		],
-	});
-	report.goals.push({
-		name: 'CPU an item beyond HTTP itself, in n8n',
-		limit: 2,
-		unit: 'ms',
-		values: differences(own, bare),
+	const labels = { node: 'this node', bareRequests: 'its requests alone' };
+	await inOneN8n(bench, async (n8n) => {
+		// Until it has run for a while the code is compiled anew; that counts for neither.
+		await cpuMsPerItem(n8n, 'node', CPU_ITEMS);
+		await cpuMsPerItem(n8n, 'bareRequests', CPU_ITEMS);
+		const measure = async (way: 'node' | 'bareRequests') => await cpuMsPerItem(n8n, way, CPU_ITEMS);
+		const { node, bareRequests } = await compare(bench, title, 'ms', labels, measure);
+		const beyond = differences(node, bareRequests);
+		goal(bench, 'CPU an item beyond HTTP itself, in n8n', 2, 'ms', beyond);
 	});
 }
 
-async function checking({ report, kit, runs, started }: Bench): Promise<void> {
-	const n8n = await startFreshN8n(kit, started.add);
-	const ways = ['node', 'bareLoop', 'noOperation'] as const;
-	const nodeMs: Record<number, Map<string, number[]>> = {};
-	const slowestMs = new Map<string, number[]>();
-	for (const items of CHECKED_ITEMS) {
-		// Until it has run for a while the code is compiled anew; that counts for none.
-		await checkItems(n8n, 'node', items);
-		const title = `Check of ${items.toLocaleString('en')} items`;
-		nodeMs[items] = await inTurn(title, ways, runs, async (way) => {
-			const result = await checkItems(n8n, way, items);
-			slowestMs.set(way, [...(slowestMs.get(way) ?? []), result.slowestAnswerMs].slice(-runs));
-			return result.nodeMs;
-		});
-		report.comparisons.push({
-			title,
-			unit: 'ms',
-			rows: [
-				{ label: 'this node', values: nodeMs[items].get('node') ?? [] },
-				{ label: 'one expression of each item', values: nodeMs[items].get('bareLoop') ?? [] },
-			],
-		});
-	}
-	await n8n.stop();
-	const times = (items: number, way: string) => nodeMs[items]?.get(way) ?? [];
+async function checking(bench: Bench): Promise<void> {
+	const labels = { node: 'this node', bareLoop: 'one expression of each item' };
 	const [few, many] = CHECKED_ITEMS;
-	const per = (values: readonly number[], by: readonly number[]) =>
-		values.map((value, run) => value / (by[run] ?? Number.NaN));
-	report.goals.push(
-		{
-			name: 'Check of 10,000 items as a multiple of one expression of each',
-			limit: 1.5,
-			unit: 'times',
-			values: per(times(many, 'node'), times(many, 'bareLoop')),
-		},
-		{
-			name: 'Check of an item: of 10,000 as a multiple of 1,000',
-			limit: 1.2,
-			unit: 'times',
-			values: per(times(many, 'node'), times(few, 'node')).map((ratio) => (ratio * few) / many),
-		},
-		{
-			name: 'Other requests are answered later than beside a No Operation node by',
-			limit: 250,
-			unit: 'ms',
-			values: differences(slowestMs.get('node') ?? [], slowestMs.get('noOperation') ?? []),
-		},
-	);
+	await inOneN8n(bench, async (n8n) => {
+		let slowestMs: number[] = [];
+		const measure = async (count: number) => {
+			// Until it has run for a while the code is compiled anew; that counts for none.
+			await checkItems(n8n, 'node', count);
+			const title = `Check of ${count.toLocaleString('en')} items`;
+			slowestMs = [];
+			return await compare(bench, title, 'ms', labels, async (way) => {
+				const { nodeMs, slowestAnswerMs } = await checkItems(n8n, way, count);
+				if (way === 'node') slowestMs.push(slowestAnswerMs);
+				return nodeMs;
+			});
+		};
+		const fewMs = await measure(few);
+		const manyMs = await measure(many);
+		const without: number[] = [];
+		for (let run = 0; run < bench.runs; run++) {
+			without.push((await checkItems(n8n, 'noOperation', many)).slowestAnswerMs);
+		}
+		const title = 'Check of 10,000 items as a multiple of one expression of each';
+		goal(bench, title, 1.5, 'times', quotients(manyMs.node, manyMs.bareLoop));
+		const growth = quotients(manyMs.node, fewMs.node).map((ratio) => (ratio * few) / many);
+		goal(bench, 'Check of an item: of 10,000 as a multiple of 1,000', 1.2, 'times', growth);
+		const later = 'Other requests are answered later than beside a No Operation node by';
+		goal(bench, later, 250, 'ms', differences(slowestMs, without));
+	});
 }
 
-async function polling({ report, runs }: Bench): Promise<void> {
+async function polling(bench: Bench): Promise<void> {
 	const exact = (name: string, limit: number, unit: string, value: number) => {
-		report.goals.push({ name, limit, unit, values: [value] });
+		goal(bench, name, limit, unit, [value]);
 	};
 	for (const [seconds, most] of [
 		[10, 7],
@@ -263,7 +224,7 @@ async function polling({ report, runs }: Bench): Promise<void> {
 	for (const [count, values] of Object.entries(cpu)) {
 		const items = Number(count);
 		const named = items.toLocaleString('en');
-		for (let run = 0; run < runs; run++) {
+		for (let run = 0; run < bench.runs; run++) {
 			const result = await simulate({ items, jobMs, answerMs: ANSWER_MS, maxConcurrentJobs: 20 });
 			values.push(result.cpuMs / items);
 		}
@@ -272,31 +233,19 @@ async function polling({ report, runs }: Bench): Promise<void> {
 		exact(`Polls a second, ${named} jobs`, 20, 'polls', mostPollsInASecond(result.pollsAtMs));
 		exact(`Polls a second by their closest pair, ${named} jobs`, 20, 'polls', 1000 / spread);
 		exact(`Share of the allowed delay, ${named} jobs`, 1, '', delayShare(result, items, ANSWER_MS));
-		report.goals.push({
-			name: `CPU an item of ${named}, simulated service included`,
-			limit: 2,
-			unit: 'ms',
-			values,
-		});
+		goal(bench, `CPU an item of ${named}, simulated service included`, 2, 'ms', values);
 		say(`polling, ${named} jobs: done`);
 	}
-	const [thousand = [], tenThousand = []] = [cpu[1000], cpu[10_000]];
-	report.goals.push({
-		name: 'CPU an item: 10,000 items as a multiple of 1,000',
-		limit: 1.2,
-		unit: 'times',
-		values: tenThousand.map((value, run) => value / (thousand[run] ?? Number.NaN)),
-	});
+	const growth = quotients(cpu[10_000] ?? [], cpu[1000] ?? []);
+	goal(bench, 'CPU an item: 10,000 items as a multiple of 1,000', 1.2, 'times', growth);
 }
 
-async function lightness({ report, kit, tarball, runs }: Bench): Promise<void> {
-	const folder = join(kit.nodesDirectory, 'node_modules', 'n8n-nodes-aetherforge');
+async function lightness(bench: Bench): Promise<void> {
+	const folder = join(bench.kit.nodesDirectory, 'node_modules', 'n8n-nodes-aetherforge');
 	const values: number[] = [];
-	for (let run = 0; run < runs * 3; run++) values.push(await loadMs(folder));
-	report.goals.push(
-		{ name: 'Loading the package', limit: 10, unit: 'ms', values },
-		{ name: 'Packed size', limit: 60, unit: 'kB', values: [await packedKilobytes(tarball)] },
-	);
+	for (let run = 0; run < bench.runs * 3; run++) values.push(await loadMs(folder));
+	goal(bench, 'Loading the package', 10, 'ms', values);
+	goal(bench, 'Packed size', 60, 'kB', [(await stat(bench.tarball)).size / 1000]);
 }
 
 /** The same jobs with the journal and without it, one after the other. */
@@ -354,8 +303,19 @@ async function journal({ report, kit, runs, started }: Bench): Promise<void> {
 	);
 }
 
-async function badDay({ report, kit, started }: Bench): Promise<void> {
-	report.badDays.push(...(await costsOfBadDays(kit, started.add, say)));
+/** Its costs are counted, and depend on no other scenario: they are written whenever they are known. */
+async function badDay({ kit, started }: Bench): Promise<void> {
+	const table = await costsOfBadDays(kit, started.add);
+	console.log(`${table}\n`);
+	await writeParts({ 'bad days': table });
+}
+
+async function writeParts(parts: Record<string, string>): Promise<void> {
+	const file = join(docs, 'benchmarks.md');
+	let page = await readFile(file, 'utf8');
+	for (const [name, part] of Object.entries(parts)) page = withPart(page, name, part);
+	await writeFile(file, page);
+	say(`Written, in docs/benchmarks.md: ${Object.keys(parts).join(', ')}`);
 }
 
 const scenarios: Record<string, Scenario> = {
@@ -378,7 +338,6 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 			`${runs} ${runs === 1 ? 'run' : 'runs'} of everything that is measured.`,
 		goals: [],
 		comparisons: [],
-		badDays: [],
 		missing: [],
 	};
 	await withPackage(async (tarball, started) => {
@@ -395,23 +354,11 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 			}
 		}
 	});
-	console.log();
-	for (const comparison of report.comparisons) {
-		console.log(`${comparisonLines(comparison).join('\n')}\n`);
-	}
-	for (const goal of report.goals) console.log(goalLine(goal));
-	const page = join(root, 'docs', 'benchmarks.md');
-	if (report.badDays.length > 0) console.log(`${badDaySection(report.badDays)}\n`);
-	if (only === 'badDay' && report.missing.length === 0) {
-		// Its costs are counted, and depend on no other scenario.
-		const written = await readFile(page, 'utf8');
-		await writeFile(page, withSection(written, badDaySection(report.badDays)));
-		console.log('Written: a section of docs/benchmarks.md');
-	}
+	const parts = partsOf(report);
+	console.log(`\n${Object.values(parts).join('\n\n')}\n`);
 	if (only === undefined) {
-		await writeFile(page, toMarkdown(report));
-		await writeFile(join(root, 'docs', 'benchmarks.svg'), toSvg(report.comparisons));
-		console.log('\nWritten: docs/benchmarks.md, docs/benchmarks.svg');
+		await writeParts(parts);
+		await writeFile(join(docs, 'benchmarks.svg'), toSvg(report.comparisons));
 	}
 	if (report.missing.length > 0 || !report.goals.every(isMet)) process.exitCode = 2;
 }

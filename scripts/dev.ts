@@ -2,8 +2,8 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { watch } from 'chokidar';
 import { Command } from 'commander';
-import { Started } from '../test/e2e/real-n8n/started';
-import { openWorkbench, say } from './workbench';
+import { runCommand, say, withStarted } from '../test/bench/frame';
+import { openWorkbench } from './workbench';
 
 const repository = resolve(__dirname, '..');
 const dist = join(repository, 'dist');
@@ -22,8 +22,9 @@ async function mirrorPackage(nodesDirectory: string): Promise<() => Promise<void
 	};
 	const target = join(nodesDirectory, 'node_modules', manifest.name);
 	await mkdir(target, { recursive: true });
-	for (const file of ['package.json', 'index.js'])
+	for (const file of ['package.json', 'index.js']) {
 		await cp(join(repository, file), join(target, file));
+	}
 	const copyDist = async (): Promise<void> => {
 		await cp(dist, join(target, 'dist'), {
 			recursive: true,
@@ -37,14 +38,9 @@ async function mirrorPackage(nodesDirectory: string): Promise<() => Promise<void
 	const watcher = watch(dist, { ignoreInitial: true, ignored: /\.part$/ }).on('all', () => {
 		clearTimeout(timer);
 		timer = setTimeout(() => {
-			copyDist().then(
-				() => {
-					say(`${new Date().toLocaleTimeString()} rebuilt, n8n reloads the nodes`);
-				},
-				(error: unknown) => {
-					console.error(error);
-				},
-			);
+			copyDist().then(() => {
+				say('rebuilt, n8n reloads the nodes');
+			}, console.error);
 		}, settleMs);
 	});
 	return async () => {
@@ -54,41 +50,34 @@ async function mirrorPackage(nodesDirectory: string): Promise<() => Promise<void
 }
 
 async function main(): Promise<void> {
-	const started = new Started();
-	started.exitCode = 0;
-	try {
-		const { server, welcome } = await openWorkbench({
-			installNodes: async (nodesDirectory) => {
-				started.add(await mirrorPackage(nodesDirectory));
+	await withStarted(async (started) => {
+		started.exitCode = 0;
+		const { server, welcome } = await openWorkbench(
+			started,
+			async (nodes) => {
+				started.add(await mirrorPackage(nodes));
 			},
 			// n8n's own reloading of nodes; it heeds the setting in this environment only.
-			env: { N8N_DEV_RELOAD: 'true', NODE_ENV: 'development' },
-			onStarted: started.add,
-		});
-		const { execa } = await import('execa');
-		const gulp = execa(
-			process.execPath,
-			[join(repository, 'node_modules', 'gulp', 'bin', 'gulp.js'), 'watch'],
-			{ cwd: repository, stdin: 'ignore', stdout: 'inherit', stderr: 'inherit', reject: false },
+			{ N8N_DEV_RELOAD: 'true', NODE_ENV: 'development' },
 		);
+		const { execa } = await import('execa');
+		const options = { cwd: repository, preferLocal: true, stdin: 'ignore', reject: false } as const;
+		const gulp = execa('gulp', ['watch'], { ...options, stdout: 'inherit', stderr: 'inherit' });
 		started.add(async () => {
 			gulp.kill();
 			await gulp;
 		});
-		say(
+		console.log(
 			`\n${welcome}\n\nChanges of nodes/ and credentials/ show after a moment. Press Ctrl-C to stop.`,
 		);
 		await Promise.race([server.ended, gulp]);
-	} finally {
-		await started.stopAll();
-	}
+	});
 }
 
-const command = new Command('dev')
-	.description('Runs a real n8n with the nodes of this repository, rebuilt and reloaded on change.')
-	.action(main);
-
-command.parseAsync().catch((error: unknown) => {
-	console.error(error instanceof Error ? error.message : error);
-	process.exitCode = 1;
-});
+runCommand(
+	new Command('dev')
+		.description(
+			'Runs a real n8n with the nodes of this repository, rebuilt and reloaded on change.',
+		)
+		.action(main),
+);

@@ -21,43 +21,39 @@ const RELEASE_HEADING = /^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$/;
  * changelog is the version of package.json, unless there was no release yet.
  */
 export function disagreements({ version, lockedVersions, changelog, tag }: Release): string[] {
-	const sections = changelog.split(/^(?=## )/m).slice(1);
-	const titled = sections.map((section) => {
+	const problems = lockedVersions
+		.filter((locked) => locked !== version)
+		.map((locked) => `package-lock.json has ${locked}, package.json has ${version}`);
+	const releases: { version: string; text: string }[] = [];
+	for (const section of changelog.split(/^(?=## )/m).slice(1)) {
 		const [title = '', ...lines] = section.split('\n');
-		return { title, text: lines.join('\n').trim(), version: RELEASE_HEADING.exec(title)?.[1] };
-	});
-	const newest = titled.find((section) => section.version !== undefined);
-
-	return [
-		...lockedVersions
-			.filter((locked) => locked !== version)
-			.map((locked) => `package-lock.json has ${locked}, package.json has ${version}`),
-		...titled
-			.filter((section) => section.version === undefined && section.title !== '## [Unreleased]')
-			.map(
-				({ title }) => `CHANGELOG.md: "${title}" is no heading such as "## [1.2.3] - 2026-01-31"`,
-			),
-		...(newest !== undefined && newest.version !== version
-			? [`CHANGELOG.md ends at ${newest.version ?? ''}, package.json has ${version}`]
-			: []),
-		...(newest?.text === '' ? [`CHANGELOG.md says nothing about ${newest.version ?? ''}`] : []),
-		...(tag !== undefined && newest === undefined ? ['CHANGELOG.md has no release'] : []),
-		...(tag !== undefined && tag !== `v${version}`
-			? [`the tag is ${tag}, package.json has ${version}`]
-			: []),
-	];
+		const released = RELEASE_HEADING.exec(title)?.[1];
+		if (released !== undefined) releases.push({ version: released, text: lines.join('').trim() });
+		else if (title !== '## [Unreleased]') {
+			problems.push(`CHANGELOG.md: "${title}" is no heading such as "## [1.2.3] - 2026-01-31"`);
+		}
+	}
+	const [newest] = releases;
+	if (newest && newest.version !== version) {
+		problems.push(`CHANGELOG.md ends at ${newest.version}, package.json has ${version}`);
+	}
+	if (newest?.text === '') problems.push(`CHANGELOG.md says nothing about ${newest.version}`);
+	if (tag === undefined) return problems;
+	if (!newest) problems.push('CHANGELOG.md has no release');
+	if (tag !== `v${version}`) problems.push(`the tag is ${tag}, package.json has ${version}`);
+	return problems;
 }
 
 /** The release that `directory` describes. */
 export function releaseIn(directory: string, tag?: string): Release {
 	const read = (file: string): string => readFileSync(path.join(directory, file), 'utf8');
-	const manifest = JSON.parse(read('package.json')) as { version: string };
+	const { version } = JSON.parse(read('package.json')) as { version: string };
 	const lockfile = JSON.parse(read('package-lock.json')) as {
 		version: string;
 		packages: { '': { version: string } };
 	};
 	return {
-		version: manifest.version,
+		version,
 		lockedVersions: [lockfile.version, lockfile.packages[''].version],
 		changelog: read('CHANGELOG.md'),
 		...(tag === undefined ? {} : { tag }),
@@ -70,10 +66,9 @@ export function releaseIn(directory: string, tag?: string): Release {
  */
 export function refusals(directory: string, environment: NodeJS.ProcessEnv): string[] {
 	const { GITHUB_ACTIONS, GITHUB_REF_TYPE, GITHUB_REF_NAME } = environment;
-	if (GITHUB_ACTIONS !== 'true' || GITHUB_REF_TYPE !== 'tag') {
-		return ['only CI publishes, from a tag: push one, as CONTRIBUTING.md describes'];
-	}
-	return disagreements(releaseIn(directory, GITHUB_REF_NAME));
+	return GITHUB_ACTIONS === 'true' && GITHUB_REF_TYPE === 'tag'
+		? disagreements(releaseIn(directory, GITHUB_REF_NAME))
+		: ['only CI publishes, from a tag: push one, as CONTRIBUTING.md describes'];
 }
 
 if (require.main === module) {

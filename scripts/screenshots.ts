@@ -1,15 +1,14 @@
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Locator } from 'playwright-core';
+import { runCommand, say, withPackage } from '../test/bench/frame';
 import { themes, type Theme } from '../test/e2e/editor/browser';
 import { Editor, spreadOut } from '../test/e2e/editor/editor';
-import { installCommunityPackage, packRepository } from '../test/e2e/real-n8n/package-tarball';
+import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import type { SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
-import { Started } from '../test/e2e/real-n8n/started';
 import { chain, effectGenerate, manualTrigger, workflow } from '../test/e2e/workflow';
-import { openWorkbench, say } from './workbench';
+import { openWorkbench } from './workbench';
 
 const outputFolder = resolve(__dirname, '..', 'docs', 'images');
 const viewport = { width: 1440, height: 920 };
@@ -19,13 +18,8 @@ const settleMs = 1500;
 async function takePictures(
 	editor: Editor,
 	theme: Theme,
-	workflows: ReadonlyMap<string, SavedWorkflow>,
+	saved: (name: string) => SavedWorkflow,
 ): Promise<void> {
-	const saved = (name: string) => {
-		const found = workflows.get(name);
-		if (found === undefined) throw new Error(`The workflow "${name}" is missing.`);
-		return found;
-	};
 	const save = async (name: string, shown: Locator): Promise<void> => {
 		// The pointer would leave a parameter's buttons showing.
 		await editor.page.mouse.move(0, 0);
@@ -73,45 +67,33 @@ async function takePictures(
 }
 
 async function main(): Promise<void> {
-	const started = new Started();
-	try {
-		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-pack-'));
-		started.add(async () => {
-			await rm(directory, { recursive: true, force: true });
-		});
-		const tarball = await packRepository(directory);
-		const { server, examples, save } = await openWorkbench({
-			installNodes: async (nodesDirectory) =>
-				await installCommunityPackage(tarball, nodesDirectory),
-			onStarted: started.add,
-		});
+	await withPackage(async (tarball, started) => {
+		const { server, example, save } = await openWorkbench(
+			started,
+			async (nodes) => await installCommunityPackage(tarball, nodes),
+		);
 		// No example has an effect.
 		const description = 'Blue magic explosion with sparks';
 		const effect = workflow('Effect', chain(manualTrigger(), effectGenerate({ description })));
-		const workflows = new Map(examples).set('effect', await save(spreadOut(effect)));
 		// The canvas itself, without the note that explains the example.
-		const chained = examples.get('character-to-sprite-sheet');
-		if (chained === undefined) throw new Error('The example of the canvas is missing.');
-		const { name, nodes, connections } = chained;
+		const { name, nodes, connections } = example('character-to-sprite-sheet');
 		const shown = nodes.filter(({ type }) => type !== 'n8n-nodes-base.stickyNote');
-		workflows.set('canvas', await save({ name, nodes: shown, connections, settings: {} }));
+		const more = new Map([
+			['effect', await save(spreadOut(effect))],
+			['canvas', await save({ name, nodes: shown, connections, settings: {} })],
+		]);
 		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
 			const editor = await Editor.open(server.url, { theme, viewport });
 			started.add(editor.close);
 			say(`Pictures of the ${theme} theme, in docs/images:`);
-			await takePictures(editor, theme, workflows);
+			await takePictures(editor, theme, (wanted) => more.get(wanted) ?? example(wanted));
 		}
-	} finally {
-		await started.stopAll();
-	}
+	});
 }
 
-const command = new Command('screenshots')
-	.description("Makes the README's pictures from the real editor, in docs/images.")
-	.action(main);
-
-command.parseAsync().catch((error: unknown) => {
-	console.error(error instanceof Error ? error.message : error);
-	process.exitCode = 1;
-});
+runCommand(
+	new Command('screenshots')
+		.description("Makes the README's pictures from the real editor, in docs/images.")
+		.action(main),
+);

@@ -1,29 +1,26 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { spawnSync, type StdioOptions } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 import { build, type Plugin } from 'esbuild';
 
-import { DEFECTS, type Defect } from '../test/simulator/defects';
+import { DEFECTS, type Change } from '../test/simulator/defects';
 
 // Plays random days: see test/simulator. All of it becomes one file first, so that a defect can be put
 // in on the way, and so that nothing but n8n is loaded from node_modules.
 
 const ROOT = resolve(__dirname, '..');
-const OUT = join(ROOT, 'node_modules', '.cache', 'simulator');
 const DAYS_PER_DEFECT = Number(process.env.DAYS_PER_DEFECT ?? 20_000);
 
 /** Changes the nodes' sources on their way into the bundle. */
-function damaging({ changes }: Defect, onApplied: (find: string) => void): Plugin {
+function damaging(changes: Change[], onApplied: (find: string) => void): Plugin {
 	return {
 		name: 'defect',
 		setup(bundling) {
 			bundling.onLoad({ filter: /\/nodes\/.*\.ts$/ }, ({ path }) => {
 				let contents = readFileSync(path, 'utf8');
 				for (const [find, replace] of changes) {
-					if (!contents.includes(find)) continue;
-					onApplied(find);
+					if (contents.includes(find)) onApplied(find);
 					contents = contents.replaceAll(find, () => replace);
 				}
 				return { contents, loader: 'ts' };
@@ -32,62 +29,53 @@ function damaging({ changes }: Defect, onApplied: (find: string) => void): Plugi
 	};
 }
 
-/** @returns the bundle's path, and the texts of the defect that occur nowhere */
-async function bundle(name: string, defect?: Defect): Promise<{ path: string; missing: string[] }> {
-	mkdirSync(OUT, { recursive: true });
-	const outdir = join(OUT, name);
-	const applied = new Set<string>();
+/** @returns the bundle's folder, and the texts of the defect that occur nowhere */
+async function bundle(name: string, changes: Change[] = []) {
+	const folder = join(ROOT, 'node_modules', '.cache', 'simulator', name);
+	const missing = new Set(changes.map(([find]) => find));
 	await build({
 		entryPoints: ['cli', 'nodes'].map((entry) => join(ROOT, 'test', 'simulator', `${entry}.ts`)),
-		outdir,
+		outdir: folder,
 		outExtension: { '.js': '.cjs' },
 		bundle: true,
 		platform: 'node',
 		packages: 'external',
 		sourcemap: 'linked',
 		logLevel: 'error',
-		plugins: defect ? [damaging(defect, (find) => applied.add(find))] : [],
+		plugins: [damaging(changes, (find) => missing.delete(find))],
 	});
-	const missing = (defect?.changes ?? [])
-		.map(([find]) => find)
-		.filter((find) => !applied.has(find));
-	return { path: join(outdir, 'cli.cjs'), missing };
+	return { folder, missing: [...missing] };
 }
 
-async function play(path: string, args: string[], onOutput?: (text: string) => void) {
-	const child = spawn(process.execPath, ['--enable-source-maps', path, ...args], {
+function play(folder: string, args: string[], stdout: 'inherit' | 'pipe') {
+	return spawnSync(process.execPath, ['--enable-source-maps', join(folder, 'cli.cjs'), ...args], {
 		// Loaded anew for each process of n8n that starts.
-		env: { ...process.env, SIMULATED_NODES: join(dirname(path), 'nodes.cjs') },
-		stdio: ['ignore', onOutput ? 'pipe' : 'inherit', 'inherit'],
+		env: { ...process.env, SIMULATED_NODES: join(folder, 'nodes.cjs') },
+		stdio: ['ignore', stdout, 'inherit'] satisfies StdioOptions,
+		encoding: 'utf8',
 	});
-	child.stdout?.on('data', (chunk: Buffer) => {
-		onOutput?.(chunk.toString());
-	});
-	await once(child, 'close');
-	return child.exitCode ?? 1;
 }
 
-interface Result {
-	days: number;
-	rate: string;
-	findings: { rule: string; day: number; seed: number; problem: string }[];
+interface Finding {
+	rule: string;
+	day: number;
+	seed: number;
+	problem: string;
 }
 
-async function resultOf(path: string, days: number, seed: number): Promise<Result> {
-	let output = '';
+function findingIn(folder: string, days: number, seed: number): Finding | undefined {
 	const args = ['--days', String(days), '--seed', String(seed), '--first', '--json'];
-	await play(path, args, (text) => (output += text));
-	return JSON.parse(output) as Result;
+	const { stdout } = play(folder, args, 'pipe');
+	return (JSON.parse(stdout) as { findings: Finding[] }).findings[0];
 }
 
 /** Plays days until one fails of the defect: what the nodes fail of without it does not count. */
-async function firstFinding(path: string, sound: string, seed: number) {
+function firstFinding(damaged: string, sound: string, seed: number): Finding | undefined {
 	for (let day = 0; day < DAYS_PER_DEFECT;) {
-		const [found] = (await resultOf(path, DAYS_PER_DEFECT - day, seed + day)).findings;
+		const found = findingIn(damaged, DAYS_PER_DEFECT - day, seed + day);
 		if (!found) return undefined;
 		day += found.day;
-		const [anyway] = (await resultOf(sound, 1, found.seed)).findings;
-		if (anyway?.rule !== found.rule) return { ...found, day };
+		if (findingIn(sound, 1, found.seed)?.rule !== found.rule) return { ...found, day };
 	}
 	return undefined;
 }
@@ -95,16 +83,18 @@ async function firstFinding(path: string, sound: string, seed: number) {
 /** Puts the defects in one at a time, and tells which of them the days find. */
 async function proveIt(seed: number, only: readonly number[]): Promise<number> {
 	const sound = await bundle('sound');
+	const wanted = [...DEFECTS.entries()].filter(
+		([index]) => only.length === 0 || only.includes(index + 1),
+	);
 	let foundCount = 0;
-	for (const [index, defect] of DEFECTS.entries()) {
-		if (only.length > 0 && !only.includes(index + 1)) continue;
-		const name = `${index + 1}. ${defect.what} (${defect.origin})`;
-		const { path, missing } = await bundle(`defect-${index + 1}`, defect);
+	for (const [index, { what, changes }] of wanted) {
+		const name = `${index + 1}. ${what}`;
+		const { folder, missing } = await bundle(`defect-${index + 1}`, changes);
 		if (missing.length > 0) {
 			console.log(`${name}: CANNOT BE PUT IN, the nodes no longer hold ${missing.join(' … ')}`);
 			continue;
 		}
-		const found = await firstFinding(path, sound.path, seed);
+		const found = firstFinding(folder, sound.folder, seed);
 		if (found) foundCount++;
 		console.log(
 			found
@@ -112,8 +102,8 @@ async function proveIt(seed: number, only: readonly number[]): Promise<number> {
 				: `${name}: NOT FOUND in ${DAYS_PER_DEFECT} days`,
 		);
 	}
-	console.log(`\n${foundCount} of ${DEFECTS.length} found`);
-	return foundCount === DEFECTS.length ? 0 : 1;
+	console.log(`\n${foundCount} of ${wanted.length} found`);
+	return foundCount === wanted.length ? 0 : 1;
 }
 
 async function main(): Promise<void> {
@@ -124,9 +114,8 @@ async function main(): Promise<void> {
 		process.exitCode = await proveIt(seed, after('--defects').match(/\d+/g)?.map(Number) ?? []);
 		return;
 	}
-	const { path } = await bundle('days');
-	console.log(`days of ${relative(ROOT, path)}`);
-	process.exitCode = await play(path, args);
+	const { folder } = await bundle('days');
+	process.exitCode = play(folder, args, 'inherit').status ?? 1;
 }
 
 void main();

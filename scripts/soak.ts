@@ -1,22 +1,22 @@
-import { randomUUID } from 'node:crypto';
-import { cp, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { INode } from 'n8n-workflow';
 import {
-	callWebhook,
+	activated,
 	openService,
 	runCommand,
 	say,
+	startServer,
+	until,
+	unsavedJobs,
 	wholeNumber,
 	withPackage,
 } from '../test/bench/frame';
-import { benchNode, prepareN8n, startByWebhook, withKey } from '../test/bench/n8n';
+import { benchNode, prepareN8n, startByWebhook } from '../test/bench/n8n';
 import { clearPeak, residentMemory } from '../test/bench/processMemory';
 import { markdownTable } from '../test/bench/report';
 import type { Emulator, Fault, Submit } from '../test/emulator/emulator';
-import type { N8nClient, SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
-import { startN8n } from '../test/e2e/real-n8n/server';
 import {
 	chain,
 	effectGenerate,
@@ -91,159 +91,129 @@ const faults: readonly Fault[] = [
 	{ at: 'download', kind: 'truncate' },
 ];
 
-function oneOf<T>(values: readonly T[]): T | undefined {
-	return values[Math.floor(Math.random() * values.length)];
-}
-
-async function endedCount(client: N8nClient, saved: readonly SavedWorkflow[]): Promise<number> {
-	const ended = await Promise.all(saved.map(async (each) => await client.endedExecutions(each)));
-	return ended.flat().length;
-}
-
-/** What has become of every job that was paid for. */
-interface Account {
-	paid: number;
-	inExecutions: number;
+/** Where the IDs of the paid jobs are that no execution has. */
+interface Unsaved {
 	/** Failed jobs that Retry On Fail has replaced: no item or error is theirs any more. */
-	replaced: number;
+	replaced: string[];
 	/** The emulator never delivered the response, and the execution says that the outcome is unknown. */
-	toldUnknown: number;
-	lostJobIds: string[];
+	toldUnknown: string[];
+	lost: string[];
 }
 
-function accountOf(
+function unsavedOf(
 	{ submits, requests, jobs }: Emulator,
 	texts: ReadonlyMap<string, string>,
 	log: string,
-): Account {
-	const all = [...texts.values()];
-	const undelivered = new Set(
-		requests.flatMap(({ method, fault, jobId }) =>
-			method === 'POST' && fault !== undefined && jobId !== undefined ? [jobId] : [],
-		),
-	);
-	const account: Account = {
-		paid: submits.length,
-		inExecutions: 0,
-		replaced: 0,
-		toldUnknown: 0,
-		lostJobIds: [],
-	};
-	for (const submit of submits) {
-		const { jobId } = submit;
-		const [, executionId = ''] = /execution (\d+)/.exec(promptOf(submit)) ?? [];
-		if (all.some((text) => text.includes(jobId))) account.inExecutions++;
-		else if (
-			undelivered.has(jobId) &&
-			texts.get(executionId)?.includes('no reliable response came back') === true
-		) {
-			account.toldUnknown++;
-		} else if (jobs.get(jobId).outcome.status === 'Failed' && log.includes(jobId)) {
-			account.replaced++;
-		} else account.lostJobIds.push(jobId);
+): Unsaved {
+	const unsaved: Unsaved = { replaced: [], toldUnknown: [], lost: [] };
+	const all = submits.map(({ jobId }) => jobId);
+	const { onlyInLogs, nowhere } = unsavedJobs(all, [...texts.values()], [log]);
+	for (const jobId of [...onlyInLogs, ...nowhere]) {
+		const submit = submits.find((each) => each.jobId === jobId);
+		const [, executionId = ''] = /execution (\d+)/.exec(submit ? promptOf(submit) : '') ?? [];
+		const wasUndelivered = requests.some(
+			({ method, fault, jobId: made }) => method === 'POST' && made === jobId && fault,
+		);
+		const isToldUnknown =
+			texts.get(executionId)?.includes('no reliable response came back') === true;
+		if (wasUndelivered && isToldUnknown) unsaved.toldUnknown.push(jobId);
+		else if (jobs.get(jobId).outcome.status === 'Failed' && onlyInLogs.includes(jobId)) {
+			unsaved.replaced.push(jobId);
+		} else unsaved.lost.push(jobId);
 	}
-	return account;
+	return unsaved;
 }
 
 async function main({ minutes }: { minutes: number }): Promise<void> {
 	await withPackage(async (tarball, started) => {
 		const kit = await prepareN8n(tarball, say, started.add);
-		const server = await startN8n(kit.install, {
-			installNodes: async (nodes) => {
-				await cp(kit.nodesDirectory, nodes, { recursive: true });
-			},
-		});
-		started.add(server.stop);
-		await server.ready;
+		const server = await startServer(kit, started.add);
 		const wish = () => {
 			const fate = Math.random();
 			if (fate < FAILED_SHARE) return { outcome: { status: 'Failed' } };
 			return fate < FAILED_SHARE + LATE_SHARE ? { durationMs: FAR_IN_MS } : undefined;
 		};
-		const options = { jobDurationMs: JOB_MS, wish };
-		const { emulator, client, credential } = await openService(server.url, options, started);
-		const saved: SavedWorkflow[] = [];
-		const paths: string[] = [];
+		const user = await openService(server.url, { jobDurationMs: JOB_MS, wish }, started.add);
+		const { emulator, client } = user;
+		const workflows: Awaited<ReturnType<typeof activated>>[] = [];
 		for (const [name, nodes] of Object.entries(work)) {
-			const path = randomUUID();
 			const stage = benchNode('Stage', 'stage', { items: ITEMS, files: 2, bytes: 100_000 });
-			const file = workflow(name, chain(startByWebhook(path), stage, ...nodes()));
-			const each = await client.createWorkflow(withKey(file, credential));
-			await client.activate(each);
-			saved.push(each);
-			paths.push(path);
+			const fileFor = (path: string) =>
+				workflow(name, chain(startByWebhook(path), stage, ...nodes()));
+			workflows.push(await activated(user, fileFor));
 		}
 
 		let executions = 0;
-		const call = async () => {
-			const path = paths[executions++ % paths.length] ?? '';
-			await callWebhook(client, path);
+		const callUntil = async (untilMs: number) => {
+			while (Date.now() < untilMs) {
+				await workflows[executions++ % workflows.length]?.call();
+				await sleep(EXECUTION_EVERY_MS);
+			}
 		};
-		const warmUntilMs = Date.now() + WARM_UP_MS;
-		while (Date.now() < warmUntilMs) {
-			await call();
-			await sleep(EXECUTION_EVERY_MS);
-		}
+		await callUntil(Date.now() + WARM_UP_MS);
 		await clearPeak(server.pid);
 		const atStart = await residentMemory(server.pid);
 		say(`n8n takes ${atStart.now.toFixed(0)} MB; from now on there are faults`);
 
 		const struck: { readonly struck: number }[] = [];
-		const addFault = () => {
-			const fault = oneOf(faults);
+		const mischief = setInterval(() => {
+			const fault = faults[Math.floor(Math.random() * faults.length)];
 			if (fault) struck.push(emulator.faults.add(fault));
-		};
-		const mischief = setInterval(addFault, FAULT_EVERY_MS);
+		}, FAULT_EVERY_MS);
 		started.add(() => {
 			clearInterval(mischief);
 		});
-		const untilMs = Date.now() + minutes * 60_000;
-		let sampledAtMs = Date.now();
 		const samples: string[] = [];
-		while (Date.now() < untilMs) {
-			await call();
-			await sleep(EXECUTION_EVERY_MS);
-			if (Date.now() < sampledAtMs + 60_000) continue;
-			sampledAtMs = Date.now();
+		for (let minute = 0; minute < minutes; minute++) {
+			await callUntil(Date.now() + 60_000);
 			const { now } = await residentMemory(server.pid);
 			samples.push(now.toFixed(0));
 			say(`${executions} executions, ${emulator.submits.length} jobs, ${now.toFixed(0)} MB`);
 		}
 		clearInterval(mischief);
 		emulator.faults.clear();
-		const limitMs = Date.now() + LEFT_OVER_LIMIT_MS;
-		while ((await endedCount(client, saved)) < executions && Date.now() < limitMs) {
-			await sleep(1000);
-		}
+		const endedExecutions = async () => {
+			const ended = workflows.map(async ({ saved }) => await client.endedExecutions(saved));
+			return (await Promise.all(ended)).flat();
+		};
+		await until(
+			async () => (await endedExecutions()).length >= executions,
+			LEFT_OVER_LIMIT_MS,
+			1000,
+		);
 		await sleep(SETTLE_MS);
 		const atEnd = await residentMemory(server.pid);
 
 		const statuses = new Map<string, number>();
 		const texts = new Map<string, string>();
-		for (const each of saved) {
-			for (const { id, status } of await client.endedExecutions(each)) {
-				statuses.set(status, (statuses.get(status) ?? 0) + 1);
-				texts.set(id, await client.savedText(id));
-			}
+		for (const { id, status } of await endedExecutions()) {
+			statuses.set(status, (statuses.get(status) ?? 0) + 1);
+			texts.set(id, await client.savedText(id));
 		}
-		const account = accountOf(emulator, texts, await readFile(server.logFile, 'utf8'));
+		const log = await readFile(server.logFile, 'utf8');
+		const { replaced, toldUnknown, lost } = unsavedOf(emulator, texts, log);
+		const paid = emulator.submits.length;
 		const faultCount = struck.reduce((sum, fault) => sum + fault.struck, 0);
-		const rows: [string, string][] = [
+		const rows: [string, string | number][] = [
 			['Executions', `${executions}: ${[...statuses].map((pair) => pair.join(' ')).join(', ')}`],
-			['Requests that met a fault', String(faultCount)],
-			['Jobs paid', String(account.paid)],
-			['IDs in an execution', String(account.inExecutions)],
-			['Failed, and replaced by Retry On Fail (in the log only)', String(account.replaced)],
-			['Response never delivered, reported as unknown', String(account.toldUnknown)],
-			['IDs lost', String(account.lostJobIds.length)],
+			['Requests that met a fault', faultCount],
+			['Jobs paid', paid],
+			['IDs in an execution', paid - replaced.length - toldUnknown.length - lost.length],
+			['Failed, and replaced by Retry On Fail (in the log only)', replaced.length],
+			['Response never delivered, reported as unknown', toldUnknown.length],
+			['IDs lost', lost.length],
 			['Memory of n8n at the start', `${atStart.now.toFixed(0)} MB`],
 			['After each minute', `${samples.join(', ')} MB`],
 			['Memory of n8n at the end', `${atEnd.now.toFixed(0)} MB`],
 			['Most in between', `${atEnd.peak.toFixed(0)} MB`],
 		];
-		console.log(`\n${minutes} minutes of mixed work\n\n${markdownTable(['', ''], rows)}`);
-		for (const jobId of account.lostJobIds) console.log(`lost: ${jobId}`);
-		if (account.lostJobIds.length > 0 || texts.size < executions) process.exitCode = 1;
+		const table = markdownTable(
+			['', ''],
+			rows.map((row) => row.map(String)),
+		);
+		console.log(`\n${minutes} minutes of mixed work\n\n${table}`);
+		for (const jobId of lost) console.log(`lost: ${jobId}`);
+		if (lost.length > 0 || texts.size < executions) process.exitCode = 1;
 	});
 }
 

@@ -1,21 +1,12 @@
 // What decides whether n8n would verify this package: the verification scanner's own functions on the
-// source and on the packed tarball, and what the tarball holds. Held to no warnings as well as no errors.
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+// source and on the packed tarball, held to no warnings as well as no errors. What the tarball holds is
+// listed here, and tested in test/package.
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { ESLint } from 'eslint';
 import { execa } from 'execa';
-
-const MAX_PACKED_BYTES = 70_000;
-const SHIPPED =
-	/^(package\.json|README\.md|LICENSE|index\.js|dist\/.+(?<!\.(test|spec))\.js|dist\/.+\.svg|dist\/nodes\/.+(\.node|\/__schema__\/.+)\.json)$/;
-const RUNTIME_DEPENDENCIES = [
-	'dependencies',
-	'optionalDependencies',
-	'bundleDependencies',
-	'bundledDependencies',
-];
 
 const root = path.resolve(import.meta.dirname, '..');
 const temporary = await mkdtemp(path.join(tmpdir(), 'aetherforge-verify-'));
@@ -23,41 +14,28 @@ const temporary = await mkdtemp(path.join(tmpdir(), 'aetherforge-verify-'));
 process.env.TMPDIR = temporary;
 const { analyzePackage, buildScanConfig, SOURCE_FILE_PATTERNS } =
 	await import('@n8n/scan-community-package/scanner/scanner.mjs');
+const scannerConfig = { overrideConfigFile: true, overrideConfig: await buildScanConfig() };
 
 /** The scanner's own verdict, which hides warnings, and then its rule set once more with warnings. */
-async function scan(directory, patterns) {
+async function scan(title, directory, patterns) {
 	const verdict = await analyzePackage(directory, patterns);
-	const eslint = new ESLint({
-		cwd: directory,
-		allowInlineConfig: false,
-		overrideConfigFile: true,
-		overrideConfig: await buildScanConfig(),
-	});
+	const eslint = new ESLint({ cwd: directory, allowInlineConfig: false, ...scannerConfig });
 	const results = await eslint.lintFiles(patterns);
-	const messages = results.flatMap(({ filePath, messages }) =>
+	const problems = results.flatMap(({ filePath, messages }) =>
 		messages.map(({ line, column, severity, message, ruleId }) => {
 			const place = `${path.relative(directory, filePath)}:${line}:${column}`;
 			return `${place} ${severity === 2 ? 'error' : 'warning'} ${message} (${ruleId})`;
 		}),
 	);
-	const count = (key) => results.reduce((sum, result) => sum + result[key], 0);
-	const errors = count('errorCount');
-	const problems = [...messages];
-	if (verdict.passed !== (errors === 0)) problems.push(`scanner: ${verdict.message}`);
-	return {
-		summary: `${results.length} files, ${errors} errors, ${count('warningCount')} warnings`,
-		files: results.map(({ filePath }) => filePath),
-		problems,
-	};
+	const hasErrors = results.some(({ errorCount }) => errorCount > 0);
+	if (verdict.passed === hasErrors) problems.push(`scanner: ${verdict.message}`);
+	report(title, `${results.length} files, ${problems.length} errors and warnings`, problems);
+	return results.map(({ filePath }) => filePath);
 }
 
 /** `npm run lint` may be stricter than the scanner, never milder. */
-async function milderLintRules(files) {
-	const scanner = new ESLint({
-		cwd: root,
-		overrideConfigFile: true,
-		overrideConfig: await buildScanConfig(),
-	});
+async function compareWithLint(files) {
+	const scanner = new ESLint({ cwd: root, ...scannerConfig });
 	const own = new ESLint({ cwd: root });
 	const problems = [];
 	for (const file of files) {
@@ -68,9 +46,11 @@ async function milderLintRules(files) {
 			problems.push(`eslint.config.mjs changes ${rule} for ${path.relative(root, file)}`);
 		}
 	}
-	return problems;
+	const title = "lint configuration holds the scanner's rules";
+	report(title, `${problems.length} differences`, problems);
 }
 
+/** Unpacks what would be published. */
 async function pack() {
 	const options = ['--json', '--ignore-scripts', '--pack-destination', temporary];
 	const { stdout } = await execa('npm', ['pack', ...options], { cwd: root });
@@ -83,56 +63,21 @@ async function pack() {
 	return { ...tarball, directory };
 }
 
-async function tarballProblems({ directory, files, size }) {
-	const manifest = JSON.parse(await readFile(path.join(directory, 'package.json'), 'utf8'));
-	const registered = [...manifest.n8n.nodes, ...manifest.n8n.credentials];
-	const shipped = files.map((file) => file.path);
-	return [
-		...(size > MAX_PACKED_BYTES ? [`packed ${size} bytes, the limit is ${MAX_PACKED_BYTES}`] : []),
-		...shipped.filter((file) => !SHIPPED.test(file)).map((file) => `${file} must not be shipped`),
-		...[...registered, manifest.main, 'README.md', 'LICENSE']
-			.filter((file) => !shipped.includes(file))
-			.map((file) => `${file} is missing`),
-		...RUNTIME_DEPENDENCIES.filter((key) => key in manifest).map(
-			(key) => `package.json has ${key}: n8n installs a community package without any`,
-		),
-	];
-}
-
 function report(title, summary, problems) {
 	console.log(`${problems.length === 0 ? '✔' : '✘'} ${title}: ${summary}`);
 	for (const problem of problems) console.log(`    ${problem}`);
 	if (problems.length > 0) process.exitCode = 1;
 }
 
-async function verify() {
-	const build = await execa('gulp', ['build', '--silent'], {
-		cwd: root,
-		preferLocal: true,
-		stdio: 'inherit',
-		reject: false,
-	});
-	report('build', 'tsc, icons, codex', build.failed ? ['failed, see above'] : []);
-	if (build.failed) return;
-
-	const source = await scan(root, SOURCE_FILE_PATTERNS);
-	report('source, n8n scanner', source.summary, source.problems);
-
-	const milder = await milderLintRules(source.files);
-	report("lint configuration holds the scanner's rules", `${milder.length} differences`, milder);
-
-	const tarball = await pack();
-	const shipped = await scan(tarball.directory, ['**/*.js', 'package.json']);
-	report('tarball, n8n scanner', shipped.summary, shipped.problems);
-
-	const { size, unpackedSize, files } = tarball;
-	const sizes = `${files.length} files, ${size} bytes packed, ${unpackedSize} unpacked`;
-	report('tarball, contents', sizes, await tarballProblems(tarball));
-	for (const file of files) console.log(`  ${String(file.size).padStart(8)}  ${file.path}`);
-}
-
 try {
-	await verify();
+	const options = { cwd: root, preferLocal: true, stdio: 'inherit' };
+	await execa('gulp', ['build', '--silent'], options);
+	const sources = await scan('source, n8n scanner', root, SOURCE_FILE_PATTERNS);
+	await compareWithLint(sources);
+	const { directory, files, size, unpackedSize } = await pack();
+	await scan('tarball, n8n scanner', directory, ['**/*.js', 'package.json']);
+	console.log(`${files.length} files, ${size} bytes packed, ${unpackedSize} unpacked`);
+	for (const file of files) console.log(`  ${String(file.size).padStart(8)}  ${file.path}`);
 } finally {
 	await rm(temporary, { recursive: true, force: true });
 }

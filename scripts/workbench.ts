@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { startEmulator, type Emulator } from '../test/emulator/emulator';
+import { say } from '../test/bench/frame';
+import { startEmulator } from '../test/emulator/emulator';
 import { installN8n } from '../test/e2e/real-n8n/install';
 import {
 	N8nClient,
@@ -20,73 +21,68 @@ const examplesFolder = resolve(__dirname, '..', 'examples');
 export interface Workbench {
 	n8n: N8nClient;
 	server: N8nServer;
-	/** The imported examples by file name, without `.json`. */
-	examples: ReadonlyMap<string, SavedWorkflow>;
+	/** An imported example by its file's name, without `.json`. */
+	example: (name: string) => SavedWorkflow;
 	/** Saves a workflow with the credential in its nodes. */
 	save: (file: WorkflowFile) => Promise<SavedWorkflow>;
 	/** How to get in, as lines for the terminal. */
 	welcome: string;
 }
 
-interface WorkbenchOptions {
-	installNodes: (nodesDirectory: string) => Promise<unknown>;
-	env?: Record<string, string>;
-	/** Takes what must be ended when the workbench is left, in the order in which it was started. */
-	onStarted: Started['add'];
-}
-
 /**
  * Opens a workbench. It talks to the emulator, or to the real service where AETHERFORGE_API_KEY is
  * set; then every job costs credits.
  */
-export async function openWorkbench({
-	installNodes,
-	env = {},
-	onStarted,
-}: WorkbenchOptions): Promise<Workbench> {
+export async function openWorkbench(
+	started: Started,
+	installNodes: (nodesDirectory: string) => Promise<unknown>,
+	env: Record<string, string> = {},
+): Promise<Workbench> {
 	const install = await installN8n('n8n-2.41', say);
-	const { isPaid, credentialData } = await chooseService(onStarted);
+	const { service, credentialData } = await chooseService(started);
 	say('Starting n8n …');
 	const server = await startN8n(install, { preferredPort: editorPort, installNodes, env });
-	onStarted(server.stop);
+	started.add(server.stop);
 	await server.ready;
 	const n8n = new N8nClient(server.url);
 	await n8n.signIn();
 	const credential = await n8n.createCredential('AetherForge', 'aetherForgeApi', credentialData);
-	const save = async (file: WorkflowFile): Promise<SavedWorkflow> =>
+	const save = async (file: WorkflowFile) =>
 		await n8n.createWorkflow(withCredential(file, credential));
 	const examples = new Map<string, SavedWorkflow>();
 	for (const file of (await readdir(examplesFolder)).sort().reverse()) {
 		const example = JSON.parse(await readFile(join(examplesFolder, file), 'utf8')) as WorkflowFile;
 		examples.set(file.replace(/\.json$/, ''), await save(example));
 	}
+	const example = (name: string) => {
+		const found = examples.get(name);
+		if (found === undefined) throw new Error(`The example "${name}" is missing.`);
+		return found;
+	};
 	const welcome = [
 		`Editor    ${server.url}`,
 		`Login     ${owner.email}`,
 		`Password  ${owner.password}`,
 		`Base URL  ${credentialData.baseUrl}`,
-		...(isPaid ? [] : [`API Key   ${credentialData.apiKey}`]),
-		`Service   ${isPaid ? 'the real one: jobs cost credits' : 'an emulator: nothing is charged'}`,
+		service,
 	].join('\n');
-	return { n8n, server, examples, save, welcome };
+	return { n8n, server, example, save, welcome };
 }
 
-async function chooseService(onStarted: WorkbenchOptions['onStarted']): Promise<{
-	isPaid: boolean;
-	credentialData: { apiKey: string; baseUrl: string };
-}> {
-	const apiKey = process.env.AETHERFORGE_API_KEY?.trim();
-	if (apiKey !== undefined && apiKey !== '') {
-		const baseUrl = 'https://api.aetherforgeai.com';
-		return { isPaid: true, credentialData: { apiKey, baseUrl } };
+async function chooseService(
+	started: Started,
+): Promise<{ service: string; credentialData: { apiKey: string; baseUrl: string } }> {
+	const apiKey = process.env.AETHERFORGE_API_KEY?.trim() ?? '';
+	if (apiKey !== '') {
+		const credentialData = { apiKey, baseUrl: 'https://api.aetherforgeai.com' };
+		return { service: 'Service   the real one: jobs cost credits', credentialData };
 	}
-	const emulator: Emulator = await startEmulator({ apiKeys: ['demo-key'] });
-	onStarted(async () => {
+	const emulator = await startEmulator({ apiKeys: ['demo-key'] });
+	started.add(async () => {
 		await emulator.close();
 	});
-	return { isPaid: false, credentialData: { apiKey: 'demo-key', baseUrl: emulator.apiUrl } };
-}
-
-export function say(line: string): void {
-	console.log(line);
+	return {
+		service: 'API Key   demo-key\nService   an emulator: nothing is charged',
+		credentialData: { apiKey: 'demo-key', baseUrl: emulator.apiUrl },
+	};
 }

@@ -1,19 +1,18 @@
-import { randomUUID } from 'node:crypto';
-import { cp, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Emulator, EmulatorOptions } from '../emulator/emulator';
 import {
-	N8nClient,
 	N8nRequestError,
 	type Execution,
+	type N8nClient,
 	type SavedWorkflow,
 } from '../e2e/real-n8n/rest-client';
-import { startN8n, type N8nServer } from '../e2e/real-n8n/server';
+import type { N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
 import { imageNodes, WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
-import { callWebhook, startService } from './frame';
-import { withKey, type N8nKit } from './n8n';
-import type { BadDayRow } from './report';
+import { activated, openService, say, startServer, unsavedJobs, until, type User } from './frame';
+import type { N8nKit } from './n8n';
+import { markdownTable } from './report';
 import { BENCH_KEY } from './service';
 
 const ITEMS = 20;
@@ -33,12 +32,32 @@ const BETWEEN_RETRIES_MS = 10_000;
 
 /** A run in n8n that something happens to. */
 interface Day {
+	way: Way;
 	emulator: Emulator;
+	client: N8nClient;
+	saved: SavedWorkflow;
 	/** Waits until so many jobs have been paid for. */
 	untilPaid: (jobs: number) => Promise<void>;
 	isOver: () => Promise<boolean>;
 	stop: () => Promise<void>;
 	restart: () => Promise<void>;
+}
+
+/** What a bad day costs in one of the ways to have images made. */
+interface Cost {
+	/** What went wrong. */
+	title: string;
+	way: string;
+	paid: number;
+	images: number;
+	/** Paid jobs whose IDs are neither in an execution that n8n saved nor in its log. */
+	lost: number;
+	onlyInLog: number;
+	seconds: number;
+	/** How often Retry was pressed in the executions list. */
+	retries: number;
+	/** How n8n has marked the last execution. */
+	ending: string;
 }
 
 interface BadDay {
@@ -53,12 +72,7 @@ interface BadDay {
 	/** What happens while the workflow runs. */
 	during?: (day: Day) => Promise<void>;
 	/** What is put right before a person presses Retry. Absent: nobody retries. */
-	putRight?: (day: {
-		emulator: Emulator;
-		client: N8nClient;
-		saved: SavedWorkflow;
-		way: Way;
-	}) => Promise<void> | void;
+	putRight?: (day: Day) => Promise<void> | void;
 }
 
 const USUAL_WAYS: readonly Way[] = ['node', 'retried', 'errorOutput', 'looped'];
@@ -142,12 +156,7 @@ const badDays: readonly BadDay[] = [
 		title: '5,000 rows by accident, stopped after 60 s',
 		order: { items: ACCIDENT_ROWS },
 		during: async ({ isOver, stop }) => {
-			const noticedAtMs = Date.now() + NOTICED_AFTER_MS;
-			while (Date.now() < noticedAtMs) {
-				if (await isOver()) return;
-				await sleep(300);
-			}
-			await stop();
+			if (!(await until(isOver, NOTICED_AFTER_MS))) await stop();
 		},
 	},
 	{
@@ -163,40 +172,52 @@ const badDays: readonly BadDay[] = [
 	},
 ];
 
-/** What every bad day costs in every way, in an n8n of its own. */
-export async function costsOfBadDays(
-	kit: N8nKit,
-	onStarted: Started['add'],
-	say: (line: string) => void,
-): Promise<BadDayRow[]> {
-	const server = await startN8n(kit.install, {
-		installNodes: async (directory) => {
-			await cp(kit.nodesDirectory, directory, { recursive: true });
-		},
-		// Jobs of the emulator are short, and so is what n8n waits for them when it is asked to end.
-		env: { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '2' },
-	});
-	onStarted(server.stop);
-	await server.ready;
-	const client = new N8nClient(server.url);
-	await client.signIn();
-	const rows: BadDayRow[] = [];
+/** What every bad day costs in every way, in an n8n of its own: a table for `docs/benchmarks.md`. */
+export async function costsOfBadDays(kit: N8nKit, onStarted: Started['add']): Promise<string> {
+	// Jobs of the emulator are short, and so is what n8n waits for them when it is asked to end.
+	const env = { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '2' };
+	const server = await startServer(kit, onStarted, env);
+	const costs: Cost[] = [];
 	for (const badDay of badDays) {
 		for (const way of badDay.ways ?? USUAL_WAYS) {
-			const row = await costOf(badDay, way, { server, client });
-			rows.push(row);
-			say(`${row.title}, ${row.way}: ${row.paid} paid, ${row.images} images, ${row.lost} lost`);
+			const cost = await costOf(badDay, way, server, onStarted);
+			costs.push(cost);
+			say(
+				`${cost.title}, ${cost.way}: ${cost.paid} paid, ${cost.images} images, ${cost.lost} lost`,
+			);
 		}
 	}
-	return rows;
+	return tableOf(costs);
 }
 
-interface Place {
-	server: N8nServer;
-	client: N8nClient;
+function tableOf(costs: readonly Cost[]): string {
+	const head = [
+		'what happened',
+		'built with',
+		'jobs paid',
+		'images received',
+		'job IDs lost',
+		'seconds',
+		'ended as',
+	];
+	const rows = costs.map((cost, index) => [
+		cost.title === costs[index - 1]?.title ? '' : cost.title,
+		cost.way,
+		String(cost.paid),
+		String(cost.images),
+		cost.onlyInLog > 0 ? `${cost.lost} (${cost.onlyInLog} in the log only)` : String(cost.lost),
+		cost.seconds.toFixed(0),
+		cost.retries === 0 ? cost.ending : `${cost.ending} after ${cost.retries} × Retry`,
+	]);
+	return markdownTable(head, rows);
 }
 
-async function costOf(badDay: BadDay, way: Way, { server, client }: Place): Promise<BadDayRow> {
+async function costOf(
+	badDay: BadDay,
+	way: Way,
+	server: N8nServer,
+	onStarted: Started['add'],
+): Promise<Cost> {
 	const order: Order = {
 		items: ITEMS,
 		files: 0,
@@ -204,69 +225,74 @@ async function costOf(badDay: BadDay, way: Way, { server, client }: Place): Prom
 		savesProgress: true,
 		...badDay.order,
 	};
-	const service = await startService(client, {
+	const options: EmulatorOptions = {
 		jobDurationMs: badDay.jobMs ?? JOB_MS,
-		...badDay.options?.(() => service.emulator),
-	});
-	const { emulator, credential } = service;
-	try {
-		badDay.begin?.(emulator);
-		const path = randomUUID();
-		const file = workflowFor(way, order, emulator.apiUrl, path);
-		const saved = await client.createWorkflow(withKey(file, credential));
-		await client.activate(saved);
-		await callWebhook(client, path);
-		const startedAtMs = Date.now();
-		const idOf = async () => (await client.executions(saved))[0]?.id ?? '';
-		await badDay.during?.({
-			emulator,
-			untilPaid: async (jobs) => {
-				while (emulator.submits.length < jobs) await sleep(5);
-			},
-			isOver: async () => (await finalStatus(client, saved)) !== undefined,
-			stop: async () => {
-				await client.stop(await idOf()).catch(ignoreRefusal);
-			},
-			restart: async () => {
-				await server.restart();
-				await client.signIn();
-			},
-		});
-		let ending = await settled(client, saved);
-		let retries = 0;
-		while (badDay.putRight && ending !== 'success' && retries < RETRIES) {
-			retries++;
-			if (retries === 1) await badDay.putRight({ emulator, client, saved, way });
-			else await sleep(BETWEEN_RETRIES_MS);
-			const options = { loadWorkflow: true, timeoutSeconds: RUN_LIMIT_SECONDS };
-			const retried = await client.retry(await idOf(), options).catch(ignoreRefusal);
-			if (retried === undefined) break;
-			ending = retried.status;
-		}
-		const endedAtMs = Date.now();
-		await quiet(emulator);
-		await client.deactivate(saved);
-		const lastPaidAtMs = emulator.submits.at(-1)?.acceptedAtMs ?? 0;
-		const executions = await savedExecutions(client, saved);
-		const log = await readFile(server.logFile, 'utf8');
-		const unsaved = emulator.submits.filter(
-			({ jobId }) => !executions.some(({ savedText }) => savedText.includes(jobId)),
-		);
-		const lost = unsaved.filter(({ jobId }) => !log.includes(jobId));
-		return {
-			title: badDay.title,
-			way: WAYS[way],
-			paid: emulator.submits.length,
-			images: Math.max(0, ...executions.map((execution) => imagesIn(execution, imageNodes[way]))),
-			lost: lost.length,
-			onlyInLog: unsaved.length - lost.length,
-			seconds: (Math.max(endedAtMs, lastPaidAtMs) - startedAtMs) / 1000,
-			retries,
-			ending,
-		};
-	} finally {
-		await emulator.close();
+		...badDay.options?.(() => user.emulator),
+	};
+	const user: User = await openService(server.url, options, onStarted);
+	const { client, emulator } = user;
+	badDay.begin?.(emulator);
+	const { saved, call } = await activated(user, (path) =>
+		workflowFor(way, order, emulator.apiUrl, path),
+	);
+	await call();
+	const startedAtMs = Date.now();
+	const idOf = async () => (await client.executions(saved))[0]?.id ?? '';
+	const isOver = async () => (await finalStatus(client, saved)) !== undefined;
+	const day: Day = {
+		way,
+		emulator,
+		client,
+		saved,
+		isOver,
+		untilPaid: async (jobs) => {
+			await until(() => emulator.submits.length >= jobs, Infinity, 5);
+		},
+		stop: async () => {
+			await client.stop(await idOf()).catch(ignoreRefusal);
+		},
+		restart: async () => {
+			await server.restart();
+			await client.signIn();
+		},
+	};
+	await badDay.during?.(day);
+	await until(isOver, RUN_LIMIT_SECONDS * 1000);
+	let ending = await finalStatus(client, saved);
+	if (ending === undefined) throw new Error(`It has not ended in ${RUN_LIMIT_SECONDS} s.`);
+	let retries = 0;
+	while (badDay.putRight && ending !== 'success' && retries < RETRIES) {
+		retries++;
+		if (retries === 1) await badDay.putRight(day);
+		else await sleep(BETWEEN_RETRIES_MS);
+		const retried = await client
+			.retry(await idOf(), { loadWorkflow: true, timeoutSeconds: RUN_LIMIT_SECONDS })
+			.catch(ignoreRefusal);
+		if (retried === undefined) break;
+		ending = retried.status;
 	}
+	const endedAtMs = Date.now();
+	const lastPaidAtMs = () => emulator.submits.at(-1)?.acceptedAtMs ?? 0;
+	await until(() => Date.now() >= lastPaidAtMs() + QUIET_MS);
+	await client.deactivate(saved);
+	const executions = await savedExecutions(client, saved);
+	const { onlyInLogs, nowhere } = unsavedJobs(
+		emulator.submits.map(({ jobId }) => jobId),
+		executions.map(({ savedText }) => savedText),
+		[await readFile(server.logFile, 'utf8')],
+	);
+	await emulator.close();
+	return {
+		title: badDay.title,
+		way: WAYS[way],
+		paid: emulator.submits.length,
+		images: Math.max(0, ...executions.map((execution) => imagesIn(execution, imageNodes[way]))),
+		lost: nowhere.length,
+		onlyInLog: onlyInLogs.length,
+		seconds: (Math.max(endedAtMs, lastPaidAtMs()) - startedAtMs) / 1000,
+		retries,
+		ending,
+	};
 }
 
 /** n8n refuses to stop what has ended, and to retry what it kept no data of. */
@@ -274,26 +300,11 @@ function ignoreRefusal(error: unknown): undefined {
 	if (!(error instanceof N8nRequestError)) throw error;
 }
 
-const UNSETTLED = ['new', 'running', 'waiting'];
-
-async function settled(client: N8nClient, saved: SavedWorkflow): Promise<string> {
-	const deadline = Date.now() + RUN_LIMIT_SECONDS * 1000;
-	for (;;) {
-		const status = await finalStatus(client, saved);
-		if (status !== undefined) return status;
-		if (Date.now() > deadline) throw new Error(`It has not ended in ${RUN_LIMIT_SECONDS} s.`);
-		await sleep(300);
-	}
-}
-
 /** The status of the newest execution, once it has ended. */
 async function finalStatus(client: N8nClient, saved: SavedWorkflow): Promise<string | undefined> {
 	const [newest] = await client.executions(saved);
-	return newest !== undefined && !UNSETTLED.includes(newest.status) ? newest.status : undefined;
-}
-
-async function quiet({ submits }: Emulator): Promise<void> {
-	while (Date.now() < (submits.at(-1)?.acceptedAtMs ?? 0) + QUIET_MS) await sleep(300);
+	const isOver = newest && !['new', 'running', 'waiting'].includes(newest.status);
+	return isOver ? newest.status : undefined;
 }
 
 async function savedExecutions(client: N8nClient, saved: SavedWorkflow): Promise<Execution[]> {

@@ -1,15 +1,25 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
-import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Emulator, EmulatorOptions } from '../emulator/emulator';
 import { packRepository } from '../e2e/real-n8n/package-tarball';
-import { N8nClient, type SavedCredential } from '../e2e/real-n8n/rest-client';
+import {
+	N8nClient,
+	type SavedCredential,
+	type SavedWorkflow,
+	type WorkflowFile,
+} from '../e2e/real-n8n/rest-client';
+import { requirePostgres, startPostgres } from '../e2e/real-n8n/postgres';
+import { requireRedis, startRedis } from '../e2e/real-n8n/redis';
+import { queueMode, startN8n, type N8nServer } from '../e2e/real-n8n/server';
 import { Started } from '../e2e/real-n8n/started';
-import { BENCH_KEY } from './service';
+import { withKey, type N8nKit } from './n8n';
+import { BENCH_KEY, startService } from './service';
 
-// What the commands have in common that measure a real n8n: bench, scale and soak.
+// What the commands have in common that start a real n8n.
 
 const startedAt = Date.now();
 
@@ -19,67 +29,39 @@ export function say(line: string): void {
 	console.log(`${String(seconds).padStart(4)} s  ${line}`);
 }
 
-/** Packs the package, does the work, and ends all that the work has started. */
-export async function withPackage(
-	work: (tarball: string, started: Started) => Promise<void>,
-): Promise<void> {
+/** Does some work, and ends all that it has started, whatever happens. */
+export async function withStarted(work: (started: Started) => Promise<void>): Promise<void> {
 	const started = new Started();
 	try {
-		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-bench-'));
-		started.add(async () => {
-			await rm(directory, { recursive: true, force: true });
-		});
-		await work(await packRepository(directory), started);
+		await work(started);
 	} finally {
 		await started.stopAll();
 	}
 }
 
-/** A user of a running n8n, whose credential is for an emulator of its own. */
-export interface Service {
-	emulator: Emulator;
-	client: N8nClient;
-	credential: SavedCredential;
-}
-
-/** Starts an emulator without pictures, and makes a credential for it. Whoever calls this must close it. */
-export async function startService(
-	client: N8nClient,
-	options: EmulatorOptions,
-): Promise<Pick<Service, 'emulator' | 'credential'>> {
-	const emulator = await startEmulator({ apiKeys: [BENCH_KEY], pictures: false, ...options });
-	const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
-		apiKey: BENCH_KEY,
-		baseUrl: emulator.apiUrl,
+/** The same with the packed package. */
+export async function withPackage(
+	work: (tarball: string, started: Started) => Promise<void>,
+): Promise<void> {
+	await withStarted(async (started) => {
+		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-pack-'));
+		started.add(async () => {
+			await rm(directory, { recursive: true, force: true });
+		});
+		say('Building and packing the nodes …');
+		await work(await packRepository(directory), started);
 	});
-	return { emulator, credential };
 }
 
-/** Signs in to an n8n that runs, with an emulator that ends with the command. */
-export async function openService(
-	url: string,
-	options: EmulatorOptions,
-	started: Started,
-): Promise<Service> {
-	const client = new N8nClient(url);
-	await client.signIn();
-	const service = await startService(client, options);
-	started.add(async () => {
-		await service.emulator.close();
-	});
-	return { client, ...service };
-}
-
-/** Starts a workflow by its webhook, which answers at once. */
-export async function callWebhook(client: N8nClient, path: string): Promise<void> {
-	const { status } = await client.post(`webhook/${path}`, {});
-	if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
-}
-
-/** For an option of a command. */
-export function wholeNumber(text: string): number {
-	if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-	return Number(text);
+/** Gives the settings of an n8n in queue mode, once what it needs has started. */
+export async function startQueue(started: Started): Promise<NodeJS.ProcessEnv> {
+	await Promise.all([requireRedis(), requirePostgres()]);
+	const redis = await startRedis();
+	started.add(redis.stop);
+	const postgres = await startPostgres();
+	started.add(postgres.stop);
+	await Promise.all([redis.ready, postgres.ready]);
+	return { ...queueMode(redis.port), ...postgres.env };
 }
 
 /** Runs a command, and says in a line why it failed. */
@@ -88,4 +70,94 @@ export function runCommand(command: Command): void {
 		console.error(error instanceof Error ? error.message : error);
 		process.exitCode = 1;
 	});
+}
+
+/** For an option of a command. */
+export function wholeNumber(text: string): number {
+	if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+	return Number(text);
+}
+
+/** Starts an n8n with the community nodes of a kit. */
+export async function startServer(
+	kit: N8nKit,
+	onStarted: Started['add'],
+	env: NodeJS.ProcessEnv = {},
+): Promise<N8nServer> {
+	const server = await startN8n(kit.install, {
+		installNodes: async (nodes) => {
+			await cp(kit.nodesDirectory, nodes, { recursive: true });
+		},
+		env,
+	});
+	onStarted(server.stop);
+	await server.ready;
+	return server;
+}
+
+/** A user of a running n8n, whose credential is for an emulator of its own. */
+export interface User {
+	emulator: Emulator;
+	client: N8nClient;
+	credential: SavedCredential;
+}
+
+/** Signs in to an n8n that runs. */
+export async function openService(
+	url: string,
+	options: EmulatorOptions,
+	onStarted: Started['add'],
+): Promise<User> {
+	const client = new N8nClient(url);
+	await client.signIn();
+	const { emulator, stop } = await startService(options);
+	onStarted(stop);
+	const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
+		apiKey: BENCH_KEY,
+		baseUrl: emulator.apiUrl,
+	});
+	return { client, emulator, credential };
+}
+
+/** Saves and activates a workflow that a webhook starts, which answers at once. */
+export async function activated(
+	{ client, credential }: User,
+	workflowFor: (webhookPath: string) => WorkflowFile,
+): Promise<{ saved: SavedWorkflow; call: () => Promise<void> }> {
+	const path = randomUUID();
+	const saved = await client.createWorkflow(withKey(workflowFor(path), credential));
+	await client.activate(saved);
+	const call = async () => {
+		const { status } = await client.post(`webhook/${path}`, {});
+		if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
+	};
+	return { saved, call };
+}
+
+/** Waits until something is so. @returns whether it was so in time */
+export async function until(
+	isSo: () => boolean | Promise<boolean>,
+	limitMs = Infinity,
+	everyMs = 300,
+): Promise<boolean> {
+	const deadline = Date.now() + limitMs;
+	while (!(await isSo())) {
+		if (Date.now() > deadline) return false;
+		await sleep(everyMs);
+	}
+	return true;
+}
+
+/** Where the IDs of the paid jobs are that no execution has: in a log alone, or nowhere. */
+export function unsavedJobs(
+	jobIds: readonly string[],
+	savedTexts: readonly string[],
+	logs: readonly string[],
+): { onlyInLogs: string[]; nowhere: string[] } {
+	const unsaved = jobIds.filter((jobId) => !savedTexts.some((text) => text.includes(jobId)));
+	const isLogged = (jobId: string) => logs.some((log) => log.includes(jobId));
+	return {
+		onlyInLogs: unsaved.filter(isLogged),
+		nowhere: unsaved.filter((jobId) => !isLogged(jobId)),
+	};
 }

@@ -16,30 +16,11 @@ export interface Comparison {
 	rows: readonly { label: string; values: readonly number[] }[];
 }
 
-/** What a bad day costs in one of the ways to have images made. */
-export interface BadDayRow {
-	/** What went wrong. */
-	title: string;
-	way: string;
-	paid: number;
-	images: number;
-	/** Paid jobs whose IDs are neither in an execution that n8n saved nor in its log. */
-	lost: number;
-	/** Paid jobs whose IDs are in n8n's log alone. */
-	onlyInLog: number;
-	seconds: number;
-	/** How often Retry was pressed in the executions list. */
-	retries: number;
-	/** How n8n has marked the last execution. */
-	ending: string;
-}
-
 export interface Report {
 	/** What it ran on. */
 	setting: string;
 	goals: Goal[];
 	comparisons: Comparison[];
-	badDays: BadDayRow[];
 	/** What could not be measured, and why. */
 	missing: string[];
 }
@@ -79,23 +60,6 @@ export function ratios({ rows }: Comparison, row: number): number[] {
 	);
 }
 
-export function goalLine(goal: Goal): string {
-	const { name, limit, unit } = goal;
-	const verdict = isMet(goal) ? 'met' : 'NOT met';
-	return `${verdict.padEnd(8)}${name}: ${withSpread(goal.values)} ${unit}, at most ${rounded(limit)}`;
-}
-
-export function comparisonLines(comparison: Comparison): string[] {
-	const { title, unit, rows } = comparison;
-	return [
-		`${title} (${unit})`,
-		...rows.map(({ label, values }, row) => {
-			const times = row === 0 ? '' : `  ${withSpread(ratios(comparison, row))} times as much`;
-			return `  ${label.padEnd(36)}${withSpread(values)}${times}`;
-		}),
-	];
-}
-
 export function markdownTable(
 	head: readonly string[],
 	rows: readonly (readonly string[])[],
@@ -104,8 +68,8 @@ export function markdownTable(
 	return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** The whole report as `docs/benchmarks.md`. */
-export function toMarkdown({ setting, goals, comparisons, badDays, missing }: Report): string {
+/** The report as the parts of `docs/benchmarks.md` that are measured, by name. */
+export function partsOf({ setting, goals, comparisons, missing }: Report): Record<string, string> {
 	const goalRows = goals.map((goal) => [
 		goal.name,
 		`${rounded(goal.limit)} ${goal.unit}`,
@@ -120,88 +84,21 @@ export function toMarkdown({ setting, goals, comparisons, badDays, missing }: Re
 		]);
 		return `### ${comparison.title}\n\n${markdownTable(['', comparison.unit, 'times the node'], rows)}`;
 	});
-	return [
-		'# Benchmarks',
-		`Written by \`npm run bench\`. ${setting}`,
-		'A value is the middle of the runs, with the least and the most in brackets.',
-		'## Goals',
-		markdownTable(['goal', 'at most', 'measured', ''], goalRows),
-		...missing.map((line) => `Not measured: ${line}`),
-		'## Compared with the alternatives',
-		'![The comparisons below as bars](benchmarks.svg)',
-		...sections,
-		...(badDays.length > 0 ? [badDaySection(badDays)] : []),
-		METHOD_HEADING,
-		METHOD,
-	].join('\n\n');
+	return {
+		setting,
+		goals: [
+			markdownTable(['goal', 'at most', 'measured', ''], goalRows),
+			...missing.map((line) => `Not measured: ${line}`),
+		].join('\n\n'),
+		comparisons: sections.join('\n\n'),
+	};
 }
 
-/** What bad days cost, as a section of `docs/benchmarks.md`. */
-export function badDaySection(rows: readonly BadDayRow[]): string {
-	const head = [
-		'what happened',
-		'built with',
-		'jobs paid',
-		'images received',
-		'job IDs lost',
-		'seconds',
-		'ended as',
-	];
-	const cells = rows.map((row, index) => [
-		row.title === rows[index - 1]?.title ? '' : row.title,
-		row.way,
-		String(row.paid),
-		String(row.images),
-		row.onlyInLog > 0 ? `${row.lost} (${row.onlyInLog} in the log only)` : String(row.lost),
-		row.seconds.toFixed(0),
-		row.retries === 0 ? row.ending : `${row.ending} after ${row.retries} × Retry`,
-	]);
-	return [BAD_DAY_HEADING, markdownTable(head, cells), BAD_DAY_METHOD].join('\n\n');
+/** A page whose named part is replaced: what stands between two comments. The rest is written by hand. */
+export function withPart(page: string, name: string, part: string): string {
+	const begin = `<!-- ${name}, written by npm run bench -->\n`;
+	const from = page.indexOf(begin) + begin.length;
+	const to = page.indexOf('<!-- end -->', from);
+	if (from < begin.length || to === -1) throw new Error(`The page has no part "${name}".`);
+	return `${page.slice(0, from)}\n${part}\n\n${page.slice(to)}`;
 }
-
-/** A page with one of its sections replaced, or put before how it is measured. */
-export function withSection(page: string, section: string): string {
-	const [heading = ''] = section.split('\n', 1);
-	const next = page.indexOf(`\n${METHOD_HEADING}\n`);
-	if (next === -1) throw new Error(`The page has no "${METHOD_HEADING}".`);
-	const own = page.indexOf(`\n${heading}\n`);
-	return `${page.slice(0, own === -1 ? next : own)}\n${section}\n${page.slice(next)}`;
-}
-
-const METHOD_HEADING = '## How it is measured';
-const BAD_DAY_HEADING = '## What a bad day costs';
-
-const BAD_DAY_METHOD = `The emulator counts the paid jobs. Every row is one run in n8n 2.40, started by a webhook. The counts are what matters; the seconds show
-only the order of magnitude. A job takes 2 s (5 s for Stop, 8 s for the restart), and n8n gets 2 s to shut down. Real jobs take up to two minutes,
-and n8n gives them 30 s by default.
-
-- _Save Execution Progress_ is on in the workflow settings, unless a row says otherwise. n8n's default is off.
-- **This node** has its defaults, and _Retry On Fail_. **This node, then Get Job**: _Wait for Completion_ is off, and Get Job waits for the jobs.
-- **HTTP Request, Wait, IF**: 20 submits a second (_Batching_), a Wait of 2 s, a status check, and an IF. Finished jobs go to the download, failed jobs are
-  submitted again, and the others go back to Wait. All requests have _Retry On Fail_. **Submits never repeated**: the submit has an error output instead
-  of _Retry On Fail_. Nothing makes up for its failed rows: run them again yourself.
-- **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, all with _Retry On Fail_. A failed job ends the run.
-- **Retry**: where an execution ended in an error or crashed, Retry is used in the executions list, with the current workflow, up to three times. The
-  expired key is renewed first. After the 502, _Resubmit If Outcome Unknown_ is turned on in this node. There is no Retry after Stop, and none for
-  too many reference images.
-- **Images received** are files in the output of an execution. **Job IDs lost** are neither in a saved execution nor in n8n's log. After the 502, one job ID
-  was only in the response that never arrived, and nobody can know it.
-- **5,000 rows**: this node refuses to start any of the jobs (_Max Jobs per Execution_ is 100). _Retry On Fail_ has it check the rows three times, which
-  takes most of the seconds. HTTP Request keeps sending after Stop, until it has sent everything.
-- **The CDN** answers 404 until 20 s after a job has finished.`;
-
-const METHOD = `- The service is the [emulator](../test/emulator), in a process of its own on the same machine.
-- **Memory**: a fresh n8n for each case, files on disk. A gate node holds the workflow right before and right after the node that is
-  measured. At the first gate the peak of n8n's resident memory is cleared (\`/proc/<pid>/clear_refs\`), at the second it is read (\`VmHWM\`).
-  The value is the rise, in megabytes of 10⁶ bytes. n8n's HTTP Request node sends several files under one name if a body
-  parameter is added for each; their number is fixed when the workflow is built. _Buffered_ is a node that reads files into buffers and sends them with
-  the form-data package. _Node.js alone_ is a pipe between file and socket with nothing of n8n in between, in the same n8n: the chunks
-  that went through it stay in memory until Node.js collects garbage, and it does so after some tens of megabytes of them, however large
-  the file. No node can be below that, so what the node adds to it is measured too.
-- **Jobs side by side**: from the gate until the last image has arrived, as a multiple of the 10 s that each job takes. _Batched_ is HTTP
-  Request, Wait 3 s, HTTP Request, IF, back to Wait; _looped_ the same inside Loop Over Items, whose time grows with every item.
-- **CPU**: of n8n's process between the gates, by \`/proc/<pid>/stat\`: the node with its checks, polls, downloads and storing, less the
-  same number of submits, single status checks and stored downloads made by bare requests.
-- **Polling and thousands of items**: the node's own code from parameters to output items, with n8n and the service simulated on a virtual
-  clock. The counts are exact, and [tests](../test/bench) hold them.
-`;

@@ -1,63 +1,40 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
 
 export const BENCH_KEY = 'bench-key';
 
-export interface ServiceOptions {
-	jobDurationMs: number;
+interface ServiceOptions extends EmulatorOptions {
 	/** Grows every result by so many megabytes. */
 	resultMegabytes?: number;
 }
 
-/** What a service has seen so far; times are of the clock that all processes share. */
-export interface ServiceReport {
-	submits: { files: number; bytes: number }[];
-	pollsAtMs: number[];
-	downloads: number;
-	/** When the last answer was over. */
-	lastAnswerAtMs: number;
-}
-
-/** What the process of a service is asked, and says. */
-export type ServiceQuestion =
-	| { ask: 'start'; options: ServiceOptions }
-	| { ask: 'report' }
-	/** A job that is finished already. */
-	| { ask: 'finishedJob' };
-export interface ServiceAnswers {
-	start: { apiUrl: string };
-	report: ServiceReport;
-	finishedJob: { jobId: string; imageUrl: string };
-}
-
-/** An emulator in a process of its own, so that its memory and work are not n8n's, nor the bench's. */
+/** The service of one measurement. It is in this process, since what is measured is n8n's. */
 export interface Service {
+	emulator: Emulator;
 	apiUrl: string;
-	report(): Promise<ServiceReport>;
-	finishedJob(): Promise<ServiceAnswers['finishedJob']>;
-	stop(): Promise<void>;
+	/** When the images that arrived had arrived. */
+	downloadedAtMs: () => number[];
+	stop: () => Promise<void>;
 }
 
-/** Whoever calls this must `stop` it. */
-export async function startService(options: ServiceOptions): Promise<Service> {
-	const child = fork(join(__dirname, 'serviceProcess.ts'));
-	const exited = once(child, 'exit');
-	async function ask<Q extends ServiceQuestion>(question: Q): Promise<ServiceAnswers[Q['ask']]> {
-		const answered = once(child, 'message') as Promise<[ServiceAnswers[Q['ask']]]>;
-		child.send(question);
-		const answer = await Promise.race([answered, exited.then(() => undefined)]);
-		if (answer === undefined) throw new Error('The emulator has ended.');
-		return answer[0];
+/** Starts an emulator without pictures. Whoever calls this must `stop` it. */
+export async function startService({
+	resultMegabytes = 0,
+	...options
+}: ServiceOptions): Promise<Service> {
+	const emulator = await startEmulator({ apiKeys: [BENCH_KEY], pictures: false, ...options });
+	if (resultMegabytes > 0) {
+		const grown = { kind: 'hugeBody', megabytes: resultMegabytes } as const;
+		emulator.faults.add({ at: 'download', times: Infinity, ...grown });
 	}
-	const { apiUrl } = await ask({ ask: 'start', options });
 	return {
-		apiUrl,
-		report: async () => await ask({ ask: 'report' }),
-		finishedJob: async () => await ask({ ask: 'finishedJob' }),
+		emulator,
+		apiUrl: emulator.apiUrl,
+		downloadedAtMs: () =>
+			emulator.requests
+				.filter(({ server, status }) => server === 'cdn' && status === 200)
+				.map(({ endedAtMs = 0 }) => endedAtMs),
 		stop: async () => {
-			child.kill();
-			await exited;
+			await emulator.close();
 		},
 	};
 }

@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type {
-	IBinaryData,
-	IDataObject,
-	IExecuteFunctions,
-	IHttpRequestOptions,
-	IWorkflowDataProxyData,
-} from 'n8n-workflow';
+import type { IDataObject, IExecuteFunctions, IHttpRequestOptions } from 'n8n-workflow';
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { runJobs } from '../../nodes/shared/engine/runJobs';
 import { imageJobProperties } from '../../nodes/shared/properties';
@@ -54,81 +48,14 @@ export interface SimulationResult {
 
 /** Runs the node's own code from parameters to output items, as fast as the machine can. */
 export async function simulate(simulation: Simulation): Promise<SimulationResult> {
-	const { items, jobMs, answerMs = 0, pollMs = answerMs, rateLimitedAtMs } = simulation;
-	const { maxConcurrentJobs = items } = simulation;
 	const clock = new SimulatedClock();
-	const jobs: SimulatedJob[] = [];
-	const jobById = new Map<string, SimulatedJob>();
-	const pollsAtMs: number[] = [];
-	let wasRateLimited = false;
-	const mostAtOnce = { submits: 0, polls: 0 };
-	const underWay = { submits: 0, polls: 0 };
-	/** There and back again, with the service's part in between. */
-	const roundTrip = async <T>(
-		kind: keyof typeof underWay,
-		tookMs: number,
-		serve: () => T,
-	): Promise<T> => {
-		mostAtOnce[kind] = Math.max(mostAtOnce[kind], ++underWay[kind]);
-		if (tookMs > 0) await clock.sleep(tookMs / 2);
-		const answer = serve();
-		if (tookMs > 0) await clock.sleep(tookMs / 2);
-		underWay[kind]--;
-		return answer;
-	};
-	const answer = (statusCode: number, body: object, headers: IDataObject = {}) => ({
-		statusCode,
-		headers,
-		body: Readable.from([Buffer.from(JSON.stringify(body))]),
-	});
-
-	const submit = (prompt: unknown) => {
-		const itemIndex = Number(prompt);
-		const jobId = randomUUID();
-		const submittedAtMs = clock.now();
-		const endsAtMs = submittedAtMs + jobMs(itemIndex);
-		const job = { submittedAtMs, endsAtMs, pollsAtMs: [], noticedAtMs: Number.NaN };
-		jobs[itemIndex] = job;
-		jobById.set(jobId, job);
-		return answer(200, { job_id: jobId });
-	};
-
-	const checkStatus = (url: string) => {
-		const now = clock.now();
-		const jobId = url.slice(url.lastIndexOf('/') + 1);
-		const job = jobById.get(jobId);
-		if (!job) throw new Error(`There is no job ${jobId}.`);
-		pollsAtMs.push(now);
-		job.pollsAtMs.push(now);
-		if (rateLimitedAtMs !== undefined && !wasRateLimited && now >= rateLimitedAtMs) {
-			wasRateLimited = true;
-			return answer(429, { detail: 'Too Many Requests' }, { 'retry-after': '10' });
-		}
-		if (now < job.endsAtMs) {
-			return answer(200, { job_id: jobId, status: 'Pending', image_urls: [] });
-		}
-		job.noticedAtMs = now + pollMs / 2;
-		const imageUrls = [`https://cdn.aetherforgeai.com/${jobId}.png`];
-		return answer(200, { job_id: jobId, status: 'Succeed', image_urls: imageUrls });
-	};
-
-	const context = simulatedContext(items, maxConcurrentJobs, {
-		withKey: async ({ method, url, body }) =>
-			method === 'POST' && body instanceof FormData
-				? await roundTrip('submits', answerMs, () => submit(body.get('prompt')))
-				: await roundTrip('polls', pollMs, () => checkStatus(url)),
-		withoutKey: async () => {
-			if (answerMs > 0) await clock.sleep(answerMs);
-			const picture = tinyPicture('simulated', 'png');
-			return { statusCode: 200, headers: {}, body: Readable.from([picture]) };
-		},
-	});
-
+	const service = new SimulatedService(simulation, clock);
+	const context = contextOf(simulation, service);
 	const cpuBefore = process.cpuUsage();
-	const [output = []] = await clock.run(
-		runJobs(context, [generateImage], imageJobProperties, clock),
-	);
+	const work = runJobs(context, [generateImage], imageJobProperties, clock);
+	const [output = []] = await clock.run(work);
 	const { user, system } = process.cpuUsage(cpuBefore);
+	const { jobs, pollsAtMs, mostAtOnce } = service;
 	return {
 		jobs,
 		pollsAtMs,
@@ -139,16 +66,91 @@ export async function simulate(simulation: Simulation): Promise<SimulationResult
 	};
 }
 
-interface SimulatedHttp {
-	withKey: (options: IHttpRequestOptions) => Promise<unknown>;
-	withoutKey: (options: IHttpRequestOptions) => Promise<unknown>;
+class SimulatedService {
+	readonly jobs: SimulatedJob[] = [];
+	readonly pollsAtMs: number[] = [];
+	readonly mostAtOnce = { submits: 0, polls: 0 };
+	readonly #underWay = { submits: 0, polls: 0 };
+	readonly #jobById = new Map<string, SimulatedJob>();
+	readonly #jobMs: Simulation['jobMs'];
+	readonly #answerMs: number;
+	readonly #pollMs: number;
+	readonly #clock: SimulatedClock;
+	#rateLimitedAtMs: number;
+
+	constructor(
+		{ jobMs, answerMs = 0, pollMs = answerMs, rateLimitedAtMs = Infinity }: Simulation,
+		clock: SimulatedClock,
+	) {
+		this.#jobMs = jobMs;
+		this.#answerMs = answerMs;
+		this.#pollMs = pollMs;
+		this.#rateLimitedAtMs = rateLimitedAtMs;
+		this.#clock = clock;
+	}
+
+	async answerApi({ method, url, body }: IHttpRequestOptions): Promise<unknown> {
+		return method === 'POST' && body instanceof FormData
+			? await this.#roundTrip('submits', this.#answerMs, () => this.#submit(body))
+			: await this.#roundTrip('polls', this.#pollMs, () => this.#checkStatus(url));
+	}
+
+	async answerDownload(): Promise<unknown> {
+		if (this.#answerMs > 0) await this.#clock.sleep(this.#answerMs);
+		const picture = tinyPicture('simulated', 'png');
+		return { statusCode: 200, headers: {}, body: Readable.from([picture]) };
+	}
+
+	/** There and back again, with the service's part in between. */
+	async #roundTrip<T>(kind: 'submits' | 'polls', tookMs: number, serve: () => T): Promise<T> {
+		this.mostAtOnce[kind] = Math.max(this.mostAtOnce[kind], ++this.#underWay[kind]);
+		if (tookMs > 0) await this.#clock.sleep(tookMs / 2);
+		const answer = serve();
+		if (tookMs > 0) await this.#clock.sleep(tookMs / 2);
+		this.#underWay[kind]--;
+		return answer;
+	}
+
+	#submit(form: FormData): unknown {
+		const itemIndex = Number(form.get('prompt'));
+		const jobId = randomUUID();
+		const submittedAtMs = this.#clock.now();
+		const endsAtMs = submittedAtMs + this.#jobMs(itemIndex);
+		const job = { submittedAtMs, endsAtMs, pollsAtMs: [], noticedAtMs: Number.NaN };
+		this.jobs[itemIndex] = job;
+		this.#jobById.set(jobId, job);
+		return answer(200, { job_id: jobId });
+	}
+
+	#checkStatus(url: string): unknown {
+		const now = this.#clock.now();
+		const jobId = url.slice(url.lastIndexOf('/') + 1);
+		const job = this.#jobById.get(jobId);
+		if (!job) throw new Error(`There is no job ${jobId}.`);
+		this.pollsAtMs.push(now);
+		job.pollsAtMs.push(now);
+		if (now >= this.#rateLimitedAtMs) {
+			this.#rateLimitedAtMs = Infinity;
+			return answer(429, { detail: 'Too Many Requests' }, { 'retry-after': '10' });
+		}
+		const isOver = now >= job.endsAtMs;
+		if (isOver) job.noticedAtMs = now + this.#pollMs / 2;
+		return answer(200, {
+			job_id: jobId,
+			status: isOver ? 'Succeed' : 'Pending',
+			image_urls: isOver ? [`https://cdn.aetherforgeai.com/${jobId}.png`] : [],
+		});
+	}
+}
+
+function answer(statusCode: number, body: object, headers: IDataObject = {}): unknown {
+	return { statusCode, headers, body: Readable.from([Buffer.from(JSON.stringify(body))]) };
 }
 
 /** As much of n8n as the node uses. */
-function simulatedContext(
-	items: number,
-	maxConcurrentJobs: number,
-	{ withKey, withoutKey }: SimulatedHttp,
+function contextOf(
+	{ items, maxConcurrentJobs = items }: Simulation,
+	service: SimulatedService,
 ): IExecuteFunctions {
 	const input = Array.from({ length: items }, (_, row) => ({ json: { row } }));
 	const parameters = new Map<string, unknown>([
@@ -164,25 +166,11 @@ function simulatedContext(
 		name: 'Generate',
 		type: 'n8n-nodes-aetherforge.imageGenerate',
 		typeVersion: 1,
-		position: [0, 0] as [number, number],
 		parameters: { prompt: '={{ $json.row }}' },
 	};
 	const nodeContext: IDataObject = {};
-	const helpers = {
-		httpRequestWithAuthentication: async (_: string, options: IHttpRequestOptions) =>
-			await withKey(options),
-		httpRequest: withoutKey,
-		prepareBinaryData: async (
-			content: Buffer | Readable,
-			fileName = '',
-			mimeType = '',
-		): Promise<IBinaryData> => {
-			if (content instanceof Readable) await buffer(content);
-			return { data: 'filesystem-v2', id: 'simulated', fileName, mimeType };
-		},
-	};
 	const ignore = () => undefined;
-	const context: Partial<IExecuteFunctions> = {
+	return {
 		getInputData: () => input,
 		getNode: () => node,
 		getMode: () => 'trigger',
@@ -190,16 +178,60 @@ function simulatedContext(
 		getWorkflow: () => ({ active: false }),
 		getWorkflowSettings: () => ({}),
 		getContext: () => nodeContext,
-		getWorkflowDataProxy: () => ({ $runIndex: 0 }) as Partial<IWorkflowDataProxyData> as never,
+		getWorkflowDataProxy: () => ({ $runIndex: 0 }),
 		getNodeParameter: (name: string, itemIndex: number, fallback?: unknown) =>
-			(name === 'prompt' ? String(itemIndex) : (parameters.get(name) ?? fallback)) as never,
+			name === 'prompt' ? String(itemIndex) : (parameters.get(name) ?? fallback),
 		getCredentials: async () =>
-			await Promise.resolve({ apiKey: 'key', baseUrl: 'https://api.aetherforgeai.com' } as never),
+			await Promise.resolve({ apiKey: 'key', baseUrl: 'https://api.aetherforgeai.com' }),
 		getExecutionCancelSignal: ignore,
 		continueOnFail: () => false,
 		addExecutionHints: ignore,
 		logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
-		helpers: helpers as Partial<IExecuteFunctions['helpers']> as IExecuteFunctions['helpers'],
-	};
-	return context as IExecuteFunctions;
+		helpers: {
+			httpRequestWithAuthentication: async (_: string, options: IHttpRequestOptions) =>
+				await service.answerApi(options),
+			httpRequest: async () => await service.answerDownload(),
+			prepareBinaryData: async (content: Buffer | Readable, fileName = '', mimeType = '') => {
+				if (content instanceof Readable) await buffer(content);
+				return { data: 'filesystem-v2', id: 'simulated', fileName, mimeType };
+			},
+		},
+	} as object as IExecuteFunctions;
+}
+
+const MOST_POLLS_A_SECOND = 20;
+
+/** The most polls in any window of one second. */
+export function mostPollsInASecond(pollsAtMs: readonly number[]): number {
+	let from = 0;
+	const inWindow = pollsAtMs.map((at, to) => {
+		while (at - (pollsAtMs[from] ?? at) >= 1000) from++;
+		return to - from + 1;
+	});
+	return inWindow.reduce((most, each) => Math.max(most, each), 0);
+}
+
+/** The shortest time between two polls of a node, whatever their jobs. */
+export function shortestGapMs(pollsAtMs: readonly number[]): number {
+	return pollsAtMs
+		.slice(1)
+		.reduce((gap, at, index) => Math.min(gap, at - (pollsAtMs[index] ?? -Infinity)), Infinity);
+}
+
+/**
+ * The largest share that any job took of the delay it was allowed: its result may be noticed 10 % of the
+ * job's time late, or 2 s, or jobs ÷ 20 s.
+ *
+ * @param answerMs the round trip of a request. No pacing can save those of two: of the poll that came
+ *   just too early, and of the one that noticed
+ */
+export function delayShare({ jobs }: SimulationResult, jobsAtOnce: number, answerMs = 0): number {
+	return jobs.reduce((share, { submittedAtMs, endsAtMs, noticedAtMs }) => {
+		const allowedMs = Math.max(
+			(endsAtMs - submittedAtMs) / 10,
+			2000,
+			(jobsAtOnce / MOST_POLLS_A_SECOND) * 1000,
+		);
+		return Math.max(share, (noticedAtMs - endsAtMs - 2 * answerMs) / allowedMs);
+	}, 0);
 }

@@ -13,4 +13,6 @@ module.exports = {
 	maxWorkers: 1,
 	testTimeout: 60_000,
 	verbose: true,
+	// It ends with what failed: of a long log only the end may be at hand.
+	reporters: [['default', { summaryThreshold: 0 }]],
 };

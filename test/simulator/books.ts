@@ -5,7 +5,7 @@ import type { SubmitVerdict } from './faults';
 import { itemsIn, STOPPED, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
 import type { Post } from './service';
-import { ENDPOINT_OF, sendsFile } from './workflow';
+import { endpointOf, sendsFile } from './workflow';
 
 /** What n8n shows of an error. */
 export interface ShownError {
@@ -19,18 +19,21 @@ const WRITTEN_WITHIN_MS = 30;
 
 export const NODES = ['Node', 'Second'] as const;
 
-/** Which job it is to be: a node's, in one round, for one item. */
-export interface Slot {
-	node: string;
+/** A POST, with the job that it is to start: a node's, in one round, for one item. */
+export interface Sent extends Post {
 	round: number;
-	itemIndex: number;
 	/** How often the prompt had been edited: another text is other work. */
 	edition: number;
-}
-
-export interface Sent extends Post, Slot {
 	verdict: SubmitVerdict;
 	execution: Execution;
+}
+
+/** A run of a node that an execution did itself. */
+export interface NodeRun {
+	execution: Execution;
+	node: string;
+	run: ITaskData;
+	round: number;
 }
 
 /**
@@ -53,27 +56,30 @@ export class Books {
 					({ id, startedAtMs }) => id === post.executionId && startedAtMs <= request.startedAtMs,
 				);
 				if (!execution) return [];
-				const { node, runIndex, itemIndex } = post;
-				const round = runIndex - artificialRuns(execution, node).length;
-				const lostAtMs = Math.min(
-					execution.ending === 'crashed' ? execution.endedAtMs - WRITTEN_WITHIN_MS : Infinity,
-					execution.stoppedAtMs ?? Infinity,
-				);
-				const said = played.service.verdictOf(request, lostAtMs);
-				const isForgotten = lostAtMs < Infinity && this.#hasTwins && said === 'started';
-				const verdict = isForgotten ? 'lost' : said;
-				return [{ ...post, verdict, execution, node, round, itemIndex, edition: 0 }];
+				const round = post.runIndex - artificialRuns(execution, post.node).length;
+				const verdict = this.#verdictOf(post, execution);
+				return [{ ...post, verdict, execution, round, edition: 0 }];
 			});
 		for (const post of this.sent) post.edition = this.editionOf(post.execution, post.node);
 	}
 
-	/**
-	 * Whether two executions were alike, and each had files: which is whose nobody knows after a crash, and
-	 * nobody guesses.
-	 */
-	get #hasTwins(): boolean {
+	/** Every run of a node of ours. */
+	get runs(): NodeRun[] {
+		return this.executions.flatMap((execution) =>
+			NODES.flatMap((node) => this.runsOf(execution, node)),
+		);
+	}
+
+	#verdictOf({ request }: Post, execution: Execution): SubmitVerdict {
+		const lostAtMs = Math.min(
+			execution.ending === 'crashed' ? execution.endedAtMs - WRITTEN_WITHIN_MS : Infinity,
+			execution.stoppedAtMs ?? Infinity,
+		);
+		const said = this.played.service.verdictOf(request, lostAtMs);
+		// Of two executions that were alike, and had files, nobody knows after a crash which is whose.
 		const { beside, circularItems } = this.day;
-		return beside !== undefined && (beside.equal || circularItems) && sendsFile(this.day);
+		const hasTwins = beside !== undefined && (beside.equal || circularItems) && sendsFile(this.day);
+		return lostAtMs < Infinity && hasTwins && said === 'started' ? 'lost' : said;
 	}
 
 	/**
@@ -82,8 +88,7 @@ export class Books {
 	 */
 	editionOf(execution: Execution, node: string): number {
 		const { prompt, variations } = execution.workflow.edits;
-		const hasWords = ENDPOINT_OF[this.day.endpoint].words !== undefined;
-		const edition = hasWords ? prompt : 0;
+		const edition = endpointOf(this.day.endpoint).words === undefined ? 0 : prompt;
 		if (node !== 'Second') return edition;
 		const known = this.sameWork(execution);
 		const before = this.sent.filter(
@@ -125,23 +130,17 @@ export class Books {
 		return areAlike ? this.executions : this.sameWork(execution);
 	}
 
-	/** The POSTs that an execution has to know, by slot. */
-	slotsOf(execution: Execution): Map<string, Sent[]> {
+	/** The POSTs that an execution has to know. */
+	sentFor(execution: Execution): Sent[] {
 		const known = this.sameWork(execution);
-		const slots = new Map<string, Sent[]>();
-		for (const post of this.sent) {
-			if (!known.includes(post.execution)) continue;
-			const key = keyOf(post);
-			slots.set(key, [...(slots.get(key) ?? []), post]);
-		}
-		return slots;
+		return this.sent.filter((post) => known.includes(post.execution));
 	}
 
-	/** The runs of a node that an execution did itself. */
-	runsOf({ result, before }: Execution, node: string): { run: ITaskData; runIndex: number }[] {
-		return (result?.resultData.runData[node] ?? [])
-			.map((run, runIndex) => ({ run, runIndex }))
-			.slice(before[node]?.length ?? 0);
+	runsOf(execution: Execution, node: string): NodeRun[] {
+		const artificial = artificialRuns(execution, node).length;
+		return (execution.result?.resultData.runData[node] ?? [])
+			.map((run, runIndex) => ({ execution, node, run, round: runIndex - artificial }))
+			.slice(execution.before[node]?.length ?? 0);
 	}
 
 	errorOf({ result }: Execution): ShownError | undefined {
@@ -161,7 +160,7 @@ export class Books {
 	}
 }
 
-export function keyOf({ node, round, itemIndex, edition }: Slot): string {
+export function slotOf({ node, round, itemIndex, edition }: Sent): string {
 	return `${node}, round ${round}, item ${itemIndex}, edition ${edition}`;
 }
 

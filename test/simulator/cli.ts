@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 
-import { asTest, ruleOf, simulate } from './simulate';
-import { Tally } from './tally';
+import { JOBS } from './day';
+import { FAULT_NAMES } from './faults';
+import { asTest, playDays, ruleOf } from './simulate';
 
 interface Options {
 	days: string;
@@ -19,35 +20,40 @@ const program = new Command()
 
 async function main(): Promise<void> {
 	const { days, seed, first = false, json = false } = program.opts<Options>();
-	const tally = new Tally();
 	const startedAtMs = performance.now();
 	const findings: { rule: string; seed: number; day: number; problem: string }[] = [];
-	const perSecond = (count: number) => (count / (performance.now() - startedAtMs)) * 1000;
-	await simulate({
+	/** The faults and kinds of jobs that came up: what never does is not tested. */
+	const seen = new Set<string>();
+	let count = 0;
+	const summary = () => {
+		const rate = (count / (performance.now() - startedAtMs)) * 1000;
+		return `${count} days, ${rate.toFixed(1)} a second, ${findings.length} findings`;
+	};
+	await playDays({
 		days: Number(days),
 		seed: Number(seed),
 		shrinks: json ? 0 : 300,
-		tally,
-		onFinding: (finding, dayCount) => {
-			const { problems } = finding;
-			const [problem = ''] = problems;
-			findings.push({ rule: ruleOf(problem), seed: finding.seed, day: dayCount, problem });
+		onDay: ({ day, service, network }) => {
+			count++;
+			for (const name of service.faultOf.values()) seen.add(name);
+			for (const job of day.jobs.slice(0, service.emulator.submits.length)) seen.add(job);
+			if (network.refusedCount > 0) seen.add('refused');
+			if (!json && count % 500 === 0) console.log(summary());
+		},
+		onFinding: (finding) => {
+			const [problem = ''] = finding.problems;
+			findings.push({ rule: ruleOf(problem), seed: finding.seed, day: count, problem });
 			if (!json) console.log(`\n${asTest(finding)}\n`);
 			return first;
 		},
-		onProgress: (count) => {
-			if (json || count % 500 !== 0) return;
-			console.log(
-				`${count} days, ${perSecond(count).toFixed(1)} a second, ${findings.length} findings`,
-			);
-		},
 	});
-	const rate = perSecond(tally.dayCount).toFixed(1);
 	if (json) {
-		console.log(JSON.stringify({ days: tally.dayCount, rate, findings }));
+		console.log(JSON.stringify({ days: count, findings }));
 		return;
 	}
-	console.log(`${tally.toString()}\n\nseed ${seed}: ${tally.dayCount} days, ${rate} a second`);
+	const unseen = [...FAULT_NAMES, ...JOBS, 'refused'].filter((name) => !seen.has(name));
+	if (unseen.length > 0) console.log(`never came up: ${unseen.join(', ')}`);
+	console.log(`seed ${seed}: ${summary()}`);
 	for (const rule of new Set(findings.map((each) => each.rule))) {
 		console.log(`${rule}: ${findings.filter((each) => each.rule === rule).length} days`);
 	}

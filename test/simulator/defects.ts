@@ -1,86 +1,73 @@
+/** A text that occurs in the nodes' sources, wherever that is, and what takes its place. */
+export type Change = readonly [find: string, replace: string];
+
 /** A defect that is put back into the nodes to see whether the days find it. */
-export interface Defect {
-	/** Of this project's past, or planted. */
-	origin: 'real' | 'planted';
-	what: string;
-	/** Texts that occur in the nodes' sources, wherever that is, and what takes their place. */
-	changes: readonly (readonly [find: string, replace: string])[];
-}
+const defect = (what: string, ...changes: Change[]) => ({ what, changes });
 
-const real = (what: string, ...changes: Defect['changes']): Defect => ({
-	origin: 'real',
-	what,
-	changes,
-});
-const planted = (what: string, ...changes: Defect['changes']): Defect => ({
-	origin: 'planted',
-	what,
-	changes,
-});
-
-export const DEFECTS: readonly Defect[] = [
-	real(
+/** Those of this project's past, and then those that are planted. */
+export const DEFECTS = [
+	defect(
 		'items that refer to themselves break the run after the paid request',
 		["\t\ttext = 'cannot be written';", "\t\tthrow new Error('cannot be written');"],
 		['\t\tif (!dryRun) await book.prepare(itemIndex);\n', ''],
 	),
-	real('a dry run that an expression turns on is paid for', [
+	defect('a dry run that an expression turns on is paid for', [
 		"if (word === 'true' || word === 'false') return word === 'true';",
 		"if (word !== '') return false;",
 	]),
-	real('a key that no header can hold is called an unknown outcome', [
+	defect('a key that no header can hold is called an unknown outcome', [
 		'if (!/^[\\x21-\\x7e]+$/.test(key)) throw credentialFailures.keyWithOddCharacters();',
 		'',
 	]),
-	real('a failure while polling does not name the job in its text', [
+	defect('a failure while polling does not name the job in its text', [
 		'The ${these} ${listWithData(ownJobIds)} ${have}',
 		'The ${these} ${have}',
 	]),
-	real('a paid job is given up when its prompt gives nothing in the retry', [
+	defect('a paid job is given up when its prompt gives nothing in the retry', [
 		'\t\t// An expression that fails this time says nothing about a job that has been charged.\n\t\treturn {};',
 		'\t\tthrow apiFailures.outcomeStillUnknown();',
 	]),
-	real('a job that was just started is unknown to the next try', [
+	defect('a job that was just started is unknown to the next try', [
 		'const { jobId, submittedAtMs } = entry;',
 		'const { jobId } = entry;\n\t\tconst submittedAtMs = 0;',
 	]),
-	real('the memory of jobs grows with every round of a loop', [
+	defect('the memory of jobs grows with every round of a loop', [
 		'else if (output.every(isResult)) book.forget();',
 		'',
 	]),
-	real('a round of a loop gets the job of the round before', [
+	defect('a round of a loop gets the job of the round before', [
 		'this.#run = `${String(context.getWorkflowDataProxy(0).$runIndex)}:`;',
 		"this.#run = '0:';",
 	]),
-	real('paid jobs are not named when the key is gone in the retry', [
+	defect('paid jobs are not named when the key is gone in the retry', [
 		'!(entry.hasFailed && isRecalled) ? [entry.jobId]',
 		'!isRecalled ? [entry.jobId]',
 	]),
-	real('the ID of an answer that is cut behind its end is lost', [
+	defect('the ID of an answer that is cut behind its end is lost', [
 		'if (flaw && status < 300 && body === undefined) return flaw;',
 		'if (flaw && status < 300) return flaw;',
 	]),
-	real('a retry pays again when n8n has moved the file in the JSON', [
+	defect('a retry pays again when n8n has moved the file in the JSON', [
 		"return typeof value === 'string' ? value.replace(FILE_ID, '$1') : value;",
 		'return value;',
 	]),
-	real('a job that replaces a failed one counts against the limit', [
+	defect('a job that replaces a failed one counts against the limit', [
 		'return executionId !== undefined && entry?.executionId === executionId;',
 		'return executionId === entry?.executionId && false;',
 	]),
-	real('a credential that is lost in the middle is told as an unknown outcome', [
+	defect('a credential that is lost in the middle is told as an unknown outcome', [
 		'throw failure.with({ concernsAllItems: this.#accounts.size === 0 });',
 		'throw failure.with({ concernsAllItems: this.#accounts.size === 0, outcomeUnknown: true });',
 	]),
-	real('every item is sent with the credential of the first one', [
+	defect('every item is sent with the credential of the first one', [
 		'}>(CREDENTIAL, itemIndex);',
 		'}>(CREDENTIAL, 0);',
 	]),
-	real("a firewall's page on a status check ends the run", [
+	defect("a firewall's page on a status check ends the run", [
 		'if (!isFromApi || status >= 500 || status < 400 || [408, 425, 429].includes(status)) {',
 		'if (status >= 500 || status < 400 || [408, 425, 429].includes(status)) {',
 	]),
-	real(
+	defect(
 		'a prompt that is undefined is paid for',
 		[
 			'if (value === null || value === undefined) throw inputFailures.blankValue(label);',
@@ -88,95 +75,95 @@ export const DEFECTS: readonly Defect[] = [
 		],
 		['\t\t\treturn asText(given, label);', '\t\t\treturn String(given);'],
 	),
-	real('Stop cuts off a submit, so that nobody learns of the job', [
+	defect('Stop cuts off a submit, so that nobody learns of the job', [
 		'			getExecutionCancelSignal: { value: () => signal },\n',
 		'',
 	]),
-	real('a request of unknown outcome is sent again', [
+	defect('a request of unknown outcome is sent again', [
 		": { kind: 'failed', failure: apiFailures.outcomeUnknown(reason, undefined) };",
 		": { kind: 'neverConnected', reason };",
 	]),
-	real('a run with error items forgets the jobs of the others', [
+	defect('a run with error items forgets the jobs of the others', [
 		'else if (output.every(isResult)) book.forget();',
 		'else book.forget();',
 	]),
-	real('an unknown job is told as one that was never started', [
+	defect('an unknown job is told as one that was never started', [
 		"if ('reason' in answer && !isSent && !answer.connection?.wasNeverConnected) {",
 		"if ('reason' in answer && !answer.connection?.wasNeverConnected) {",
 	]),
-	planted('variations of an item share one place in the memory', [
+	defect('variations of an item share one place in the memory', [
 		'return `${this.#run}${itemIndex}:${jobNumber}`;',
 		'return `${this.#run}${itemIndex}:${jobNumber && 1}`;',
 	]),
-	planted('an unknown outcome is not remembered', [
+	defect('an unknown outcome is not remembered', [
 		'this.#book.unknown(slot, outcome.failure.facts.description);',
 		'',
 	]),
-	planted('a failed job is never replaced', [
+	defect('a failed job is never replaced', [
 		"const isReplaced = settings.onFailed === 'error';",
 		'const isReplaced = false;',
 	]),
-	planted('images of a job are mixed up', [
+	defect('images of a job are mixed up', [
 		'		const download = downloads[index];\n',
 		'		const download = downloads[downloads.length - 1 - index];\n',
 	]),
-	planted('error items come before the others', [
+	defect('error items come before the others', [
 		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item } }))),',
 		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item: 0 } }))),',
 	]),
-	planted('more jobs are unfinished at once than the limit allows', [
+	defect('more jobs are unfinished at once than the limit allows', [
 		'const places = new Semaphore(limit);',
 		'const places = new Semaphore(limit + 1);',
 	]),
-	planted('status checks are not spread', [
+	defect('status checks are not spread', [
 		'this.#nextAtMs = now + POLL_SPACING_MS;',
 		'this.#nextAtMs = now;',
 	]),
-	planted('an edited prompt gets the image of the one before', [
+	defect('an edited prompt gets the image of the one before', [
 		'const isSameWork = entry.guard === this.#guardOf(itemIndex);',
 		"const isSameWork = entry.guard !== '';",
 	]),
-	planted('the key is repeated in what a server says', [
+	defect('the key is repeated in what a server says', [
 		"return text.replaceAll(apiKey, '***');",
 		'return text.replaceAll(`${apiKey}x`, "***");',
 	]),
-	planted('a request is sent before the database has it', [
+	defect('a request is sent before the database has it', [
 		'const known = this.#isFailing ? undefined : await written;',
 		'const known = await Promise.race([written, Promise.resolve(undefined)]);',
 	]),
-	planted('the database is told nothing of the job that was started', [
+	defect('the database is told nothing of the job that was started', [
 		'\t\tthis.#journal?.started(slot, jobId);\n',
 		'',
 	]),
-	planted('what was refused stays in the database as sent', [
+	defect('what was refused stays in the database as sent', [
 		'\t\tthis.#journal?.withdraw(slot);\n',
 		'',
 	]),
-	planted('what the trigger put out does not tell executions apart', [
+	defect('what the trigger put out does not tell executions apart', [
 		'const origin = (first.origin ??= hashOf(triggerOutputs(context)));',
 		"const origin = '';",
 	]),
-	planted('after a crash with the trigger last a round is another one', [
+	defect('after a crash with the trigger last a round is another one', [
 		'const run = runIndex - first.runIndex;',
 		'const run = runIndex;',
 	]),
-	planted('of two executions that began alike one gets the file of the other', [
+	defect('of two executions that began alike one gets the file of the other', [
 		'if (isTaken && hasFiles && !this.#row.hasEnded(name)) void this.#record([`${name} unclear`]);\n\t\telse if (isTaken)',
 		'if (isTaken)',
 	]),
-	planted('what the context knows better is asked of the database', [
+	defect('what the context knows better is asked of the database', [
 		"const isOpen = saved === 'unknown' || (saved !== 'alive' && !this.#attempt.hasEnded);",
 		"const isOpen = saved !== 'alive';",
 	]),
-	planted('a retry beside another one starts what that one has started', [
+	defect('a retry beside another one starts what that one has started', [
 		'if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);',
 		'if (isRerun) return await this.#read(name);',
 	]),
-	planted('a write that is to come after another one gets in front', [
+	defect('a write that is to come after another one gets in front', [
 		'\t\t// What is recorded from here on must not get in front.\n\t\tthis.#next = undefined;\n',
 		'',
 	]),
-	planted('the pause that the service asks for is not kept', [
+	defect('the pause that the service asks for is not kept', [
 		'const askedMs = Math.max(growing, outcome.retryAfterMs ?? 0);',
 		'const askedMs = growing;',
 	]),

@@ -7,13 +7,9 @@ import type { IDataDeduplicator } from 'n8n-workflow';
 import type { DayClock } from './clock';
 
 /** n8n's binary storage, in memory: it outlives the process, as files do. */
-export class BinaryStore implements BinaryData.Manager {
+export class BinaryStore {
 	readonly #files = new Map<string, { bytes: Buffer; metadata: BinaryData.PreWriteMetadata }>();
 	#count = 0;
-
-	async init(): Promise<void> {
-		await Promise.resolve();
-	}
 
 	async store(
 		location: BinaryData.FileLocation,
@@ -66,18 +62,6 @@ export class BinaryStore implements BinaryData.Manager {
 		await this.deleteManyByFileId([...this.#files.keys()]);
 	}
 
-	getPath(): string {
-		throw new Error('no node of ours asks for a path');
-	}
-
-	async copyByFileId(): Promise<string> {
-		return await Promise.reject(new Error('no node of ours copies files'));
-	}
-
-	async copyByFilePath(): Promise<BinaryData.WriteResult> {
-		return await Promise.reject(new Error('no node of ours copies files'));
-	}
-
 	#get(fileId: string) {
 		const file = this.#files.get(fileId);
 		if (!file) throw new Error(`File not found: ${fileId}`);
@@ -90,17 +74,15 @@ export class BinaryStore implements BinaryData.Manager {
  * a whole (n8n's cli, deduplication-helper.js). Between reading and writing others may write: a write can
  * be lost, as in n8n. A process that dies waits for its answer for ever; its writes may still arrive.
  */
-export class Deduplication implements IDataDeduplicator {
+export class Deduplication {
 	readonly rows = new Map<string, string[]>();
 	/** Writes that nobody has an answer to: a crash leaves some. */
 	openWrites = 0;
-	readonly #clock: DayClock;
-	readonly #latencyMs: number;
 
-	constructor(clock: DayClock, latencyMs: number) {
-		this.#clock = clock;
-		this.#latencyMs = latencyMs;
-	}
+	constructor(
+		private readonly clock: DayClock,
+		private readonly latencyMs: number,
+	) {}
 
 	async checkProcessedAndRecord(
 		...[texts, , { workflow, node }, { maxEntries }]: Parameters<
@@ -133,13 +115,6 @@ export class Deduplication implements IDataDeduplicator {
 		await this.#write(row, list);
 	}
 
-	async clearAllProcessedItems(
-		...[, { workflow, node }]: Parameters<IDataDeduplicator['clearAllProcessedItems']>
-	): Promise<void> {
-		await this.#clock.wait(this.#latencyMs, 'n8n');
-		this.rows.delete(`${workflow.id} n:${node?.id ?? ''}`);
-	}
-
 	async getProcessedDataCount(
 		...[, { workflow, node }]: Parameters<IDataDeduplicator['getProcessedDataCount']>
 	): Promise<number> {
@@ -147,7 +122,7 @@ export class Deduplication implements IDataDeduplicator {
 	}
 
 	async #read(row: string): Promise<string[] | undefined> {
-		await this.#clock.wait(this.#latencyMs, 'n8n');
+		await this.clock.wait(this.latencyMs, 'n8n');
 		return this.rows.get(row);
 	}
 
@@ -155,11 +130,11 @@ export class Deduplication implements IDataDeduplicator {
 	async #write(row: string, list: string[], isFirst = false): Promise<void> {
 		const state = { collides: false };
 		this.openWrites++;
-		this.#clock.after(this.#latencyMs / 2, 'service', () => {
+		this.clock.after(this.latencyMs / 2, 'service', () => {
 			state.collides = isFirst && this.rows.has(row);
 			if (!state.collides) this.rows.set(row, list);
 		});
-		await this.#clock.wait(this.#latencyMs, 'n8n');
+		await this.clock.wait(this.latencyMs, 'n8n');
 		this.openWrites--;
 		if (state.collides) throw new Error('UNIQUE constraint failed: processed_data');
 	}

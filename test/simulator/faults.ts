@@ -1,5 +1,6 @@
-import type { AddedFault, Fault } from '../emulator/emulator';
+import type { Fault } from '../emulator/emulator';
 
+/** Any fault, without what it strikes. */
 type Kind<F> = F extends Fault ? Omit<F, 'at' | 'times' | 'match'> : never;
 
 /** What a fault makes of a POST, as somebody would say who sees both ends. */
@@ -15,96 +16,68 @@ export type SubmitVerdict =
 	/** A job that the node gets to know. */
 	| 'started';
 
-interface FaultType {
-	fault: Kind<Fault>;
-	/** Absent: it strikes no POST. */
-	submit?: SubmitVerdict;
-}
-
-const json = (
-	status: number,
-	detail: string,
-	headers?: Record<string, string>,
-): FaultType['fault'] => ({
-	kind: 'respond',
-	status,
-	body: { detail },
-	...(headers && { headers }),
-});
 /** The key that the service's error pages repeat. */
 export const ECHOED_KEY = 'af-key-3f9c0d5e7b2a4816';
+const ECHO = `Your request: Authorization: Bearer ${ECHOED_KEY}`;
 const FIREWALL = '<html><head><title>Just a moment...</title></head><body>Checking</body></html>';
 
-/** Every fault that a day can have, by name. */
-export const FAULTS = {
-	rateLimit: { fault: json(429, 'Slow down'), submit: 'refused' },
-	rateLimitFor7s: { fault: json(429, 'Slow down', { 'retry-after': '7' }), submit: 'refused' },
-	rateLimitUntil: {
-		fault: {
-			kind: 'respond',
-			status: 429,
-			headers: (nowMs) => ({ 'retry-after': new Date(nowMs + 20_000).toUTCString() }),
-			body: { detail: 'Slow down' },
-		},
-		submit: 'refused',
-	},
-	rateLimitForHours: {
-		fault: json(429, 'Slow down', { 'retry-after': '7200' }),
-		submit: 'refused',
-	},
-	reset: { fault: { kind: 'reset' }, submit: 'open' },
-	resetUploading: { fault: { kind: 'reset', when: 'uploading' }, submit: 'either' },
-	resetAccepted: { fault: { kind: 'reset', when: 'accepted' }, submit: 'lost' },
-	stall: { fault: { kind: 'stall' }, submit: 'open' },
-	stallAccepted: { fault: { kind: 'stall', when: 'accepted' }, submit: 'lost' },
-	serverError: { fault: json(500, 'Internal Server Error'), submit: 'open' },
-	serverErrorAccepted: {
-		fault: { kind: 'respond', status: 500, when: 'accepted' },
-		submit: 'lost',
-	},
-	overloaded: { fault: json(503, 'Overloaded', { 'retry-after': '7' }), submit: 'open' },
-	echoesKey: {
-		fault: {
-			kind: 'respond',
-			status: 502,
-			body: `Your request: Authorization: Bearer ${ECHOED_KEY}`,
-		},
-		submit: 'open',
-	},
-	gatewayTimeout: { fault: { kind: 'html', status: 504 }, submit: 'open' },
-	requestTimeout: { fault: json(408, 'Request Timeout'), submit: 'open' },
-	pageInPlace: { fault: { kind: 'html' }, submit: 'open' },
-	garbage: { fault: { kind: 'garbage' }, submit: 'open' },
-	endless: { fault: { kind: 'endlessBody' }, submit: 'open' },
-	huge: { fault: { kind: 'hugeBody', megabytes: 2 }, submit: 'lost' },
-	cut: { fault: { kind: 'truncate' }, submit: 'lost' },
-	cutChunked: { fault: { kind: 'truncate', chunked: true }, submit: 'lost' },
-	cutBehind: { fault: { kind: 'truncate', whole: true }, submit: 'started' },
-	stallBody: { fault: { kind: 'stallBody' }, submit: 'lost' },
-	badRequest: { fault: json(400, 'Invalid image file'), submit: 'refused' },
-	badKey: { fault: json(401, 'Invalid API key'), submit: 'refused' },
-	noCredits: { fault: json(402, 'Insufficient credits'), submit: 'refused' },
-	forbidden: { fault: json(403, 'Forbidden'), submit: 'refused' },
-	accountGone: { fault: json(404, 'Not Found User'), submit: 'refused' },
-	unknownJob: { fault: json(404, 'Job not found') },
-	tooLarge: { fault: json(413, 'Too large'), submit: 'refused' },
-	tooEarly: { fault: json(425, 'Too Early'), submit: 'refused' },
-	firewall: { fault: { kind: 'html', status: 403 }, submit: 'refused' },
-	firewallKey: { fault: { kind: 'respond', status: 401, body: FIREWALL }, submit: 'refused' },
-	proxyWantsKey: { fault: { kind: 'html', status: 407 }, submit: 'refused' },
-	redirect: { fault: { kind: 'redirect', to: 'http://127.0.0.1:9/elsewhere' }, submit: 'refused' },
-	redirectInCircles: { fault: { kind: 'redirect', to: 'itself' }, submit: 'refused' },
-} as const satisfies Record<string, FaultType>;
+type Headers = Extract<Kind<Fault>, { kind: 'respond' }>['headers'];
 
-export type FaultName = keyof typeof FAULTS | 'slow' | 'late';
+function json(status: number, detail: string, headers: Headers = {}): Kind<Fault> {
+	return { kind: 'respond', status, body: { detail }, headers };
+}
+
+/** Every fault that a day can have, by name, with what it makes of a POST if it can strike one. */
+export const FAULTS = {
+	rateLimit: [json(429, 'Slow down'), 'refused'],
+	rateLimitFor7s: [json(429, 'Slow down', { 'retry-after': '7' }), 'refused'],
+	rateLimitUntil: [json(429, 'Slow down', in20Seconds), 'refused'],
+	rateLimitForHours: [json(429, 'Slow down', { 'retry-after': '7200' }), 'refused'],
+	reset: [{ kind: 'reset' }, 'open'],
+	resetUploading: [{ kind: 'reset', when: 'uploading' }, 'either'],
+	resetAccepted: [{ kind: 'reset', when: 'accepted' }, 'lost'],
+	stall: [{ kind: 'stall' }, 'open'],
+	stallAccepted: [{ kind: 'stall', when: 'accepted' }, 'lost'],
+	serverError: [json(500, 'Internal Server Error'), 'open'],
+	serverErrorAccepted: [{ kind: 'respond', status: 500, when: 'accepted' }, 'lost'],
+	overloaded: [json(503, 'Overloaded', { 'retry-after': '7' }), 'open'],
+	echoesKey: [{ kind: 'respond', status: 502, body: ECHO }, 'open'],
+	gatewayTimeout: [{ kind: 'html', status: 504 }, 'open'],
+	requestTimeout: [json(408, 'Request Timeout'), 'open'],
+	pageInPlace: [{ kind: 'html' }, 'open'],
+	garbage: [{ kind: 'garbage' }, 'open'],
+	endless: [{ kind: 'endlessBody' }, 'open'],
+	huge: [{ kind: 'hugeBody', megabytes: 2 }, 'lost'],
+	cut: [{ kind: 'truncate' }, 'lost'],
+	cutChunked: [{ kind: 'truncate', chunked: true }, 'lost'],
+	cutBehind: [{ kind: 'truncate', whole: true }, 'started'],
+	stallBody: [{ kind: 'stallBody' }, 'lost'],
+	badRequest: [json(400, 'Invalid image file'), 'refused'],
+	badKey: [json(401, 'Invalid API key'), 'refused'],
+	noCredits: [json(402, 'Insufficient credits'), 'refused'],
+	forbidden: [json(403, 'Forbidden'), 'refused'],
+	accountGone: [json(404, 'Not Found User'), 'refused'],
+	unknownJob: [json(404, 'Job not found'), undefined],
+	tooLarge: [json(413, 'Too large'), 'refused'],
+	tooEarly: [json(425, 'Too Early'), 'refused'],
+	firewall: [{ kind: 'html', status: 403 }, 'refused'],
+	firewallKey: [{ kind: 'respond', status: 401, body: FIREWALL }, 'refused'],
+	proxyWantsKey: [{ kind: 'html', status: 407 }, 'refused'],
+	redirect: [{ kind: 'redirect', to: 'http://127.0.0.1:9/elsewhere' }, 'refused'],
+	redirectInCircles: [{ kind: 'redirect', to: 'itself' }, 'refused'],
+} satisfies Record<string, readonly [Kind<Fault>, SubmitVerdict | undefined]>;
+
+function in20Seconds(nowMs: number): Record<string, string> {
+	return { 'retry-after': new Date(nowMs + 20_000).toUTCString() };
+}
 
 /** How long an answer is held back: still in time for a submit, or not. */
 export const HELD_MS = { slow: 20_000, late: 80_000 };
 
-export function verdictOf(name: FaultName | undefined): SubmitVerdict | undefined {
-	if (name === undefined || name === 'slow') return 'started';
-	if (name === 'late') return 'lost';
-	return (FAULTS[name] as FaultType).submit;
-}
+export type FaultName = keyof typeof FAULTS | keyof typeof HELD_MS;
+export const FAULT_NAMES = [...Object.keys(FAULTS), ...Object.keys(HELD_MS)] as FaultName[];
 
-export type { AddedFault };
+export function verdictOf(name: FaultName): SubmitVerdict | undefined {
+	if (name === 'slow') return 'started';
+	return name === 'late' ? 'lost' : FAULTS[name][1];
+}

@@ -8,6 +8,7 @@ import {
 	DataDeduplicationService,
 	ExecutionLifecycleHooks,
 	WorkflowExecute,
+	type BinaryData,
 } from 'n8n-core';
 import {
 	createRunExecutionData,
@@ -15,7 +16,6 @@ import {
 	Workflow,
 	type IBinaryData,
 	type ICredentialsHelper,
-	type IDataDeduplicator,
 	type IExecuteFunctions,
 	type IHttpRequestOptions,
 	type INodeExecutionData,
@@ -106,24 +106,8 @@ const loop = nodeType('loop', 2, {
 const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}) });
 const credentialType = new AetherForgeApi();
 
-/** n8n keeps one for the whole process; days come one after the other. */
-let deduplicator: Deduplication | undefined;
-const forwarding: IDataDeduplicator = {
-	checkProcessedAndRecord: async (...given) => await ours().checkProcessedAndRecord(...given),
-	removeProcessed: async (...given) => {
-		await ours().removeProcessed(...given);
-	},
-	clearAllProcessedItems: async (...given) => {
-		await ours().clearAllProcessedItems(...given);
-	},
-	getProcessedDataCount: async (...given) => await ours().getProcessedDataCount(...given),
-};
-const isReady = DataDeduplicationService.init(forwarding);
-
-function ours(): IDataDeduplicator {
-	if (!deduplicator) throw new Error('no day has begun');
-	return deduplicator;
-}
+// n8n-core keeps one for the whole process: each day puts its own in place of it.
+void DataDeduplicationService.init(undefined as never);
 
 /** As n8n writes it to its database and reads it again. */
 function copyOf<T>(data: T): T {
@@ -142,30 +126,23 @@ export class N8n {
 	readonly deduplication: Deduplication;
 	/** The workflow's setting, if it has one. */
 	timeoutAfterMs: number | undefined;
-	readonly #day: Day;
-	readonly #clock: DayClock;
-	readonly #credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string };
-	readonly #cutOff: () => void;
 	#nodes: readonly INodeType[] = [];
 	#running = new Set<Running>();
 	#retryCount = 0;
 
 	constructor(
-		day: Day,
-		clock: DayClock,
-		credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string },
-		cutOff: () => void,
+		private readonly day: Day,
+		private readonly clock: DayClock,
+		private readonly credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string },
+		private readonly cutOff: () => void,
 	) {
-		this.#day = day;
 		this.timeoutAfterMs = day.timeoutAfterMs;
-		this.#clock = clock;
-		this.#credentialOf = credentialOf;
-		this.#cutOff = cutOff;
 		this.#loadNodes();
 		const binaryData = Container.get(BinaryDataService);
-		binaryData.setManager('filesystem-v2', this.files);
+		binaryData.setManager('filesystem-v2', this.files as object as BinaryData.Manager);
 		this.deduplication = new Deduplication(clock, 4);
-		deduplicator = this.deduplication;
+		const ofTheDay = { deduplicator: this.deduplication };
+		Object.assign(DataDeduplicationService.getInstance(), ofTheDay);
 		const write = (level: string) => (message: string, metadata?: object) => {
 			const more = metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`;
 			this.log.push(`${level} ${message}${more}`);
@@ -180,12 +157,8 @@ export class N8n {
 		Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
 	}
 
-	get isBusy(): boolean {
-		return this.#running.size > 0;
-	}
-
 	async store(content: Buffer): Promise<IBinaryData> {
-		const executionId = this.#day.mode === 'webhook' ? '' : '0';
+		const executionId = this.day.mode === 'webhook' ? '' : '0';
 		return await Container.get(BinaryDataService).store(
 			{ type: 'execution', workflowId: WORKFLOW_ID, executionId },
 			content,
@@ -201,7 +174,7 @@ export class N8n {
 			executionData: { nodeExecutionStack: [{ node, data: { main: [items] }, source: null }] },
 		});
 		const id = String(this.executions.length + 1);
-		return await this.#run(this.#listed({ id, workflow, saved, mode: this.#day.mode }));
+		return await this.#run(this.#listed({ id, workflow, saved, mode: this.day.mode }));
 	}
 
 	/** n8n 1 takes a crashed execution of a queue up again: the same one, from its beginning. */
@@ -223,8 +196,8 @@ export class N8n {
 		);
 		if (isMended) return false;
 		// There n8n runs nothing of what was canceled and saved, and says that it has succeeded.
-		const isSaved = ending === 'timedOut' || (ending === 'stopped' && this.#day.keepsStopped);
-		return this.#day.n8n === '2.41' || !isSaved;
+		const isSaved = ending === 'timedOut' || (ending === 'stopped' && this.day.keepsStopped);
+		return this.day.n8n === '2.41' || !isSaved;
 	}
 
 	/** execution.service.js, `retry`. @param current with the currently saved workflow */
@@ -251,7 +224,7 @@ export class N8n {
 	stop(): void {
 		for (const { execution, cancel } of this.#running) {
 			if (execution.stoppedAtMs !== undefined) continue;
-			execution.stoppedAtMs = this.#clock.now();
+			execution.stoppedAtMs = this.clock.now();
 			execution.ending = 'stopped';
 			// execution.service.js, `stopDuringRun`
 			const { resultData } = execution.saved;
@@ -263,13 +236,13 @@ export class N8n {
 	/** SIGTERM: running executions have some time to end, and are killed then. */
 	async deploy(): Promise<void> {
 		const before = [...this.#running];
-		await this.#clock.wait(GRACE_MS, 'service');
+		await this.clock.wait(GRACE_MS, 'service');
 		if (before.some((each) => this.#running.has(each))) this.crash();
 	}
 
 	crash(): void {
-		this.#clock.crash();
-		this.#cutOff();
+		this.clock.crash();
+		this.cutOff();
 		this.#loadNodes();
 		const killed = [...this.#running];
 		this.#running = new Set();
@@ -283,7 +256,7 @@ export class N8n {
 	#loadNodes(): void {
 		const { paidNodes, systemClock } = freshNodes();
 		this.#nodes = paidNodes;
-		this.#clock.drive(systemClock);
+		this.clock.drive(systemClock);
 	}
 
 	#listed(
@@ -292,7 +265,7 @@ export class N8n {
 		const execution: Execution = {
 			retryOf: undefined,
 			isRerunOf: undefined,
-			startedAtMs: this.#clock.now(),
+			startedAtMs: this.clock.now(),
 			endedAtMs: Infinity,
 			stoppedAtMs: undefined,
 			ending: 'running',
@@ -307,11 +280,10 @@ export class N8n {
 	}
 
 	async #run(execution: Execution): Promise<Execution> {
-		await isReady;
 		const { id, workflow, mode } = execution;
 		const live = execution.saved;
 		execution.saved = copyOf(live);
-		const { savesProgress } = this.#day;
+		const { savesProgress } = this.day;
 		const { timeoutAfterMs } = this;
 		const started: Running['started'] = new Map();
 		const workflowData = { id: WORKFLOW_ID, name: 'workflow', nodes: workflow.nodes };
@@ -329,42 +301,43 @@ export class N8n {
 		const work = new WorkflowExecute(this.#additionalData(id, hooks), mode, live);
 		const running = work.processRunExecutionData(this.#workflow(workflow, execution.calls));
 		await new Promise<void>((resolve) => {
-			const cancel = () => {
-				running.cancel();
+			const entry: Running = {
+				execution,
+				started,
+				cancel: () => {
+					running.cancel();
+				},
+				end: (ending) => {
+					if (execution.ending === 'running') execution.ending = ending;
+					execution.endedAtMs = this.clock.now();
+					this.#running.delete(entry);
+					resolve();
+				},
 			};
-			const ended = (ending: Execution['ending']) => {
-				if (execution.ending === 'running') execution.ending = ending;
-				execution.endedAtMs = this.#clock.now();
-				this.#running.delete(entry);
-				resolve();
-			};
-			const entry: Running = { execution, started, cancel, end: ended };
 			this.#running.add(entry);
-			const stopTimer =
-				timeoutAfterMs === undefined
-					? () => undefined
-					: this.#clock.after(timeoutAfterMs, 'n8n', () => {
-							if (execution.ending !== 'running') return;
-							execution.ending = 'timedOut';
-							execution.stoppedAtMs = this.#clock.now();
-							cancel();
-						});
+			const timeOut = () => {
+				if (execution.ending !== 'running') return;
+				execution.ending = 'timedOut';
+				execution.stoppedAtMs = this.clock.now();
+				entry.cancel();
+			};
+			const stopTimer = timeoutAfterMs && this.clock.after(timeoutAfterMs, 'n8n', timeOut);
 			running.then(
 				async ({ data }) => {
 					// What was still on its way when the process died is not saved.
 					if (!this.#running.has(entry)) return;
-					stopTimer();
+					if (stopTimer) stopTimer();
 					await this.#restoreBinaryIds(data, execution);
 					execution.result = data;
-					const isKept = execution.ending !== 'stopped' || this.#day.keepsStopped;
+					const isKept = execution.ending !== 'stopped' || this.day.keepsStopped;
 					if (isKept) execution.saved = copyOf(data);
 					const { error, runData } = data.resultData;
 					const hasFailed = Object.values(runData).some((runs) => runs.at(-1)?.error);
-					ended(error && (hasFailed || error.message !== STOPPED) ? 'error' : 'success');
+					entry.end(error && (hasFailed || error.message !== STOPPED) ? 'error' : 'success');
 				},
 				(error: unknown) => {
 					this.log.push(`error the engine itself failed: ${String(error)}`);
-					ended('error');
+					entry.end('error');
 				},
 			);
 		});
@@ -434,18 +407,15 @@ export class N8n {
 			isCredentialUsableByNode: () => true,
 			getCredentialsProperties: () => credentialType.properties,
 			getDecrypted: async (...given: Parameters<ICredentialsHelper['getDecrypted']>) =>
-				await Promise.resolve(this.#credentialOf(given[6]?.itemIndex ?? 0)),
+				await Promise.resolve(this.credentialOf(given[6]?.itemIndex ?? 0)),
 			preAuthentication: async () => {
-				await Promise.resolve(undefined);
+				await Promise.resolve();
 			},
 			authenticate: async (
 				...[data, , options]: Parameters<ICredentialsHelper['authenticate']>
 			) => {
 				if (typeof credentialType.authenticate !== 'function') throw new Error('not a function');
 				return await credentialType.authenticate(data, options as IHttpRequestOptions);
-			},
-			updateCredentials: async () => {
-				await Promise.resolve();
 			},
 		};
 		return {

@@ -16,9 +16,6 @@ const FIRST_PORT = 1;
 class Wire extends Duplex {
 	peer: Wire | undefined;
 	timeout = 0;
-	readonly #clock: DayClock;
-	readonly #owner: Owner;
-	readonly #latencyMs: number;
 	#stopIdling: () => void = () => undefined;
 	/** What to call once somebody reads again. */
 	#onRead: Callback | undefined;
@@ -28,15 +25,12 @@ class Wire extends Duplex {
 	isSeen = false;
 
 	constructor(
-		clock: DayClock,
-		owner: Owner,
-		latencyMs: number,
+		private readonly clock: DayClock,
+		private readonly owner: Owner,
+		private readonly latencyMs: number,
 		readonly isForApi: boolean,
 	) {
 		super({ allowHalfOpen: false });
-		this.#clock = clock;
-		this.#owner = owner;
-		this.#latencyMs = latencyMs;
 	}
 
 	/** n8n's process dies: its end never moves again, and the other one is cut off. */
@@ -104,14 +98,14 @@ class Wire extends Duplex {
 		const arrive = () => {
 			if (!peer.isDead) act(peer);
 		};
-		if (this.#latencyMs > 0) this.#clock.after(this.#latencyMs, 'service', arrive);
+		if (this.latencyMs > 0) this.clock.after(this.latencyMs, 'service', arrive);
 		else process.nextTick(arrive);
 	}
 
 	#idle(): void {
 		this.#stopIdling();
 		if (this.timeout === 0 || this.destroyed) return;
-		this.#stopIdling = this.#clock.after(this.timeout, this.#owner, () => {
+		this.#stopIdling = this.clock.after(this.timeout, this.owner, () => {
 			this.emit('timeout');
 		});
 	}
@@ -123,8 +117,6 @@ function connectionError(syscall: string, code: string): Error {
 
 /** The day's servers, and the way from n8n to them. */
 export class Network {
-	readonly #clock: DayClock;
-	readonly #latencyMs: () => number;
 	readonly #servers: Server[] = [];
 	readonly #open = new Set<Wire>();
 	/** Which connections are refused, by their number. */
@@ -137,10 +129,10 @@ export class Network {
 	#connectionCount = 0;
 
 	/** @param latencyMs how long bytes are on their way, asked once for each connection */
-	constructor(clock: DayClock, latencyMs: () => number) {
-		this.#clock = clock;
-		this.#latencyMs = latencyMs;
-	}
+	constructor(
+		private readonly clock: DayClock,
+		private readonly latencyMs: () => number,
+	) {}
 
 	/** @returns the server's URL */
 	listen(server: Server): string {
@@ -171,15 +163,15 @@ export class Network {
 	}
 
 	#connect(port: number): Wire {
-		const latencyMs = this.#latencyMs();
-		const client = new Wire(this.#clock, 'n8n', latencyMs, port === FIRST_PORT);
+		const latencyMs = this.latencyMs();
+		const client = new Wire(this.clock, 'n8n', latencyMs, port === FIRST_PORT);
 		const server = this.#servers[port - FIRST_PORT];
 		if (!server || this.refuses(this.#connectionCount++)) {
 			this.refusedCount++;
-			this.#clock.after(1, 'n8n', () => client.destroy(connectionError('connect', 'ECONNREFUSED')));
+			this.clock.after(1, 'n8n', () => client.destroy(connectionError('connect', 'ECONNREFUSED')));
 			return client;
 		}
-		const remote = new Wire(this.#clock, 'service', latencyMs, port === FIRST_PORT);
+		const remote = new Wire(this.clock, 'service', latencyMs, port === FIRST_PORT);
 		client.peer = remote;
 		remote.peer = client;
 		this.#open.add(client);

@@ -54,16 +54,10 @@ export async function play(day: Day): Promise<Played> {
 			unhandled.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
 		}
 		await service.emulator.close();
-		return {
-			day,
-			n8n: story.n8n,
-			service,
-			network,
-			healedAtMs: story.healedAtMs,
-			unhandled,
-			fileOf: (execution, itemIndex) =>
-				tinyPicture(`${story.labelOf(execution)} data ${itemIndex}`, 'png'),
-		};
+		const { n8n, healedAtMs } = story;
+		const fileOf: Played['fileOf'] = (execution, itemIndex) =>
+			tinyPicture(`${story.labelOf(execution)} data ${itemIndex}`, 'png');
+		return { day, n8n, service, network, healedAtMs, unhandled, fileOf };
 	} finally {
 		process.off('unhandledRejection', note);
 		Math.random = realRandom;
@@ -74,31 +68,24 @@ export async function play(day: Day): Promise<Played> {
 class Story {
 	readonly n8n: N8n;
 	healedAtMs = Infinity;
-	readonly #day: Day;
-	readonly #clock: DayClock;
-	readonly #network: Network;
-	readonly #service: Service;
 	readonly #imageUrl: string;
 	readonly #labels = new Map<Execution, string>();
 	#saved: SavedWorkflow;
 	#hasCredential = true;
 	#hasOddKey: boolean;
 
-	constructor(day: Day, clock: DayClock, network: Network, service: Service) {
-		this.#day = day;
+	constructor(
+		private readonly day: Day,
+		private readonly clock: DayClock,
+		private readonly network: Network,
+		private readonly service: Service,
+	) {
 		this.#hasOddKey = day.credential === 'odd';
-		this.#clock = clock;
-		this.#network = network;
-		this.#service = service;
 		const { jobs, cdnUrl, apiUrl } = service.emulator;
 		const image = jobs.add({ id: 'aaaaaaaa-0000-4000-8000-000000000000', durationMs: 0 });
 		this.#imageUrl = `${cdnUrl}/results/${image.id}/1.png`;
-		this.#saved = this.#edited({
-			prompt: 0,
-			variations: day.variations,
-			options: day.options,
-			onError: day.onError,
-		});
+		const { variations, options, onError } = day;
+		this.#saved = workflowOf(day, { prompt: 0, variations, options, onError }, this.#imageUrl);
 		const credentialOf = (itemIndex: number) => {
 			if (!this.#hasCredential) throw new Error('Credential with ID "1" does not exist');
 			const key = day.credential === 'perItem' ? KEYS[itemIndex % 2] : KEYS[0];
@@ -110,10 +97,10 @@ class Story {
 	}
 
 	async tell(): Promise<void> {
-		const { refused, disruption, beside, retries, filesGoInRetry } = this.#day;
+		const { refused, disruption, beside, retries, filesGoInRetry } = this.day;
 		if (refused) {
 			const { after, times } = refused;
-			this.#network.refuses = (number) => number >= after && number < after + times;
+			this.network.refuses = (number) => number >= after && number < after + times;
 		}
 		const first = this.#during(disruption, async () => {
 			await this.#start('first');
@@ -123,7 +110,7 @@ class Story {
 		if (filesGoInRetry) await this.n8n.files.deleteAll();
 		for (const retry of retries) await this.#retry(retry);
 		await this.#heal();
-		await this.#clock.wait(AFTERGLOW_MS, 'service');
+		await this.clock.wait(AFTERGLOW_MS, 'service');
 	}
 
 	labelOf(execution: Execution): string {
@@ -133,13 +120,13 @@ class Story {
 	}
 
 	async #startBeside({ equal, afterMs }: NonNullable<Day['beside']>): Promise<void> {
-		await this.#clock.wait(afterMs, 'service');
+		await this.clock.wait(afterMs, 'service');
 		await this.#start(equal ? 'first' : 'second');
 	}
 
 	async #start(label: string): Promise<void> {
 		const store = async (content: string) => await this.n8n.store(tinyPicture(content, 'png'));
-		const items = await itemsOf(this.#day, label, store);
+		const items = await itemsOf(this.day, label, store);
 		const running = this.n8n.start(this.#saved, items);
 		const execution = this.n8n.executions.at(-1);
 		if (execution) this.#labels.set(execution, label);
@@ -156,44 +143,51 @@ class Story {
 		let count = 0;
 		const watch = (place: string) => {
 			if (place !== at || count++ !== nth) return;
-			this.#clock.after(delayMs, 'service', () => {
+			this.clock.after(delayMs, 'service', () => {
 				this.#disrupt(kind);
 			});
 		};
-		this.#network.watchers.add(watch);
+		this.network.watchers.add(watch);
 		await act();
-		this.#network.watchers.delete(watch);
+		this.network.watchers.delete(watch);
 	}
 
 	#disrupt(kind: Disruption['kind']): void {
 		if (this.healedAtMs < Infinity) return;
-		switch (kind) {
-			case 'stop':
+		const acts: Record<Disruption['kind'], () => void> = {
+			stop: () => {
 				this.n8n.stop();
-				return;
-			case 'crash':
+			},
+			crash: () => {
 				this.n8n.crash();
-				return;
-			case 'deploy':
-				void this.n8n.deploy();
-				return;
-			case 'revokeKey':
-				this.#service.emulator.apiKeys.clear();
-				return;
-			case 'loseCredential':
+			},
+			deploy: () => void this.n8n.deploy(),
+			revokeKey: () => {
+				this.service.emulator.apiKeys.clear();
+			},
+			loseCredential: () => {
 				this.#hasCredential = false;
-				return;
-		}
+			},
+		};
+		acts[kind]();
 	}
 
 	async #retry({ of, workflow, edit, twice, rerun, laterMs, disruption }: Retry): Promise<void> {
 		const candidates = this.#retryable();
 		const retried = of === 'newest' ? candidates.at(-1) : candidates[0];
 		if (!retried) return;
-		await this.#clock.wait(laterMs, 'service');
+		await this.clock.wait(laterMs, 'service');
 		if (laterMs > 0) this.#mendCredential();
-		this.#edit(edit);
-		const canRerun = rerun && this.#day.n8n === '1.123' && retried.ending === 'crashed';
+		const { prompt, options } = this.#saved.edits;
+		const edits: Record<Retry['edit'], Partial<Edits>> = {
+			nothing: {},
+			prompt: { prompt: prompt + 1 },
+			timeout: { options: { ...options, timeout: 600 } },
+			resubmit: { options: { ...options, resubmitIfUnknown: true } },
+			fewerVariations: { variations: 1 },
+		};
+		this.#edit(edits[edit]);
+		const canRerun = rerun && this.day.n8n === '1.123' && retried.ending === 'crashed';
 		const once = async () =>
 			canRerun
 				? await this.n8n.rerun(retried)
@@ -211,60 +205,38 @@ class Story {
 		return executions.filter((each) => this.n8n.canRetry(each) && !hasSucceeded(each));
 	}
 
-	#edit(edit: Retry['edit']): void {
-		const { edits } = this.#saved;
-		const { options } = edits;
-		switch (edit) {
-			case 'nothing':
-				return;
-			case 'prompt':
-				this.#saved = this.#edited({ ...edits, prompt: edits.prompt + 1 });
-				return;
-			case 'timeout':
-				this.#saved = this.#edited({ ...edits, options: { ...options, timeout: 600 } });
-				return;
-			case 'resubmit':
-				this.#saved = this.#edited({
-					...edits,
-					options: { ...options, resubmitIfUnknown: true },
-				});
-				return;
-			case 'fewerVariations':
-				this.#saved = this.#edited({ ...edits, variations: 1 });
-				return;
-		}
-	}
-
-	#edited(edits: Edits): SavedWorkflow {
-		return workflowOf(this.#day, edits, this.#imageUrl);
+	#edit(changed: Partial<Edits>): void {
+		const edits = { ...this.#saved.edits, ...changed };
+		this.#saved = workflowOf(this.day, edits, this.#imageUrl);
 	}
 
 	#mendCredential(): void {
 		this.#hasCredential = true;
 		this.#hasOddKey = false;
-		const { apiKeys } = this.#service.emulator;
-		for (const key of KEYS.slice(0, this.#day.credential === 'perItem' ? 2 : 1)) apiKeys.add(key);
+		const { apiKeys } = this.service.emulator;
+		for (const key of KEYS.slice(0, this.day.credential === 'perItem' ? 2 : 1)) apiKeys.add(key);
 	}
 
 	/** The newest retryable execution of each family is retried in a healthy world, twice if need be. */
 	async #heal(): Promise<void> {
 		this.#mendCredential();
-		this.#service.heal();
-		this.#network.refuses = () => false;
+		this.service.heal();
+		this.network.refuses = () => false;
 		this.n8n.timeoutAfterMs = undefined;
-		this.healedAtMs = this.#clock.now();
-		const { edits } = this.#saved;
-		const options = {
-			...edits.options,
-			timeout: 600,
-			maxJobsPerExecution: 0,
-			resubmitIfUnknown: edits.options.resubmitIfUnknown || this.#day.resubmitsAtLast,
-		};
-		this.#saved = this.#edited({ ...edits, options });
+		this.healedAtMs = this.clock.now();
+		const { options } = this.#saved.edits;
+		this.#edit({
+			options: {
+				...options,
+				timeout: 600,
+				maxJobsPerExecution: 0,
+				resubmitIfUnknown: options.resubmitIfUnknown || this.day.resubmitsAtLast,
+			},
+		});
 		const roots = new Set(this.#retryable().map(rootOf));
 		for (const root of roots) {
 			for (let round = 0; round < 2; round++) {
-				const last = this.n8n.executions.filter((each) => rootOf(each) === root).at(-1);
+				const last = this.n8n.executions.findLast((each) => rootOf(each) === root);
 				if (!last || !this.#retryable().includes(last)) break;
 				await this.n8n.retry(last, this.#saved);
 			}

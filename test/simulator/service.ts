@@ -6,14 +6,7 @@ import {
 } from '../emulator/emulator';
 import type { DayClock } from './clock';
 import type { Day } from './day';
-import {
-	ECHOED_KEY,
-	FAULTS,
-	HELD_MS,
-	verdictOf,
-	type FaultName,
-	type SubmitVerdict,
-} from './faults';
+import { ECHOED_KEY, FAULTS, HELD_MS, verdictOf, type SubmitVerdict } from './faults';
 import type { Network } from './network';
 import { SENDER } from './workflow';
 
@@ -37,18 +30,17 @@ export interface Post {
 /** The service of a day: the emulator, with what the day has in store for it. */
 export class Service {
 	readonly emulator: Emulator;
-	/** How often each fault struck. */
-	readonly struck = new Map<FaultName, number>();
-	readonly #faultOf = new Map<RequestRecord, FaultName>();
-	readonly #isHealed: { value: boolean };
+	/** The faults that struck, by request. */
+	readonly faultOf = new Map<RequestRecord, Day['faults'][number]['name']>();
+	readonly #state: { isHealed: boolean };
 
-	private constructor(emulator: Emulator, isHealed: { value: boolean }) {
+	private constructor(emulator: Emulator, state: { isHealed: boolean }) {
 		this.emulator = emulator;
-		this.#isHealed = isHealed;
+		this.#state = state;
 	}
 
 	static async open(day: Day, clock: DayClock, network: Network): Promise<Service> {
-		const isHealed = { value: false };
+		const state = { isHealed: false };
 		let jobCount = 0;
 		const emulator = await startEmulator({
 			pictures: false,
@@ -58,23 +50,23 @@ export class Service {
 			listen: (server) => network.listen(server),
 			wish: () => {
 				const id = `00000000-0000-4000-8000-${String(++jobCount).padStart(12, '0')}`;
-				const kind = isHealed.value ? undefined : day.jobs[jobCount - 1];
+				const kind = (state.isHealed ? undefined : day.jobs[jobCount - 1]) ?? 'succeeds';
 				if (kind === 'hasImagesLate') {
 					clock.after(7000, 'service', () => {
 						emulator.jobs.get(id).outcome.extra = {};
 					});
 				}
-				return { id, ...wishes(kind) };
+				return { id, ...WISHES[kind] };
 			},
 		});
-		const service = new Service(emulator, isHealed);
+		const service = new Service(emulator, state);
 		service.#addFaults(day, clock);
 		return service;
 	}
 
 	/** Everything works from now on, and what has begun ends well. */
 	heal(): void {
-		this.#isHealed.value = true;
+		this.#state.isHealed = true;
 		this.emulator.faults.clear();
 		for (const job of this.emulator.jobs.all()) {
 			if (job.durationMs === Infinity) job.durationMs = 0;
@@ -101,7 +93,8 @@ export class Service {
 
 	/** @param lostAtMs when n8n or the execution that sent it was lost, if it was */
 	verdictOf(request: RequestRecord, lostAtMs: number): SubmitVerdict {
-		const said = verdictOf(this.#faultOf.get(request)) ?? 'started';
+		const fault = this.faultOf.get(request);
+		const said = (fault === undefined ? undefined : verdictOf(fault)) ?? 'started';
 		const arrivedAtMs = request.endedAtMs ?? Infinity;
 		const wasHeard = arrivedAtMs < lostAtMs;
 		if (request.jobId === undefined) {
@@ -117,26 +110,22 @@ export class Service {
 	}
 
 	#addFaults(day: Day, clock: DayClock): void {
-		const { faults } = this.emulator;
+		const { faults, submits, jobs } = this.emulator;
 		// First of all: what is not listed yet has no status that a fault could damage.
-		faults.add({
-			...FAULTS.unknownJob.fault,
-			at: 'poll',
-			times: Infinity,
-			match: ({ jobId = '' }) => {
-				const index = this.emulator.submits.findIndex((submit) => submit.jobId === jobId);
-				const job = this.emulator.jobs.find(jobId);
-				return day.jobs[index] === 'isListedLate' && clock.now() - (job?.createdAtMs ?? 0) < 9000;
-			},
-		});
+		const isListedLate = ({ jobId = '' }: RequestRecord) => {
+			const index = submits.findIndex((submit) => submit.jobId === jobId);
+			const ageMs = clock.now() - (jobs.find(jobId)?.createdAtMs ?? 0);
+			return day.jobs[index] === 'isListedLate' && ageMs < 9000;
+		};
+		const [unlisted] = FAULTS.unknownJob;
+		faults.add({ ...unlisted, at: 'poll', times: Infinity, match: isListedLate });
 		for (const { at, name, skip, times } of day.faults) {
 			let seen = 0;
 			const match = (request: RequestRecord) => {
 				if (seen++ < skip) return false;
 				const isEcho = name === 'echoesKey';
 				if (isEcho && !request.headers.authorization?.includes(ECHOED_KEY)) return false;
-				this.#faultOf.set(request, name);
-				this.struck.set(name, (this.struck.get(name) ?? 0) + 1);
+				this.faultOf.set(request, name);
 				return true;
 			};
 			if (name === 'slow' || name === 'late') {
@@ -150,35 +139,25 @@ export class Service {
 					},
 				});
 			} else {
-				faults.add({ ...FAULTS[name].fault, at, times, match });
+				faults.add({ ...FAULTS[name][0], at, times, match });
 			}
 		}
 	}
 }
 
-function wishes(kind: Day['jobs'][number] | undefined): JobWish {
-	switch (kind) {
-		case 'fails':
-			return { outcome: { status: 'Failed' } };
-		case 'failsWithReason':
-			return { outcome: { status: 'Failed', extra: { error_message: 'Not with these words' } } };
-		case 'takesLong':
-			return { durationMs: 90_000 };
-		case 'neverEnds':
-			return { durationMs: Infinity };
-		case 'hasNoImages':
-			return { outcome: { images: [] } };
-		case 'hasImagesLate':
-			return { outcome: { extra: { image_urls: null } } };
-		case 'hasTwoImages':
-			return { outcome: { images: ['png', 'png'] } };
-		case 'hasGif':
-			return { outcome: { images: ['png', 'gif'] } };
-		case 'hasUrlObjects':
-			return { outcome: { imageUrls: 'url' } };
-		case 'succeeds':
-		case 'isListedLate':
-		case undefined:
-			return {};
-	}
-}
+/** How each kind of job differs from the usual one. */
+const WISHES: Record<Day['jobs'][number], JobWish> = {
+	succeeds: {},
+	fails: { outcome: { status: 'Failed' } },
+	failsWithReason: {
+		outcome: { status: 'Failed', extra: { error_message: 'Not with these words' } },
+	},
+	takesLong: { durationMs: 90_000 },
+	neverEnds: { durationMs: Infinity },
+	hasNoImages: { outcome: { images: [] } },
+	hasImagesLate: { outcome: { extra: { image_urls: null } } },
+	hasTwoImages: { outcome: { images: ['png', 'png'] } },
+	hasGif: { outcome: { images: ['png', 'gif'] } },
+	hasUrlObjects: { outcome: { imageUrls: 'url' } },
+	isListedLate: {},
+};

@@ -3,8 +3,7 @@ import { inspect } from 'node:util';
 
 import { days, type Day } from './day';
 import { judge } from './rules';
-import { play } from './run';
-import type { Tally } from './tally';
+import { play, type Played } from './run';
 
 /** A day on which a rule did not hold. */
 export interface Finding {
@@ -15,41 +14,32 @@ export interface Finding {
 	day: Day;
 }
 
-export interface SimulateOptions {
+interface Options {
 	days: number;
 	seed: number;
 	/** How many days a failing one may be shrunk through. */
-	shrinks?: number;
-	tally?: Tally;
+	shrinks: number;
+	onDay: (played: Played) => void;
 	/** Whether to end with this finding. */
-	onFinding: (finding: Finding, dayCount: number) => boolean;
-	onProgress?: (dayCount: number) => void;
+	onFinding: (finding: Finding) => boolean;
 }
 
-const SHRINKS = 300;
-
 /** Plays days one after the other; each is drawn from a seed of its own. */
-export async function simulate(options: SimulateOptions): Promise<void> {
-	const { shrinks = SHRINKS, tally } = options;
-	const problemsOf = async (day: Day): Promise<string[]> => judge(await play(day));
+export async function playDays(options: Options): Promise<void> {
 	for (let count = 0; count < options.days; count++) {
 		const seed = (options.seed + count) | 0;
-		// The second of two: the first one is drawn with a bias to what is smallest.
-		const day = fc.sample(days(), { seed, numRuns: 1 })[0];
+		const [day] = fc.sample(days(), { seed, numRuns: 1 });
 		if (!day) throw new Error('no day was drawn');
 		const played = await play(day);
-		const problems = judge(played);
-		tally?.add(played);
-		if (problems.length > 0) {
-			const rules = new Set(problems.map(ruleOf));
-			// A smaller day that fails of something else is another finding.
-			const smallest = await shrink(day, seed, shrinks, async (smaller) =>
-				(await problemsOf(smaller)).some((problem) => rules.has(ruleOf(problem))),
-			);
-			const finding = { seed, day: smallest, problems: await problemsOf(smallest) };
-			if (options.onFinding(finding, count + 1)) return;
-		}
-		options.onProgress?.(count + 1);
+		options.onDay(played);
+		const rules = new Set(judge(played).map(ruleOf));
+		if (rules.size === 0) continue;
+		// A smaller day that fails of something else is another finding.
+		const smallest = await shrink(day, seed, options.shrinks, async (smaller) =>
+			judge(await play(smaller)).some((problem) => rules.has(ruleOf(problem))),
+		);
+		const finding = { seed, day: smallest, problems: judge(await play(smallest)) };
+		if (options.onFinding(finding)) return;
 	}
 }
 
@@ -63,8 +53,7 @@ async function shrink(
 	let left = tries;
 	let smallest = day;
 	const property = fc.asyncProperty(days(), async (candidate) => {
-		if (left-- <= 0) return;
-		if (!(await fails(candidate))) return;
+		if (left-- <= 0 || !(await fails(candidate))) return;
 		smallest = candidate;
 		throw new Error('fails');
 	});
@@ -78,7 +67,8 @@ export function ruleOf(problem: string): string {
 
 /** A finding as a test to paste. */
 export function asTest({ day, problems, seed }: Finding): string {
-	const shown = inspect(plain(day), { depth: 9, breakLength: 100 });
+	// fast-check's records have no prototype, which would be shown.
+	const shown = inspect(structuredClone(day), { depth: 9, breakLength: 100 });
 	return [
 		`// npm run simulate -- --seed ${seed} --days 1`,
 		...problems.slice(0, 5).map((problem) => `// ${problem}`),
@@ -87,10 +77,4 @@ export function asTest({ day, problems, seed }: Finding): string {
 		'	expect(judge(await play(day))).toEqual([]);',
 		'});',
 	].join('\n');
-}
-
-function plain(value: unknown): unknown {
-	if (Array.isArray(value)) return value.map(plain);
-	if (typeof value !== 'object' || value === null) return value;
-	return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]));
 }

@@ -7,7 +7,8 @@ import type {
 	IWorkflowSettings,
 } from 'n8n-workflow';
 
-import type { Day, EndpointName } from './day';
+import { ENDPOINT_CASES } from '../support/endpointCases';
+import type { Day } from './day';
 
 /** What has been edited since the day began. */
 export interface Edits {
@@ -25,121 +26,39 @@ export interface SavedWorkflow {
 	edits: Edits;
 }
 
-interface EndpointOfDay {
+/** What the day has to know of a paid endpoint. */
+export interface EndpointFacts {
 	type: string;
-	/** The API's own path. */
-	path: string;
 	parameters: INodeParameters;
 	/** The parameter that takes words, if one does. */
-	words?: string;
-	/** How the file's parameters begin, and whether the endpoint can do without. */
-	file: { prefix: string; isOptional: boolean };
-	imageCount: number;
+	words: string | undefined;
+	/** Of the parameters for its file; those for reference images have names of their own. */
+	filePrefix: string;
+	isFileOptional: boolean;
+	/** Whether it takes characters for the rows of a sprite sheet besides. */
+	hasRows: boolean;
 }
 
-function endpoint(
-	type: string,
-	path: string,
-	words: string | undefined,
-	parameters: INodeParameters,
-	more: Partial<EndpointOfDay> = {},
-): EndpointOfDay {
+/** @param name the part of its path that is its own */
+export function endpointOf(name: string): EndpointFacts {
+	const found = ENDPOINT_CASES.find(({ path }) => path === `/public/v1/${name}`);
+	const file = found?.fields.find(({ kind }) => kind === 'files');
+	if (!found || !file) throw new Error(`no endpoint ${name}`);
+	const hasRows = found.fields.some(({ kind }) => kind === 'table');
+	const characters = {
+		characterImagesSource: 'binary',
+		characterImagesFields: '={{ $json._files ? $json._files.photo : "photo" }}',
+		rowsInput: 'json',
+	};
 	return {
-		type,
-		path: `/public/v1/${path}`,
-		parameters,
-		...(words !== undefined && { words }),
-		file: { prefix: 'image', isOptional: false },
-		imageCount: 1,
-		...more,
+		type: found.node,
+		parameters: { ...found.parameters, ...(hasRows && characters) },
+		words: hasRows ? 'rowsJson' : found.fields.find(({ kind }) => kind === 'text')?.name,
+		filePrefix: file.name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+		isFileOptional: file.isOptional === true,
+		hasRows,
 	};
 }
-
-const overlay = {
-	operation: 'characterOverlay',
-	characterImagesSource: 'binary',
-	characterImagesFields: '={{ $json._files ? $json._files.photo : "photo" }}',
-	rowsInput: 'json',
-};
-
-export const ENDPOINT_OF: Record<EndpointName, EndpointOfDay> = {
-	imageGenerate: endpoint(
-		'imageGenerate',
-		'generate/image',
-		'prompt',
-		{},
-		{
-			file: { prefix: '', isOptional: true },
-		},
-	),
-	upscale: endpoint('imageTune', 'image-tune/upscale', undefined, { operation: 'upscale' }),
-	inpaint: endpoint('imageTune', 'image-tune/inpaint/v2', 'prompt', { operation: 'inpaint' }),
-	splitLayers: endpoint(
-		'imageTune',
-		'image-tune/split-layer',
-		'keyword',
-		{ operation: 'splitLayers' },
-		{ imageCount: 4 },
-	),
-	effectV1: endpoint(
-		'effectGenerate',
-		'generate/effect/v1',
-		'description',
-		{ apiVersion: 'v1' },
-		{
-			file: { prefix: 'image', isOptional: true },
-		},
-	),
-	effectV2: endpoint(
-		'effectGenerate',
-		'generate/effect/v2',
-		'description',
-		{ apiVersion: 'v2' },
-		{
-			file: { prefix: 'image', isOptional: true },
-		},
-	),
-	makeSpriteV1: endpoint(
-		'sprite',
-		'sprite/make-sprite/v1',
-		'text',
-		{ operation: 'make', apiVersion: 'v1' },
-		{ imageCount: 2 },
-	),
-	makeSpriteV2: endpoint(
-		'sprite',
-		'sprite/make-sprite/v2',
-		'text',
-		{ operation: 'make', apiVersion: 'v2' },
-		{ file: { prefix: 'startFrameImage', isOptional: false }, imageCount: 2 },
-	),
-	reskinV1: endpoint('sprite', 'sprite/reskin/v1', 'description', {
-		operation: 'reskin',
-		apiVersion: 'v1',
-	}),
-	reskinV2: endpoint('sprite', 'sprite/reskin/v2', 'description', {
-		operation: 'reskin',
-		apiVersion: 'v2',
-	}),
-	overlayV1: endpoint(
-		'sprite',
-		'sprite/character-overlay/v1',
-		'rowsJson',
-		{ ...overlay, apiVersion: 'v1' },
-		{
-			file: { prefix: 'spriteSheet', isOptional: false },
-		},
-	),
-	overlayV2: endpoint(
-		'sprite',
-		'sprite/character-overlay/v2',
-		'rowsJson',
-		{ ...overlay, apiVersion: 'v2' },
-		{
-			file: { prefix: 'spriteSheet', isOptional: false },
-		},
-	),
-};
 
 /** The form field by which the books know who sent a POST. */
 export const SENDER = 'sim';
@@ -147,21 +66,15 @@ export const SENDER = 'sim';
 export const FIRST_RETRY = 100;
 export const ROUNDS = 3;
 
-function words(day: Day, { prompt }: Edits): string {
+function wordsOf(day: Day, { prompt }: Edits): string {
 	const end = prompt === 0 ? '' : `, edited ${prompt} times`;
-	const text = {
+	return {
 		own: `"item " + $itemIndex + "${end}"`,
 		same: `"the same${end}"`,
 		changing: `"item " + $itemIndex + " of " + $execution.id + " at " + $now.toMillis() + "${end}"`,
 		goneInRetry: `Number($execution.id) < ${FIRST_RETRY} ? "item${end}" : ""`,
 		refusedForOne: `$itemIndex === 1 ? undefined : "item${end}"`,
 	}[day.prompt];
-	return text;
-}
-
-function wordsFor(name: string, expression: string): string {
-	if (name !== 'rowsJson') return `={{ ${expression} }}`;
-	return `={{ [{ row: 1, title: ${expression}, description: "still" }] }}`;
 }
 
 /** Whether files come as fields of the items' JSON. n8n 1 knows no such mode. */
@@ -174,24 +87,24 @@ export function isDryRun({ options: { dryRun } }: Day): boolean {
 }
 
 export function sendsFile(day: Day): boolean {
-	const { isOptional } = ENDPOINT_OF[day.endpoint].file;
-	return day.files !== 'none' || !isOptional;
+	return day.files !== 'none' || !endpointOf(day.endpoint).isFileOptional;
 }
 
 function fileParameters(
-	{ prefix, isOptional }: EndpointOfDay['file'],
+	{ filePrefix, isFileOptional }: EndpointFacts,
 	kind: Day['files'],
 	value: string,
 ): INodeParameters {
-	if (kind === 'none' && isOptional) return {};
-	if (prefix === '') {
-		return kind === 'url'
+	if (kind === 'none' && isFileOptional) return {};
+	const isUrl = kind === 'url';
+	if (filePrefix === 'refImages') {
+		return isUrl
 			? { referenceImages: 'urls', referenceImageUrls: value }
 			: { referenceImages: 'selected', binaryPropertyName: value };
 	}
-	return kind === 'url'
-		? { [`${prefix}Source`]: 'url', [`${prefix}Url`]: value }
-		: { [`${prefix}Source`]: 'binary', [`${prefix}Field`]: value };
+	return isUrl
+		? { [`${filePrefix}Source`]: 'url', [`${filePrefix}Url`]: value }
+		: { [`${filePrefix}Source`]: 'binary', [`${filePrefix}Field`]: value };
 }
 
 function fileValue(day: Day, url: string): string {
@@ -222,14 +135,19 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 		parameters: {},
 		...more,
 	});
-	const paid = (name: string, used: EndpointName, files: INodeParameters, text: string): INode => {
-		const { type, parameters, words: wordsName } = ENDPOINT_OF[used];
+	const paid = (
+		name: string,
+		{ type, parameters, words, hasRows }: EndpointFacts,
+		files: INodeParameters,
+		text: string,
+	): INode => {
 		const { dryRun, ...options } = edits.options;
+		const rows = `[{ row: 1, title: ${text}, description: "still" }]`;
 		return node(name, `n8n-nodes-aetherforge.${type}${day.shape === 'tool' ? 'Tool' : ''}`, {
 			parameters: {
 				...parameters,
 				...files,
-				...(wordsName !== undefined && { [wordsName]: wordsFor(wordsName, text) }),
+				...(words !== undefined && { [words]: `={{ ${hasRows ? rows : text} }}` }),
 				waitForCompletion: day.waits,
 				downloadImages: day.downloads,
 				fileName: day.fileName,
@@ -250,12 +168,9 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 	};
 	const to = (name: string) => [{ node: name, type: 'main' as const, index: 0 }];
 	const hook = node('Hook', 'hook');
-	const first = paid(
-		'Node',
-		day.endpoint,
-		fileParameters(ENDPOINT_OF[day.endpoint].file, day.files, fileValue(day, url)),
-		words(day, edits),
-	);
+	const endpoint = endpointOf(day.endpoint);
+	const files = fileParameters(endpoint, day.files, fileValue(day, url));
+	const first = paid('Node', endpoint, files, wordsOf(day, edits));
 	const rest: INode[] = [];
 	const connections: IConnections = { Hook: { main: [to('Node')] } };
 	if (day.shape === 'loop') {
@@ -266,11 +181,11 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 	}
 	if (day.shape === 'chain') {
 		const field = isCombined(day) ? '_files.data' : 'data';
-		const { file } = ENDPOINT_OF[day.second];
-		const files = day.downloads
-			? fileParameters(file, 'field', field)
-			: fileParameters(file, 'url', '={{ $json.image_url }}');
-		rest.push(paid('Second', day.second, files, '"second"'));
+		const second = endpointOf(day.second);
+		const given = day.downloads
+			? fileParameters(second, 'field', field)
+			: fileParameters(second, 'url', '={{ $json.image_url }}');
+		rest.push(paid('Second', second, given, '"second"'));
 		connections.Node = { main: [to('Second')] };
 	}
 	return {
@@ -290,16 +205,15 @@ export async function itemsOf(
 	label: string,
 	store: (content: string) => Promise<NonNullable<INodeExecutionData['binary']>[string]>,
 ): Promise<INodeExecutionData[]> {
+	const needsFiles = endpointOf(day.endpoint).hasRows || (sendsFile(day) && day.files !== 'url');
 	const items: INodeExecutionData[] = [];
 	for (let index = 0; index < day.itemCount; index++) {
 		const json: IDataObject = day.equalItems
 			? { k: label }
 			: { k: label, name: `n${index}`, status: 'mine' };
 		if (day.circularItems) json.self = json;
-		if (!sendsFile(day) || day.files === 'url') {
-			items.push({ json });
-			if (!day.endpoint.startsWith('overlay')) continue;
-		}
+		items.push({ json });
+		if (!needsFiles) continue;
 		const data = await store(`${label} data ${index}`);
 		const photo = await store(`${label} photo ${index}`);
 		const inJson = day.fileInJson ? { photo: data } : {};
