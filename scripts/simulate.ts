@@ -1,15 +1,22 @@
-import { spawnSync, type StdioOptions } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 
+import { Command } from 'commander';
 import { build, type Plugin } from 'esbuild';
 
+import type { Finding, Part } from '../test/simulator/cli';
 import { DEFECTS, type Change } from '../test/simulator/defects';
 
 // Plays random days: see test/simulator. All of it becomes one file first, so that a defect can be put
 // in on the way, and so that nothing but n8n is loaded from node_modules.
 
 const ROOT = resolve(__dirname, '..');
+/** Fewer than that are played sooner than another process has started. */
+const DAYS_WORTH_A_PROCESS = 50;
 const DAYS_PER_DEFECT = Number(process.env.DAYS_PER_DEFECT ?? 20_000);
 
 /** Changes the nodes' sources on their way into the bundle. */
@@ -47,41 +54,56 @@ async function bundle(name: string, changes: Change[] = []) {
 	return { folder, missing: [...missing] };
 }
 
-function play(folder: string, args: string[], stdout: 'inherit' | 'pipe') {
-	return spawnSync(process.execPath, ['--enable-source-maps', join(folder, 'cli.cjs'), ...args], {
+/** @returns what the process wrote, where it is only the result */
+async function play(folder: string, part: Part): Promise<string> {
+	const file = join(folder, 'cli.cjs');
+	const child = spawn(process.execPath, ['--enable-source-maps', file, JSON.stringify(part)], {
 		// Loaded anew for each process of n8n that starts.
 		env: { ...process.env, SIMULATED_NODES: join(folder, 'nodes.cjs') },
-		stdio: ['ignore', stdout, 'inherit'] satisfies StdioOptions,
-		encoding: 'utf8',
+		stdio: ['ignore', part.json ? 'pipe' : 'inherit', 'inherit'],
 	});
+	const output = child.stdout ? text(child.stdout) : '';
+	const [code] = (await once(child, 'close')) as [number | null];
+	if (code !== 0) process.exitCode = 1;
+	return await output;
 }
 
-interface Finding {
-	rule: string;
-	day: number;
-	seed: number;
-	problem: string;
+/** Plays the days side by side, in as many processes as the machine has cores. */
+async function playAll(folder: string, { days, ...rest }: Part): Promise<void> {
+	const parts = Math.min(availableParallelism(), Math.ceil(days / DAYS_WORTH_A_PROCESS));
+	const share = Math.ceil(days / parts);
+	const starts = Array.from({ length: parts }, (_, part) => part * share);
+	await Promise.all(
+		starts.map(async (start) => {
+			const seed = rest.seed + start;
+			await play(folder, { ...rest, seed, days: Math.min(share, days - start) });
+		}),
+	);
 }
 
-function findingIn(folder: string, days: number, seed: number): Finding | undefined {
-	const args = ['--days', String(days), '--seed', String(seed), '--first', '--json'];
-	const { stdout } = play(folder, args, 'pipe');
-	return (JSON.parse(stdout) as { findings: Finding[] }).findings[0];
+async function findingIn(folder: string, days: number, seed: number): Promise<Finding | undefined> {
+	const result = await play(folder, { days, seed, first: true, json: true });
+	return (JSON.parse(result) as { findings: Finding[] }).findings[0];
 }
 
 /** Plays days until one fails of the defect: what the nodes fail of without it does not count. */
-function firstFinding(damaged: string, sound: string, seed: number): Finding | undefined {
+async function firstFinding(
+	damaged: string,
+	sound: string,
+	seed: number,
+): Promise<Finding | undefined> {
 	for (let day = 0; day < DAYS_PER_DEFECT;) {
-		const found = findingIn(damaged, DAYS_PER_DEFECT - day, seed + day);
+		const found = await findingIn(damaged, DAYS_PER_DEFECT - day, seed + day);
 		if (!found) return undefined;
 		day += found.day;
-		if (findingIn(sound, 1, found.seed)?.rule !== found.rule) return { ...found, day };
+		const anyway = await findingIn(sound, 1, found.seed);
+		if (anyway?.rule !== found.rule) return { ...found, day };
 	}
 	return undefined;
 }
 
 /** Puts the defects in one at a time, and tells which of them the days find. */
-async function proveIt(seed: number, only: readonly number[]): Promise<number> {
+async function proveIt(seed: number, only: readonly number[]): Promise<void> {
 	const sound = await bundle('sound');
 	const wanted = [...DEFECTS.entries()].filter(
 		([index]) => only.length === 0 || only.includes(index + 1),
@@ -94,7 +116,7 @@ async function proveIt(seed: number, only: readonly number[]): Promise<number> {
 			console.log(`${name}: CANNOT BE PUT IN, the nodes no longer hold ${missing.join(' … ')}`);
 			continue;
 		}
-		const found = firstFinding(folder, sound.folder, seed);
+		const found = await firstFinding(folder, sound.folder, seed);
 		if (found) foundCount++;
 		console.log(
 			found
@@ -103,19 +125,34 @@ async function proveIt(seed: number, only: readonly number[]): Promise<number> {
 		);
 	}
 	console.log(`\n${foundCount} of ${wanted.length} found`);
-	return foundCount === wanted.length ? 0 : 1;
+	if (foundCount < wanted.length) process.exitCode = 1;
 }
 
-async function main(): Promise<void> {
-	const args = process.argv.slice(2);
-	if (args.includes('--defects')) {
-		const after = (name: string) => args[args.indexOf(name) + 1] ?? '';
-		const seed = args.includes('--seed') ? Number(after('--seed')) : 1;
-		process.exitCode = await proveIt(seed, after('--defects').match(/\d+/g)?.map(Number) ?? []);
+interface Options {
+	days: number;
+	seed?: number;
+	first: boolean;
+	json: boolean;
+	defects?: string | true;
+}
+
+async function main({ defects, seed, ...options }: Options): Promise<void> {
+	if (defects !== undefined) {
+		await proveIt(seed ?? 1, String(defects).match(/\d+/g)?.map(Number) ?? []);
 		return;
 	}
 	const { folder } = await bundle('days');
-	process.exitCode = play(folder, args, 'inherit').status ?? 1;
+	const part = { ...options, seed: seed ?? Math.floor(Math.random() * 1e9) };
+	if (part.json) process.stdout.write(await play(folder, part));
+	else await playAll(folder, part);
 }
 
-void main();
+void new Command('simulate')
+	.description("Plays random days on n8n-core's engine in virtual time, and judges them.")
+	.option('--days <number>', 'how many days', Number, 1000)
+	.option('--seed <number>', 'of the first day', Number)
+	.option('--first', 'end with the first finding', false)
+	.option('--json', 'only the result, for programs', false)
+	.option('--defects [numbers]', 'put known defects into the nodes, to see the days find them')
+	.action(main)
+	.parseAsync();

@@ -1,27 +1,28 @@
-import { Command } from 'commander';
-
 import { JOBS } from './day';
 import { FAULT_NAMES } from './faults';
 import { asTest, playDays, ruleOf } from './simulate';
 
-interface Options {
-	days: string;
-	seed: string;
-	first?: true;
-	json?: true;
+/** What scripts/simulate.ts asks of one of its processes. */
+export interface Part {
+	days: number;
+	/** Of the first day. */
+	seed: number;
+	/** Ends with the first finding. */
+	first: boolean;
+	/** Writes nothing but the result. */
+	json: boolean;
 }
 
-const program = new Command()
-	.option('--days <number>', 'how many days', '1000')
-	.option('--seed <number>', 'of the first day', String(Math.floor(Math.random() * 1e9)))
-	.option('--first', 'end with the first finding')
-	.option('--json', 'only the result, for programs')
-	.parse();
+export interface Finding {
+	rule: string;
+	day: number;
+	seed: number;
+	problem: string;
+}
 
-async function main(): Promise<void> {
-	const { days, seed, first = false, json = false } = program.opts<Options>();
+async function main({ days, seed, first, json }: Part): Promise<void> {
 	const startedAtMs = performance.now();
-	const findings: { rule: string; seed: number; day: number; problem: string }[] = [];
+	const findings: Finding[] = [];
 	/** The faults and kinds of jobs that came up: what never does is not tested. */
 	const seen = new Set<string>();
 	let count = 0;
@@ -30,8 +31,8 @@ async function main(): Promise<void> {
 		return `${count} days, ${rate.toFixed(1)} a second, ${findings.length} findings`;
 	};
 	await playDays({
-		days: Number(days),
-		seed: Number(seed),
+		days,
+		seed,
 		shrinks: json ? 0 : 300,
 		onDay: ({ day, service, network }) => {
 			count++;
@@ -60,4 +61,4 @@ async function main(): Promise<void> {
 	process.exitCode = findings.length === 0 ? 0 : 1;
 }
 
-void main();
+void main(JSON.parse(process.argv[2] ?? '') as Part);

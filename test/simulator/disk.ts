@@ -93,9 +93,10 @@ export class Deduplication {
 		const stored = await this.#read(row);
 		const list = [...(stored ?? [])];
 		const known = new Set(list);
-		const isProcessed = (text: unknown) => known.has(hash(text));
+		const hashes = new Map(texts.map((text) => [text, hash(text)]));
+		const isProcessed = (text: (typeof texts)[number]) => known.has(hashes.get(text) ?? '');
 		const added = texts.filter((text) => !isProcessed(text));
-		list.push(...added.map(hash));
+		list.push(...added.map((text) => hashes.get(text) ?? ''));
 		if (maxEntries) list.splice(0, list.length - maxEntries);
 		await this.#write(row, list, stored === undefined);
 		return { new: added, processed: texts.filter(isProcessed) };
