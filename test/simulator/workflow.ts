@@ -155,8 +155,6 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 				options: {
 					...options,
 					...(typeof dryRun === 'string' ? { dryRun: `={{ "${dryRun}" }}` } : { dryRun }),
-					fileName: day.fileName,
-					jobsPerItem: edits.variations,
 					additionalFields: `={{ ({ ${SENDER}: ["${name}", $execution.id, $runIndex, $itemIndex].join("|") }) }}`,
 				},
 			},
