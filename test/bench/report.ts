@@ -182,7 +182,7 @@ and n8n gives them 30 s by default.
   of _Retry On Fail_. Nothing makes up for its failed rows: run them again yourself.
 - **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, all with _Retry On Fail_. A failed job ends the run.
 - **Retry**: where an execution ended in an error or crashed, Retry is used in the executions list, with the current workflow, up to three times. The
-  expired key is renewed first. After the 502, _Resubmit If Outcome Unknown_ is turned on in this node. There is no Retry after Stop, and none for
+  expired key is renewed first. After the 502, _Resubmit If Unknown_ is turned on in this node. There is no Retry after Stop, and none for
   too many reference images.
 - **Images received** are files in the output of an execution. **Job IDs lost** are neither in a saved execution nor in n8n's log. After the 502, one job ID
   was only in the response that never arrived, and nobody can know it.
