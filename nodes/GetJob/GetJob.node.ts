@@ -39,7 +39,7 @@ export class GetJob implements INodeType {
 				type: 'string',
 				default: '',
 				required: true,
-				placeholder: 'e.g. 123e4567-e89b-12d3-a456-426614174000',
+				placeholder: 'e.g. 123e4567-e89b-12d3-a456-…',
 				description: 'The ID of the job, as the node that started it returns it in "job_id"',
 			},
 			...lookupProperties,

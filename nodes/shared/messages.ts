@@ -99,7 +99,7 @@ const GET_JOB_HINT =
 	'You can collect its result with the AetherForge Get Job node, free of charge.';
 
 const RESUBMIT_HINT =
-	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
+	'If you accept that you may be charged twice, turn on "Resubmit If Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
 
 /** What the files of a field are counted in. */
 function holder({ urls }: FilesField, isByUrl: boolean): string {
@@ -736,7 +736,7 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 	const { startsJobs, isChecking, isRetry, isOneOfMany, ownJobIds } = circumstances;
 	if (facts.outcomeUnknown) {
 		if (facts.isResubmitted) {
-			return 'A job may exist and be charged. A retry sends the request again, because "Resubmit If Outcome Unknown" is on.';
+			return 'A job may exist and be charged. A retry sends the request again, because "Resubmit If Unknown" is on.';
 		}
 		return circumstances.canRetry
 			? `A job may exist and be charged, so the request is not sent again automatically, not even by a retry. Check your AetherForge account. ${RESUBMIT_HINT}`
