@@ -421,6 +421,12 @@ export class N8n {
 		return {
 			credentialsHelper,
 			executionId,
+			restApiUrl: 'http://n8n.test/rest',
+			instanceBaseUrl: 'http://n8n.test',
+			webhookBaseUrl: 'http://n8n.test/webhook',
+			webhookWaitingBaseUrl: 'http://n8n.test/webhook-waiting',
+			webhookTestBaseUrl: 'http://n8n.test/webhook-test',
+			formWaitingBaseUrl: 'http://n8n.test/form-waiting',
 			hooks,
 			variables: {},
 			currentNodeExecutionIndex: 0,

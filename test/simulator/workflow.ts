@@ -151,10 +151,12 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 				waitForCompletion: day.waits,
 				downloadImages: day.downloads,
 				fileName: day.fileName,
+				// Image Generate has it beside the options, the other nodes among them.
 				jobsPerItem: edits.variations,
 				options: {
 					...options,
 					...(typeof dryRun === 'string' ? { dryRun: `={{ "${dryRun}" }}` } : { dryRun }),
+					jobsPerItem: edits.variations,
 					additionalFields: `={{ ({ ${SENDER}: ["${name}", $execution.id, $runIndex, $itemIndex].join("|") }) }}`,
 				},
 			},
