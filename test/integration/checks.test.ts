@@ -86,7 +86,7 @@ const REFUSALS: Refusal[] = [
 		parameters: { prompt: 'p', ...fromJson('value', 'referenceImages') },
 		good: { json: { value: 'none' }, binary: { data: file(PNG) } },
 		bad: { json: { value: 'everything' }, binary: { data: file(PNG) } },
-		message: /^"Reference Images" must be "none", "all", "selected" or "urls"$/,
+		message: /^"Reference Images" must be "none", "all", "selected", or "urls"$/,
 		description: 'Its value is "everything".',
 	},
 	{
