@@ -38,7 +38,7 @@ export class GetJob implements INodeType {
 				type: 'string',
 				default: '',
 				required: true,
-				placeholder: 'e.g. 123e4567-e89b-12d3-a456-426614174000',
+				placeholder: 'e.g. 123e4567-e89b-12d3-a456-…',
 				description: 'The job_id that another AetherForge node returned',
 			},
 			...lookupProperties,

@@ -99,7 +99,7 @@ const GET_JOB_HINT =
 	'You can collect its result with the AetherForge Get Job node, free of charge.';
 
 const RESUBMIT_HINT =
-	'To resend it anyway, turn on "Resubmit If Outcome Unknown" under Options, save, and select Retry with currently saved workflow. You may be charged twice.';
+	'To resend it anyway, turn on "Resubmit If Unknown" under Options, save, and select Retry with currently saved workflow. You may be charged twice.';
 
 /** What the files of a field are counted in. */
 function holder({ urls }: FilesField, isByUrl: boolean): string {
@@ -740,7 +740,7 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 	const { startsJobs, isChecking, isRetry, isOneOfMany, ownJobIds } = circumstances;
 	if (facts.outcomeUnknown) {
 		if (facts.isResubmitted) {
-			return 'A job may exist and be charged. A retry resends the request, because "Resubmit If Outcome Unknown" is on.';
+			return 'A job may exist and be charged. A retry resends the request, because "Resubmit If Unknown" is on.';
 		}
 		return circumstances.canRetry
 			? `A job may exist and be charged, so a retry does not resend the request. Check your AetherForge account. ${RESUBMIT_HINT}`

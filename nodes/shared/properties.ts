@@ -146,7 +146,7 @@ const dryRun: INodeProperties = {
 };
 
 const resubmitIfUnknown: INodeProperties = {
-	displayName: 'Resubmit If Outcome Unknown',
+	displayName: 'Resubmit If Unknown',
 	name: 'resubmitIfUnknown',
 	type: 'boolean',
 	default: false,
@@ -191,10 +191,13 @@ export function toolDescription(
 
 /** The same for a tool whose calls cost credits: a model that is not told so repeats a failed call. */
 export function paidTool(text: string, show?: Readonly<Record<string, string[]>>): INodeProperties {
-	return toolDescription(
-		`${text} Each call costs credits. If the status is Pending, check it later by its job_id. If it is Failed, do not repeat the call unless the user asks.`,
-		show,
-	);
+	return {
+		...toolDescription(
+			`${text} Each call costs credits. If the status is Pending, check it later by its job_id. If it is Failed, do not repeat the call unless the user asks.`,
+			show,
+		),
+		hint: 'Each call of the tool starts a paid job',
+	};
 }
 
 /** For nodes that start paid jobs: what n8n's AI builder should know of Get Job. */

@@ -181,7 +181,7 @@ them 30 s by default.
   submitted again, and the others go back to Wait. All requests have **Retry On Fail**. **Submits never repeated**: the submit has an error output instead.
 - **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, all with **Retry On Fail**. A failed job ends the execution.
 - **Retry**: where an execution failed or crashed, Retry is used in the Executions tab, with the current workflow, up to three times. The
-  expired key is renewed first. After the 502, **Resubmit If Outcome Unknown** is turned on in this node. There is no Retry after Stop, and none for
+  expired key is renewed first. After the 502, **Resubmit If Unknown** is turned on in this node. There is no Retry after Stop, and none for
   too many reference images.
 - **Images received** are files in the output of an execution. **Job IDs lost** are neither in a saved execution nor in n8n's log. After the 502, one job ID
   was only in the response that never arrived.

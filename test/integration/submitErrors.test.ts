@@ -309,7 +309,7 @@ it('says of an unknown outcome that a retry sends it again where that is wanted'
 	const { error } = await generate({
 		parameters: { prompt: 'p', options: { resubmitIfUnknown: true } },
 	});
-	expect(error?.description).toContain('A retry sends the request again');
+	expect(error?.description).toContain('A retry resends the request');
 	expect(error?.description).not.toContain('not sent again');
 });
 
