@@ -125,7 +125,7 @@ async function uploads(bench: Bench): Promise<void> {
 		goalOf: {
 			megabytes: 20,
 			rise: 'Uploading 10 × 20 MB adds to peak memory',
-			more: '10 × 40 MB instead add further',
+			more: 'Extra peak memory with 40 MB files instead of 20 MB',
 		},
 	});
 }
@@ -139,7 +139,7 @@ async function downloads(bench: Bench): Promise<void> {
 		goalOf: {
 			megabytes: 200,
 			rise: 'Downloading 200 MB adds to peak memory',
-			more: '200 MB instead of 100 MB add further',
+			more: 'Extra peak memory with 200 MB instead of 100 MB',
 		},
 	});
 }
@@ -235,7 +235,7 @@ async function checking({ report, kit, runs, started }: Bench): Promise<void> {
 			values: per(times(many, 'node'), times(few, 'node')).map((ratio) => (ratio * few) / many),
 		},
 		{
-			name: 'Other requests are answered later than beside a No Operation node by',
+			name: 'Extra latency of other requests, compared with a No Operation node',
 			limit: 250,
 			unit: 'ms',
 			values: differences(slowestMs.get('node') ?? [], slowestMs.get('noOperation') ?? []),
