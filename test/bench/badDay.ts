@@ -109,7 +109,7 @@ const badDays: readonly BadDay[] = [
 		putRight: () => undefined,
 	},
 	{
-		title: 'The same without Save Execution Progress',
+		title: 'The same without Save execution progress',
 		ways: ['node', 'collected', 'retried'],
 		order: { savesProgress: false },
 		jobMs: LONG_JOB_MS,

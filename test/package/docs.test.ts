@@ -125,6 +125,11 @@ it.each<[page: string, text: RegExp, ...values: unknown[]]>([
 		INPUTS.largestBytes / MEGABYTE,
 		INPUTS.longestMs / 1000,
 	],
+	[
+		'docs/benchmarks.md',
+		/below the (\d+) kB that/,
+		constant('../../test/package/tarball.test.ts', 'MAX_PACKED_BYTES') / 1000,
+	],
 	['docs/files-and-output.md', /up to (\d+) redirects/, constant('api/fetchFile.ts', 'REDIRECTS')],
 	[
 		'docs/files-and-output.md',
