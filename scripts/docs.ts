@@ -159,12 +159,10 @@ function textOf(property: INodeProperties): string {
 		description === undefined ? `**${name}**` : `**${name}** (${description.replace(/\.$/, '')})`,
 	);
 	const listed = choices.length === 0 ? '' : `Choices: ${choices.join(', ')}`;
-	const preset =
-		property.name === 'toolDescription' ? `Default: “${property.default as string}”` : '';
 	const hint = (property.hint ?? '').replace(/^e\.g\. /, 'For example: ');
-	return [property.description ?? '', hint, listed, preset]
+	return [property.description ?? '', hint, listed]
 		.filter((text) => text !== '')
-		.map((text) => (/[.”]$/.test(text) ? text : `${text}.`))
+		.map((text) => (text.endsWith('.') ? text : `${text}.`))
 		.join(' ');
 }
 
@@ -194,12 +192,19 @@ function rowsOf(node: INodeTypeDescription): Row[] {
 	const rowOf = (property: INodeProperties, owner = property, prefix = ''): Row => {
 		const { operation, apiVersion = [] } = owner.displayOptions?.show ?? {};
 		const label = prefix + property.displayName;
-		const cells = [conditionOf(owner, node), presetOf(property), textOf(property)] as const;
+		// As a tool, some parameters have a twin with another default.
+		const twin = node.properties[node.properties.indexOf(property) + 1];
+		const isTwin = twin?.name === property.name && twin.displayOptions?.show?.['@tool'];
+		const preset = `${presetOf(property)}${isTwin ? `; as a tool: ${presetOf(twin)}` : ''}`;
+		const when = conditionOf(owner, node).replace(isTwin ? /(; )?not in tools$/ : /$/, '');
+		const cells = [when, preset, textOf(property)] as const;
 		const key = [label, ...cells].join('\n');
 		return { label, operations: operation, versions: apiVersion as string[], key, cells };
 	};
-	return node.properties.flatMap((property) => {
+	return node.properties.flatMap((property, index, all) => {
 		const options = property.options ?? [];
+		const isTool = property.displayOptions?.show?.['@tool'] !== undefined;
+		if (isTool && all[index - 1]?.name === property.name && options.length > 0) return [];
 		if (property.type === 'collection') {
 			const prefix = `${property.displayName} > `;
 			return (options as INodeProperties[]).map((option) => rowOf(option, option, prefix));
