@@ -255,7 +255,7 @@ async function polling({ report, runs }: Bench): Promise<void> {
 		const { pollsAtMs } = await simulate({ items: 1, jobMs, answerMs: ANSWER_MS });
 		exact(`Polls of a job of ${seconds} s`, most, 'polls', pollsAtMs.length);
 		const { pollsAtMs: instant } = await simulate({ items: 1, jobMs });
-		exact(`The same if answers took no time at all`, most, 'polls', instant.length);
+		exact(`The same if responses took no time`, most, 'polls', instant.length);
 	}
 	let latest = 0;
 	for (let seconds = 1; seconds < 300; seconds += 1.3) {

@@ -102,7 +102,7 @@ const badDays: readonly BadDay[] = [
 		},
 	},
 	{
-		title: 'n8n restarted while 20 items are under way',
+		title: 'n8n restarted while 20 jobs are running',
 		ways: ['node', 'collected', 'retried', 'errorOutput', 'looped'],
 		jobMs: LONG_JOB_MS,
 		during: restartOnceUnderWay,
