@@ -128,7 +128,7 @@ const uploads = memory(
 	{
 		of: 'small',
 		rise: 'Uploading 10 × 20 MB adds to peak memory',
-		more: '10 × 40 MB instead add further',
+		more: 'Extra peak memory with 40 MB files instead of 20 MB',
 	},
 );
 
@@ -139,7 +139,7 @@ const downloads = memory(
 	{
 		of: 'large',
 		rise: 'Downloading 200 MB adds to peak memory',
-		more: '200 MB instead of 100 MB add further',
+		more: 'Extra peak memory with 200 MB instead of 100 MB',
 	},
 );
 
@@ -199,7 +199,7 @@ async function checking(bench: Bench): Promise<void> {
 		goal(bench, title, 1.5, 'times', quotients(manyMs.node, manyMs.bareLoop));
 		const growth = quotients(manyMs.node, fewMs.node).map((ratio) => (ratio * few) / many);
 		goal(bench, 'Check of an item: of 10,000 as a multiple of 1,000', 1.2, 'times', growth);
-		const later = 'Other requests are answered later than beside a No Operation node by';
+		const later = 'Extra latency of other requests, compared with a No Operation node';
 		goal(bench, later, 250, 'ms', differences(slowestMs, without));
 	});
 }
@@ -216,7 +216,7 @@ async function polling(bench: Bench): Promise<void> {
 		const { pollsAtMs } = await simulate({ items: 1, jobMs, answerMs: ANSWER_MS });
 		exact(`Polls of a job of ${seconds} s`, most, 'polls', pollsAtMs.length);
 		const { pollsAtMs: instant } = await simulate({ items: 1, jobMs });
-		exact(`The same if answers took no time at all`, most, 'polls', instant.length);
+		exact(`The same if responses took no time`, most, 'polls', instant.length);
 	}
 	let latest = 0;
 	for (let seconds = 1; seconds < 300; seconds += 1.3) {

@@ -30,7 +30,7 @@ export function disagreements({ version, lockedVersions, changelog, tag }: Relea
 		const released = RELEASE_HEADING.exec(title)?.[1];
 		if (released !== undefined) releases.push({ version: released, text: lines.join('').trim() });
 		else if (title !== '## [Unreleased]') {
-			problems.push(`CHANGELOG.md: "${title}" is no heading such as "## [1.2.3] - 2026-01-31"`);
+			problems.push(`CHANGELOG.md: "${title}" is not a heading like "## [1.2.3] - 2026-01-31"`);
 		}
 	}
 	const [newest] = releases;
@@ -68,7 +68,7 @@ export function refusals(directory: string, environment: NodeJS.ProcessEnv): str
 	const { GITHUB_ACTIONS, GITHUB_REF_TYPE, GITHUB_REF_NAME } = environment;
 	return GITHUB_ACTIONS === 'true' && GITHUB_REF_TYPE === 'tag'
 		? disagreements(releaseIn(directory, GITHUB_REF_NAME))
-		: ['only CI publishes, from a tag: push one, as CONTRIBUTING.md describes'];
+		: ['only CI publishes, from a tag: push one, as docs/releasing.md describes'];
 }
 
 if (require.main === module) {

@@ -114,8 +114,7 @@ function unsavedOf(
 		const wasUndelivered = requests.some(
 			({ method, fault, jobId: made }) => method === 'POST' && made === jobId && fault,
 		);
-		const isToldUnknown =
-			texts.get(executionId)?.includes('no reliable response came back') === true;
+		const isToldUnknown = texts.get(executionId)?.includes('no usable response came back') === true;
 		if (wasUndelivered && isToldUnknown) unsaved.toldUnknown.push(jobId);
 		else if (jobs.get(jobId).outcome.status === 'Failed' && onlyInLogs.includes(jobId)) {
 			unsaved.replaced.push(jobId);
