@@ -20,8 +20,8 @@ export const DEFECTS = [
 		'',
 	]),
 	defect('a failure while polling does not name the job in its text', [
-		'The ${these} ${listWithData(ownJobIds)} ${have}',
-		'The ${these} ${have}',
+		"'job' : 'jobs'} ${listWithData(ownJobIds)}`;",
+		"'job' : 'jobs'}`;",
 	]),
 	defect('a paid job is given up when its prompt gives nothing in the retry', [
 		'\t\t// An expression that fails this time says nothing about a job that has been charged.\n\t\treturn {};',
