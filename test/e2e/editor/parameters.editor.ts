@@ -121,7 +121,8 @@ describe.each(
 	});
 });
 
-const ofAll = ['Include Input Fields', 'Output Items', 'On Failed Job'];
+const ofGenerate = ['Prompt', 'Model', 'Reference Images', 'Number of Images'];
+const ofFiles = ['Put Output File in Field', 'File Name'];
 const ofPaid = [
 	'Dry Run',
 	'Include Input Fields',
@@ -131,19 +132,43 @@ const ofPaid = [
 	'Resubmit If Unknown',
 ];
 const ofWaiting = ['On Failed Job', 'On Timeout', 'Output Items', 'Timeout (Seconds)'];
-it.each<[string, INode, string[]]>([
-	['Image Generate that waits', exhibit(imageGenerate({})), [...ofPaid, ...ofWaiting]],
-	['Image Generate', exhibit(imageGenerate({ waitForCompletion: false })), ofPaid],
-	['Get Job', exhibit(getJob({})), ofAll],
+const ofLookup = ['Include Input Fields', 'On Failed Job', 'Output Items'];
+
+it.each<[string, INode, labels: string[], options: string[]]>([
+	[
+		'Image Generate',
+		exhibit(imageGenerate({})),
+		[...ofGenerate, 'Wait for Completion', 'Download Images', ...ofFiles, 'Options'],
+		[...ofPaid, ...ofWaiting],
+	],
+	[
+		'Image Generate that does not wait',
+		exhibit(imageGenerate({ waitForCompletion: false })),
+		[...ofGenerate, 'Wait for Completion', 'Options'],
+		ofPaid,
+	],
+	[
+		'Get Job that does not download',
+		exhibit(getJob({ downloadImages: false })),
+		['Job ID', 'Wait for Completion', 'Download Images', 'Options'],
+		ofLookup,
+	],
 	[
 		'Get Job that waits',
 		exhibit(getJob({ waitForCompletion: true })),
+		['Job ID', 'Wait for Completion', 'Download Images', ...ofFiles, 'Options'],
 		['Include Input Fields', ...ofWaiting],
 	],
-])('%s offers the options that concern it, in alphabetical order', async (_, node, options) => {
-	await editor.openNode(node.name);
-	expect(await editor.optionsOffered()).toEqual([...options].sort());
-});
+])(
+	'%s asks only for what concerns it, and offers such options',
+	async (_, node, labels, options) => {
+		await editor.openNode(node.name);
+		await eventually(async () => {
+			expect(await editor.labels()).toEqual(labels);
+		});
+		expect(await editor.optionsOffered()).toEqual([...options].sort());
+	},
+);
 
 it.each<[string, INode, number]>([
 	['says before a run that it costs credits', exhibit(imageGenerate({})), 1],
