@@ -20,11 +20,13 @@ const unfinished = 'A train #never';
 
 const lab = useLab();
 let editor: Editor;
-beforeAll(async () => {
-	editor = await Editor.open(process.env.E2E_N8N_URL ?? '');
+let opened: Editor | undefined;
+beforeEach(async () => {
+	opened ??= await Editor.open(lab.n8n.url);
+	editor = opened;
 });
 afterAll(async () => {
-	await editor.close();
+	await opened?.close();
 });
 
 async function open(file: WorkflowFile): Promise<void> {
