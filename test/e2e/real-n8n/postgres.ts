@@ -83,7 +83,9 @@ async function programsFolder(): Promise<string> {
 		...(process.env.PATH ?? '').split(delimiter),
 		...versions.map((version) => join(debianFolder, version, 'bin')),
 	];
-	const found = folders.find((folder) => existsSync(join(folder, 'initdb')));
+	const found = folders.find((folder) =>
+		['initdb', 'postgres', 'pg_isready'].every((name) => existsSync(join(folder, name))),
+	);
 	if (found !== undefined) return found;
 	throw new Error(
 		'This needs PostgreSQL, and there is no "initdb" here. ' +
