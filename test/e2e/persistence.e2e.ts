@@ -1,20 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { IRunData } from 'n8n-workflow';
 
-import type { Day, Disruption } from '../simulator/day';
+import type { Day } from '../simulator/day';
 import { play } from '../simulator/run';
-import { openLab, until, type Lab } from './lab';
-import type { SavedWorkflow } from './real-n8n/rest-client';
-import { finishJobs, save } from './scenarios';
+import { isNewest, useLab } from './lab';
+import { until } from './real-n8n/until';
 import { chain, imageGenerate, webhook, workflow } from './workflow';
 
 // What the simulator says that n8n keeps of an execution, and what this n8n keeps: it must be the same.
 
 interface Case {
 	how: string;
-	ending: Disruption['kind'] | 'error' | 'timeout';
-	triggerLast: boolean;
-	savesProgress: boolean;
+	ending: 'crash' | 'stop' | 'error' | 'timeout';
+	triggerLast?: boolean;
+	savesProgress?: boolean;
 }
 
 /** What a retry found and did. */
@@ -27,83 +26,66 @@ interface Kept {
 	paidJobs: number;
 }
 
-const JOB_MS = 120_000;
 const TIMEOUT_S = 3;
+/** On SIGTERM n8n leaves executions hardly any time: they are crashed then. */
+const GRACE = { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '1' };
 
-const CASES: Case[] = [
-	{ how: 'an error', ending: 'error', triggerLast: false, savesProgress: false },
-	{ how: 'a crash', ending: 'crash', triggerLast: false, savesProgress: false },
-	{ how: 'a crash, trigger last', ending: 'crash', triggerLast: true, savesProgress: false },
-	{ how: 'a crash with progress', ending: 'crash', triggerLast: false, savesProgress: true },
-	{ how: 'Stop', ending: 'stop', triggerLast: false, savesProgress: false },
-	{ how: 'the workflow timeout', ending: 'timeout', triggerLast: false, savesProgress: false },
-];
-
-let lab: Lab;
-let release: Day['n8n'];
+const lab = useLab(() => ({ jobDurationMs: 120_000 }), [beforeAll, afterAll]);
 
 beforeAll(async () => {
-	lab = await openLab({ jobDurationMs: JOB_MS });
-	// What was canceled and saved is run again by newer versions only; 2.8 does as 1.123 does.
-	release = /Version: (1|2\.8)\./.test(await lab.n8nLog()) ? '1.123' : '2.41';
-	// On SIGTERM n8n leaves executions hardly any time: they are crashed then.
-	await lab.restartN8n({ N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '1' });
-	await lab.n8n.signIn();
+	await lab.restartN8n(GRACE);
 }, 200_000);
 
 afterAll(async () => {
 	await lab.restartN8n();
-	await lab.close();
 }, 200_000);
 
-it.each(CASES)(
+it.each<Case>([
+	{ how: 'an error', ending: 'error' },
+	{ how: 'a crash', ending: 'crash' },
+	{ how: 'a crash, trigger last', ending: 'crash', triggerLast: true },
+	{ how: 'a crash with progress', ending: 'crash', savesProgress: true },
+	{ how: 'Stop', ending: 'stop' },
+	{ how: 'the workflow timeout', ending: 'timeout' },
+])(
 	'n8n keeps of $how what the simulator says',
 	async (given) => {
-		// Stop's own write and that of the execution's end race in n8n.
 		const expected = [await keptByModel(given, false)];
+		// Stop's own write and that of the execution's end race in n8n.
 		if (given.ending === 'stop') expected.push(await keptByModel(given, true));
 		expect(expected).toContainEqual(await keptByN8n(given));
 	},
 	200_000,
 );
 
-function endingsIn(runs: IRunData[string] | undefined): string[] {
-	return (runs ?? []).map(({ executionStatus, executionTime, data }) => {
+function endingsIn(runs: IRunData[string] = []): string[] {
+	return runs.map(({ executionStatus: status = 'none', executionTime, data }) => {
 		const isMadeUp = data?.main?.[0]?.[0]?.json.isArtificialRecoveredEventItem === true;
-		const status = executionStatus ?? 'none';
 		return isMadeUp || (status === 'crashed' && executionTime <= 0) ? `made up: ${status}` : status;
 	});
 }
 
-async function keptByN8n({ ending, triggerLast, savesProgress }: Case): Promise<Kept> {
+async function keptByN8n({ ending, triggerLast, savesProgress = false }: Case): Promise<Kept> {
 	const before = lab.emulator.submits.length;
 	const path = randomUUID();
-	const timeout = ending === 'error' ? 1 : 600;
-	const file = workflow(
-		'Persistence',
-		chain(webhook(path), imageGenerate({ prompt: 'a fox', options: { timeout } })),
-	);
+	const options = { timeout: ending === 'error' ? 1 : 600 };
+	const nodes = chain(webhook(path), imageGenerate({ prompt: 'a fox', options }));
+	const file = workflow('Persistence', nodes);
 	if (triggerLast) file.nodes.reverse();
 	const executionTimeout = ending === 'timeout' ? TIMEOUT_S : -1;
 	file.settings = { ...file.settings, saveExecutionProgress: savesProgress, executionTimeout };
-	const saved = await save(lab, file);
+	const saved = await lab.save(file);
 	await lab.n8n.activate(saved);
 	const answer = lab.n8n.post(`webhook/${path}`, {}).catch(() => undefined);
 	await until(() => lab.emulator.submits.length === before + 1);
-	const id = await idOf(saved);
+	const { id } = await until(async () => (await lab.n8n.executions(saved))[0]);
 	if (ending === 'stop') await lab.n8n.stop(id);
-	if (ending === 'crash') {
-		await lab.restartN8n({ N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '1' });
-		await lab.n8n.signIn();
-	}
+	if (ending === 'crash') await lab.restartN8n(GRACE);
 	await lab.n8n.waitForExecution(id);
 	await answer;
-	finishJobs(lab);
-	const retried = lab.n8n.retry(id, { timeoutSeconds: 30 });
-	const finishing = setInterval(() => {
-		finishJobs(lab);
-	}, 500);
-	const { status, runData } = await retried.finally(() => {
+	const finishing = setInterval(lab.finishJobs, 500);
+	lab.finishJobs();
+	const { status, runData } = await lab.n8n.retry(id, { timeoutSeconds: 30 }).finally(() => {
 		clearInterval(finishing);
 	});
 	await lab.n8n.deactivate(saved);
@@ -115,19 +97,15 @@ async function keptByN8n({ ending, triggerLast, savesProgress }: Case): Promise<
 	};
 }
 
-async function idOf(saved: SavedWorkflow): Promise<string> {
-	const [execution] = await lab.n8n.executions(saved);
-	return execution?.id ?? '';
-}
-
 async function keptByModel(
-	{ ending, triggerLast, savesProgress }: Case,
+	{ ending, triggerLast = false, savesProgress = false }: Case,
 	keepsStopped: boolean,
 ): Promise<Kept> {
-	const isDisrupted = ending !== 'error' && ending !== 'timeout';
+	const isDisrupted = ending === 'crash' || ending === 'stop';
 	const day: Day = {
 		seed: 1,
-		n8n: release,
+		// What was canceled and saved is run again by newer versions only; 2.8 does as 1.123 does.
+		n8n: isNewest ? '2.41' : '1.123',
 		mode: 'webhook',
 		latencyMs: 20,
 		shape: 'plain',
@@ -173,8 +151,7 @@ async function keptByModel(
 		resubmitsAtLast: false,
 	};
 	const { n8n, service } = await play(day);
-	const first = n8n.executions[0];
-	const retried = n8n.executions[1];
+	const [first, retried] = n8n.executions;
 	const runData = (retried ?? first)?.result?.resultData.runData ?? {};
 	return {
 		// Of what was canceled n8n 1 runs nothing, and calls it a success.

@@ -1,13 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 import type { IDataObject } from 'n8n-workflow';
-
-/** A message of the conversation, as OpenAI's chat completions API has it. */
-export interface ChatMessage {
-	role: 'system' | 'user' | 'assistant' | 'tool';
-	content: string | null;
-}
+import { serve } from '../support/server';
 
 /** All that a model knows of a tool. */
 export interface ShownTool {
@@ -17,20 +10,23 @@ export interface ShownTool {
 	parameters: IDataObject;
 }
 
-/** What the agent sends: the conversation so far, and the tools the model may call. */
-export interface ChatRequest {
-	messages: ChatMessage[];
+/** What an agent sends: the conversation so far, and the tools the model may call. */
+interface ChatRequest {
+	messages: { role: 'system' | 'user' | 'assistant' | 'tool'; content: string | null }[];
 	tools?: { type: 'function'; function: ShownTool }[];
 	stream?: boolean;
 }
 
-export interface ToolCall {
+interface ToolCall {
 	tool: string;
 	arguments: IDataObject;
 }
 
-/** A model's turn: it calls a tool, or several side by side, or says its last word. */
+/** A model's turn: it calls tools side by side, or says its last word. */
 export type Turn = ToolCall | { calls: ToolCall[] } | { text: string };
+
+/** Turns, in order; each may depend on the last message, which after a tool call is the tool's answer. */
+export type Script = readonly (Turn | ((lastMessage: string) => Turn))[];
 
 /** A chat model on loopback that does as it is told, behind the API that n8n's OpenAI node speaks. */
 export interface ScriptedModel {
@@ -38,53 +34,49 @@ export interface ScriptedModel {
 	url: string;
 	/** Every request so far. */
 	requests: readonly ChatRequest[];
-	close(): Promise<void>;
+	/** What it was told last of each tool call so far. */
+	toolResults(): string[];
+	close(): void;
 }
 
-/**
- * Starts a model.
- *
- * @param script its turns, in order; each may depend on the last message, which after a tool call is
- *   the tool's answer. A request beyond the last turn is refused with 400, which no client repeats.
- */
-export async function startScriptedModel(
-	script: readonly ((lastMessage: string) => Turn)[],
-): Promise<ScriptedModel> {
+/** A request beyond the last turn is refused with 400, which no client repeats. */
+export async function startScriptedModel(script: Script): Promise<ScriptedModel> {
 	const requests: ChatRequest[] = [];
-	const server = createServer((request, response) => {
+	const { url, close } = await serve((request, response) => {
+		const answer = (status: number, type: string, body: string): void => {
+			response.writeHead(status, { 'content-type': type }).end(body);
+		};
+		const refuse = (status: number, message: string): void => {
+			answer(status, 'application/json', JSON.stringify({ error: { message } }));
+		};
 		void json(request).then((body) => {
+			// n8n's own Agents ask for another API first.
 			if (request.url !== '/v1/chat/completions') {
-				// n8n's own Agents ask for another API first.
-				response.writeHead(404, { 'content-type': 'application/json' });
-				response.end(JSON.stringify({ error: { message: 'There is no such API here.' } }));
+				refuse(404, 'There is no such API here.');
 				return;
 			}
 			const chat = body as ChatRequest;
-			const turn = script[requests.length];
+			const scripted = script[requests.length];
 			requests.push(chat);
-			if (turn === undefined) {
-				response.writeHead(400, { 'content-type': 'application/json' });
-				const message = `The script has no answer to request ${requests.length}.`;
-				response.end(JSON.stringify({ error: { message } }));
+			if (scripted === undefined) {
+				refuse(400, `The script has no answer to request ${requests.length}.`);
 				return;
 			}
-			const whole = completion(requests.length, turn(chat.messages.at(-1)?.content ?? ''));
-			const type = chat.stream === true ? 'text/event-stream' : 'application/json';
-			response.writeHead(200, { 'content-type': type });
-			response.end(chat.stream === true ? streamed(whole) : JSON.stringify(whole));
+			const last = chat.messages.at(-1)?.content ?? '';
+			const turn = typeof scripted === 'function' ? scripted(last) : scripted;
+			const whole = completion(requests.length, turn);
+			if (chat.stream === true) answer(200, 'text/event-stream', streamed(whole));
+			else answer(200, 'application/json', JSON.stringify(whole));
 		});
 	});
-	await once(server.listen(0, '127.0.0.1'), 'listening');
-	const address = server.address();
-	if (address === null || typeof address === 'string') throw new Error('No port could be had.');
 	return {
-		url: `http://127.0.0.1:${address.port}/v1`,
+		url: `${url}/v1`,
 		requests,
-		close: async () => {
-			server.closeAllConnections();
-			server.close();
-			await once(server, 'close');
+		toolResults: () => {
+			const results = requests.at(-1)?.messages.filter(({ role }) => role === 'tool') ?? [];
+			return results.map(({ content }) => content ?? '');
 		},
+		close,
 	};
 }
 
@@ -92,25 +84,27 @@ type Completion = IDataObject & { choices: (IDataObject & { message: object })[]
 
 /** @see https://platform.openai.com/docs/api-reference/chat/object */
 function completion(number: number, turn: Turn): Completion {
-	const message =
-		'text' in turn
-			? { role: 'assistant', content: turn.text }
-			: {
-					role: 'assistant',
-					content: null,
-					tool_calls: ('calls' in turn ? turn.calls : [turn]).map((call, index) => ({
-						index,
-						id: `call_${number}_${index}`,
-						type: 'function',
-						function: { name: call.tool, arguments: JSON.stringify(call.arguments) },
-					})),
-				};
+	const isLast = 'text' in turn;
+	const calls = isLast ? [] : 'calls' in turn ? turn.calls : [turn];
+	const tool_calls = calls.map((call, index) => ({
+		index,
+		id: `call_${number}_${index}`,
+		type: 'function',
+		function: { name: call.tool, arguments: JSON.stringify(call.arguments) },
+	}));
+	const message = isLast ? { content: turn.text } : { content: null, tool_calls };
 	return {
 		id: `chatcmpl-${number}`,
 		object: 'chat.completion',
 		created: Math.floor(Date.now() / 1000),
 		model: 'scripted',
-		choices: [{ index: 0, message, finish_reason: 'text' in turn ? 'stop' : 'tool_calls' }],
+		choices: [
+			{
+				index: 0,
+				message: { role: 'assistant', ...message },
+				finish_reason: isLast ? 'stop' : 'tool_calls',
+			},
+		],
 		usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
 	};
 }

@@ -3,11 +3,23 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { INode } from 'n8n-workflow';
 
-import type { ReceivedForm } from '../emulator/emulator';
-import { openLab, sha256, until, type Lab } from './lab';
-import { asSaved, ofBody, prompts, SETTLED_MS, several, Survival, type Scenario } from './survival';
+import type { EmulatorOptions } from '../emulator/emulator';
+import { setting, sha256, useLab } from './lab';
+import { until } from './real-n8n/until';
+import {
+	asSaved,
+	begin,
+	finishing,
+	ofBodies,
+	polledSince,
+	prompts,
+	retryAll,
+	SETTLED_MS,
+	several,
+	Trial,
+	type Scenario,
+} from './survival';
 import {
 	chain,
 	everySecond,
@@ -25,72 +37,60 @@ import {
 const GRACE: Readonly<Record<string, string>> = { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '1' };
 /** The retry of a hundred jobs must not keep n8n from answering others. */
 const ANSWERED_WITHIN_MS = 250;
-const NEVER = new Promise<never>(() => undefined);
 
-const continues: NodeSettings = { onError: 'continueRegularOutput' };
+/** How often a scenario's job is the first of its kind, as nothing else tells it from the others. */
+const seen = new Set<string>();
+const isFirst = (what: string): boolean => seen.size < seen.add(what).size;
 
-const five = { startedJobs: 5, paid: 5, images: 5 };
+const wish: EmulatorOptions['wish'] = ({ fields: { prompt = '' } }) => {
+	const isDone = /^loop: [1-4]$|^chain: first$|^second try: 1$/.test(prompt);
+	if (isDone || (prompt.startsWith('schedule') && isFirst(prompt))) return { durationMs: 100 };
+	const fails = /^failed: 2$|^second try: 2$/.test(prompt) && isFirst(prompt);
+	return fails ? { durationMs: 100, outcome: { status: 'Failed' } } : undefined;
+};
+
+const lab = useLab(() => ({ jobDurationMs: Infinity, wish }), [beforeAll, afterAll]);
+const trialOf = (scenario: Scenario): Trial => new Trial(lab, scenario);
 
 /** For a crash, and then for an end in good order that leaves executions too little time. */
-function plainScenarios(ending: string): Scenario[] {
+function plain(ending: string): Trial[] {
 	return [
-		{ ...several(`${ending}, trigger first`, 5), ...five },
-		{ ...several(`${ending}, trigger last`, 5), ...five, triggerLast: true },
-		{ ...several(`${ending}, saved workflow`, 5), ...five, edit: asSaved },
-		{
-			...several(`${ending}, saved workflow, trigger last`, 5),
-			...{ ...five, triggerLast: true, edit: asSaved },
-		},
-		{ ...several(`${ending}, progress saved`, 5), ...five, savesProgress: true },
-	];
+		several(`${ending}, trigger first`, 5),
+		several(`${ending}, trigger last`, 5, { triggerLast: true }),
+		several(`${ending}, saved workflow`, 5, { edit: asSaved }),
+		several(`${ending}, saved workflow, trigger last`, 5, { triggerLast: true, edit: asSaved }),
+		several(`${ending}, progress saved`, 5, { savesProgress: true }),
+	].map(trialOf);
 }
 
-const HUNDRED: Scenario = {
-	...several('hundred', 100),
-	...{ startedJobs: 100, paid: 100, images: 100 },
-};
+const continues: NodeSettings = { onError: 'continueRegularOutput' };
+const twoTries: NodeSettings = { retryOnFail: true, maxTries: 2, waitBetweenTries: 0 };
 
-/** An item for each prompt that a form has, with all its files. */
-const splitBody: INode = {
-	...splitOut('body.prompt'),
-	parameters: {
-		fieldToSplitOut: 'body.prompt',
-		options: { includeBinary: true, destinationFieldName: 'prompt' },
-	},
-};
-
-/** One job at a time, so that only the first one has been started. */
+/** One job at a time, so that only the first one has been started. An item for each prompt, with all files. */
 const FILES: Scenario = {
 	name: 'files',
-	build: (start) =>
-		workflow(
-			'files',
-			chain(
-				start,
-				splitBody,
-				imageGenerate({
-					prompt: '={{ $json.prompt }}',
-					referenceImages: 'selected',
-					binaryPropertyName: '={{ "picture" + $itemIndex }}',
-					options: { maxConcurrentJobs: 1 },
-				}),
-			),
-		),
+	build: (start) => {
+		const split = splitOut('body.prompt');
+		split.parameters.options = { includeBinary: true, destinationFieldName: 'prompt' };
+		const generate = imageGenerate({
+			prompt: '={{ $json.prompt }}',
+			referenceImages: 'selected',
+			binaryPropertyName: '={{ "picture" + $itemIndex }}',
+			options: { maxConcurrentJobs: 1 },
+		});
+		return workflow('files', chain(start, split, generate));
+	},
 	startedJobs: 1,
 	paid: 3,
-	images: 3,
 };
 
 const TWIN_UPLOADS: Scenario = {
 	name: 'twin uploads',
-	build: (start) =>
-		workflow(
-			'twin uploads',
-			chain(start, imageGenerate({ prompt: 'twin uploads: a fox', referenceImages: 'all' })),
-		),
-	startedJobs: 2,
+	build: (start) => {
+		const generate = imageGenerate({ prompt: 'twin uploads: a fox', referenceImages: 'all' });
+		return workflow('twin uploads', chain(start, generate));
+	},
 	paid: 2,
-	images: 2,
 	check: async (retried) => {
 		const picture = retried.items('Start')[0]?.binary?.picture0;
 		if (picture === undefined) throw new Error('The upload is gone.');
@@ -100,173 +100,151 @@ const TWIN_UPLOADS: Scenario = {
 	},
 };
 
-const CRASHED: Scenario[] = [
-	...plainScenarios('crash'),
-	FILES,
-	{
-		...several('unanswered', 3, {}, continues),
-		...{ startedJobs: 3, paid: 3, images: 2, unknown: 1 },
+const LOOP: Scenario = {
+	name: 'loop',
+	build: (start) => {
+		const loop = loopOverItems();
+		const generate = imageGenerate({ prompt: '={{ $json.prompt }}' });
+		const items = oneItem('Prompts', { prompt: prompts('loop', 8) });
+		return workflow('loop', [
+			...chain(start, items, splitOut('prompt'), loop),
+			[loop, noOp('Done'), 0],
+			[loop, generate, 1],
+			[generate, loop],
+		]);
 	},
-	{
-		...several('unanswered, resubmitted', 3, {}, continues),
-		...{ startedJobs: 3, paid: 4, images: 3 },
-		edit: ({ name, parameters }) => {
-			if (name === 'Generate') parameters.options = { resubmitIfUnknown: true };
-		},
-	},
-	{
-		...several('variations', 2, { jobsPerItem: 3 }),
-		...{ startedJobs: 6, paid: 6, images: 6 },
-	},
-	{ ...several('failed', 3, {}, continues), startedJobs: 3, paid: 4, images: 3 },
-	{
-		...several('second try', 2, {}, { retryOnFail: true, maxTries: 2, waitBetweenTries: 0 }),
-		...{ startedJobs: 3, paid: 3, images: 2 },
-	},
-	{
-		name: 'loop',
-		build: (start) => {
-			const loop = loopOverItems();
-			const generate = imageGenerate({ prompt: '={{ $json.prompt }}' });
-			return workflow('loop', [
-				...chain(
-					start,
-					oneItem('Prompts', { prompt: prompts('loop', 8) }),
-					splitOut('prompt'),
-					loop,
-				),
-				[loop, noOp('Done'), 0],
-				[loop, generate, 1],
-				[generate, loop],
-			]);
-		},
-		...{ startedJobs: 5, paid: 8, images: 8, lastNode: 'Done' },
-	},
-	{
-		name: 'chain',
-		build: (start) => {
-			const second = imageGenerate({ prompt: 'chain: second', referenceImages: 'all' });
-			const first = imageGenerate({ prompt: 'chain: first' });
-			return workflow('chain', chain(start, first, { ...second, name: 'Second' }));
-		},
-		...{ startedJobs: 2, paid: 2, images: 1, lastNode: 'Second' },
-	},
-	{ ...ofBody('ten workflows', 10), workflows: 10, startedJobs: 10, paid: 10, images: 10 },
-	TWIN_UPLOADS,
-	{
-		name: 'schedule',
-		build: (start) =>
-			workflow('schedule', chain(start, imageGenerate({ prompt: 'schedule: a fox' }))),
-		trigger: everySecond,
-		...{ startedJobs: 2, paid: 2, images: 1 },
-	},
-];
-
-const FIFTY: Scenario = {
-	...ofBody('fifty executions', 50),
-	...{ startedJobs: 50, paid: 50, images: 50 },
+	startedJobs: 5,
+	paid: 8,
+	lastNode: 'Done',
 };
 
-const CRASHED_TWICE: Scenario[] = [
-	{ ...several('retry killed, first retried', 5), ...five, retriesAgain: 'first' },
-	{ ...several('retry killed, retry retried', 5), ...five, retriesAgain: 'second' },
+const CHAIN: Scenario = {
+	name: 'chain',
+	build: (start) => {
+		const first = imageGenerate({ prompt: 'chain: first' });
+		const second = imageGenerate({ prompt: 'chain: second', referenceImages: 'all' });
+		return workflow('chain', chain(start, first, { ...second, name: 'Second' }));
+	},
+	paid: 2,
+	images: 1,
+	lastNode: 'Second',
+};
+
+const SCHEDULE: Scenario = {
+	name: 'schedule',
+	build: (start) =>
+		workflow('schedule', chain(start, imageGenerate({ prompt: 'schedule: a fox' }))),
+	trigger: everySecond,
+	paid: 2,
+};
+
+const resubmits: Scenario['edit'] = ({ name, parameters }) => {
+	if (name === 'Generate') parameters.options = { resubmitIfUnknown: true };
+};
+
+const CRASHED = [
+	...plain('crash'),
+	...[
+		FILES,
+		several('unanswered', 3, { images: 2, unknown: 1 }, {}, continues),
+		several(
+			'unanswered, resubmitted',
+			3,
+			{ startedJobs: 3, paid: 4, images: 3, edit: resubmits },
+			{},
+			continues,
+		),
+		several('variations', 2, { paid: 6 }, { jobsPerItem: 3 }),
+		several('failed', 3, { startedJobs: 3, paid: 4, images: 3 }, {}, continues),
+		several('second try', 2, { paid: 3, images: 2 }, {}, twoTries),
+		LOOP,
+		CHAIN,
+		ofBodies('ten workflows', 10, { workflows: 10 }),
+		TWIN_UPLOADS,
+		SCHEDULE,
+	].map(trialOf),
 ];
+const HUNDRED = trialOf(several('hundred', 100));
+const FIFTY = trialOf(ofBodies('fifty executions', 50));
+/** n8n is ended again while the retry waits; then the first execution is retried, or the retry. */
+const AGAIN_FIRST = trialOf(several('retry killed, first retried', 5));
+const AGAIN_SECOND = trialOf(several('retry killed, retry retried', 5));
+const DEPLOYED = plain('deploy');
 
-const DEPLOYED: Scenario[] = plainScenarios('deploy');
-
-let lab: Lab;
-let survival: Survival;
-let recall: { ms: number; slowestAnswerMs: number } | undefined;
-
-/** How often a scenario's job is the first of its kind, as nothing else tells it from the others. */
-const seen = new Set<string>();
-function isFirst(what: string): boolean {
-	return seen.size < seen.add(what).size;
-}
+let slowestAnswerMs = NaN;
 
 beforeAll(async () => {
-	lab = await openLab({
-		jobDurationMs: Infinity,
-		wish: ({ fields }) => {
-			const { prompt = '' } = fields;
-			const isDone = /^loop: [1-4]$|^chain: first$|^second try: 1$/.test(prompt);
-			if (isDone || (prompt.startsWith('schedule') && isFirst(prompt))) return { durationMs: 100 };
-			const fails = /^failed: 2$|^second try: 2$/.test(prompt) && isFirst(prompt);
-			return fails ? { durationMs: 100, outcome: { status: 'Failed' } } : undefined;
-		},
-	});
-	survival = new Survival(lab);
 	for (const prompt of ['unanswered: 2', 'unanswered, resubmitted: 2']) {
-		const match = ({ form }: { form?: ReceivedForm }) => form?.fields.prompt === prompt;
-		lab.emulator.faults.add({ at: 'submit', kind: 'hold', until: NEVER, match });
+		lab.emulator.faults.add({
+			at: 'submit',
+			kind: 'hold',
+			until: new Promise<never>(() => undefined),
+			match: ({ form }) => form?.fields.prompt === prompt,
+		});
 	}
 	FILES.bodies = [await upload('files', 3)];
 	TWIN_UPLOADS.bodies = [await upload('twin', 1), await upload('twin', 1, 'x')];
 
-	await survival.begin([...CRASHED, ...CRASHED_TWICE, HUNDRED, FIFTY]);
+	await begin(lab, ...CRASHED, AGAIN_FIRST, AGAIN_SECOND, HUNDRED, FIFTY);
 	await lab.crashN8n(GRACE);
-	await lab.n8n.signIn();
 	await retryHundred();
-	const again = new Map<Scenario, string[]>();
-	for (const scenario of CRASHED_TWICE) {
-		const ids = await survival.retryInVain(scenario);
-		again.set(scenario, ids[scenario.retriesAgain ?? 'first']);
-	}
-	for (let at = 0; at < CRASHED.length; at += 4) await survival.retry(CRASHED.slice(at, at + 4));
-	await survival.retry([FIFTY]);
-	await survival.begin(DEPLOYED);
+	const { first } = await AGAIN_FIRST.retryInVain();
+	const { second } = await AGAIN_SECOND.retryInVain();
+	for (let at = 0; at < CRASHED.length; at += 4) await retryAll(CRASHED.slice(at, at + 4));
+	await retryAll([FIFTY]);
+	await begin(lab, ...DEPLOYED);
 	await lab.restartN8n(GRACE);
-	await lab.n8n.signIn();
-	await survival.retry(DEPLOYED);
-	await survival.retry(CRASHED_TWICE, (scenario) => again.get(scenario));
+	await retryAll(DEPLOYED);
+	await retryAll([AGAIN_FIRST], async () => await Promise.resolve(first));
+	await retryAll([AGAIN_SECOND], async () => await Promise.resolve(second));
 }, 400_000);
 
 afterAll(async () => {
 	await lab.restartN8n();
-	await lab.close();
 }, 200_000);
 
-const ALL = [...CRASHED, FIFTY, ...CRASHED_TWICE, HUNDRED, ...DEPLOYED];
+const ALL = [...CRASHED, FIFTY, AGAIN_FIRST, AGAIN_SECOND, HUNDRED, ...DEPLOYED];
 
-it.each(ALL)('pays for nothing twice: $name', async (scenario) => {
-	const { paid, images, unknown = 0, check } = scenario;
-	expect(survival.toldOf(scenario)).toEqual({ paid, images, unknown, endings: [] });
-	for (const execution of survival.retriedOf.get(scenario.name) ?? []) await check?.(execution);
-});
+it.each(ALL.map((trial): [string, Trial] => [trial.scenario.name, trial]))(
+	'pays for nothing twice: %s',
+	async (_, trial) => {
+		const [is, shouldBe] = trial.told;
+		expect(is).toEqual(shouldBe);
+		for (const execution of trial.retried) await trial.scenario.check?.(execution);
+	},
+);
 
 it('answers others while a hundred jobs are recalled', () => {
-	expect(recall?.slowestAnswerMs).toBeLessThan(ANSWERED_WITHIN_MS);
+	expect(slowestAnswerMs).toBeLessThan(ANSWERED_WITHIN_MS);
 });
 
 it.each([
 	['while it waits', false],
 	['while the request is open', true],
 ])('pays for nothing twice: Stop %s', async (when, isOpen) => {
-	const scenario = { ...several(`Stop ${when}`, 1), startedJobs: 1, paid: 1, images: 1 };
+	const trial = trialOf(several(`Stop ${when}`, 1));
 	let answer: () => void = () => undefined;
 	const answered = new Promise<void>((resolve) => {
 		answer = resolve;
 	});
 	if (isOpen) lab.emulator.faults.add({ at: 'submit', kind: 'hold', until: answered });
-	await survival.begin([scenario]);
-	const [saved] = survival.workflowsOf.get(scenario.name) ?? [];
-	const [running] = saved ? await lab.n8n.executions(saved) : [];
-	await lab.n8n.stop(running?.id ?? '');
+	await begin(lab, trial);
+	const [running = ''] = await trial.executions();
+	await lab.n8n.stop(running);
 	answer();
 	await sleep(SETTLED_MS);
-	await survival.retry([scenario]);
+	await retryAll([trial]);
 	// Whether n8n runs the node again depends on which of its two writes came last.
-	expect(survival.toldOf(scenario)).toMatchObject({ paid: 1, unknown: 0 });
+	expect(trial.told[0]).toMatchObject({ paid: 1, unknown: 0 });
 });
 
 it('starts jobs of its own for what an execution that crashed was begun with', async () => {
-	const [scenario] = CRASHED;
-	if (!scenario) throw new Error('There is none.');
-	const before = survival.submitsOf(scenario).length;
-	const [path = ''] = survival.pathsOf.get(scenario.name) ?? [];
-	await lab.n8n.post(`webhook/${path}`, {});
-	await until(() => survival.submitsOf(scenario).length >= before + 5);
-	expect(survival.submitsOf(scenario)).toHaveLength(before + 5);
+	const [trial] = CRASHED;
+	if (!trial) throw new Error('There is none.');
+	const before = trial.submits.length;
+	await lab.n8n.post(`webhook/${trial.paths[0] ?? ''}`, {});
+	await until(() => trial.submits.length >= before + 5);
+	expect(trial.submits).toHaveLength(before + 5);
 });
 
 describe("what n8n's database cannot keep", () => {
@@ -279,54 +257,47 @@ describe("what n8n's database cannot keep", () => {
 		// Without its write-ahead log (n8n 1) an exclusive lock would keep n8n from reading the credential, too.
 		['as another process has locked it', 'BEGIN IMMEDIATE;', 'ROLLBACK;'],
 	])('costs the run nothing, %s', async (how, damage, repair) => {
-		const options = { maxConcurrentJobs: 1 };
-		const scenario = { ...several(how, 2, { options }), startedJobs: 1, paid: 2, images: 2 };
+		const oneByOne = { options: { maxConcurrentJobs: 1 } };
+		const trial = trialOf(several(how, 2, { startedJobs: 1 }, oneByOne));
 		const gaveUpBefore = await gaveUp();
-		await survival.begin([scenario]);
-		const database = spawn('sqlite3', [databaseFile()], { stdio: ['pipe', 'inherit', 'inherit'] });
+		await begin(lab, trial);
+		const file = join(dirname(setting('E2E_N8N_LOG')), '.n8n', 'database.sqlite');
+		const database = spawn('sqlite3', [file], { stdio: ['pipe', 'inherit', 'inherit'] });
 		try {
 			database.stdin.write(`PRAGMA busy_timeout = 5000;\n${damage}\n`);
 			await sleep(SETTLED_MS);
-			survival.finish(scenario);
-			await until(() => survival.submitsOf(scenario).length === 2);
+			trial.finish();
+			await until(() => trial.submits.length === 2);
 		} finally {
 			database.stdin.end(`${repair}\n`);
 			await once(database, 'exit');
 		}
-		const [saved] = survival.workflowsOf.get(how) ?? [];
-		const [running] = saved ? await lab.n8n.executions(saved) : [];
-		const ended = survival.finishing([scenario], lab.n8n.waitForExecution(running?.id ?? ''));
-		survival.retriedOf.set(how, [await ended]);
-		expect(survival.toldOf(scenario)).toEqual({ paid: 2, images: 2, unknown: 0, endings: [] });
+		const [running = ''] = await trial.executions();
+		trial.retried = [await finishing([trial], lab.n8n.waitForExecution(running))];
+		const [is, shouldBe] = trial.told;
+		expect(is).toEqual(shouldBe);
 		expect((await gaveUp()) - gaveUpBefore).toBe(1);
 	});
 });
 
 /** How many runs have gone on without n8n's database. */
 async function gaveUp(): Promise<number> {
-	return (await lab.n8nLog()).split("n8n's database does not keep").length - 1;
+	return (await lab.log()).split("n8n's database does not keep").length - 1;
 }
 
-function databaseFile(): string {
-	const log = process.env.E2E_N8N_LOG;
-	if (log === undefined) throw new Error('These tests are run by scripts/e2e.ts.');
-	return join(dirname(log), '.n8n', 'database.sqlite');
-}
-
-/** Notes when the first of the jobs is polled, which is after all have been recalled. */
+/** Asks n8n all the while until the first of the jobs is polled, which is after all have been recalled. */
 async function retryHundred(): Promise<void> {
-	const ids = await survival.endedIds(HUNDRED);
+	const ids = await HUNDRED.endedBadly();
 	const startedAtMs = Date.now();
-	let slowestAnswerMs = 0;
+	slowestAnswerMs = 0;
 	const asking = setInterval(() => {
 		const askedAtMs = Date.now();
 		void fetch(`${lab.n8n.url}/healthz`).then(() => {
 			slowestAnswerMs = Math.max(slowestAnswerMs, Date.now() - askedAtMs);
 		});
 	}, 20);
-	const retried = survival.retry([HUNDRED], () => ids);
-	await until(() => survival.polledSince(startedAtMs).size > 0);
-	recall = { ms: Date.now() - startedAtMs, slowestAnswerMs };
+	const retried = retryAll([HUNDRED], async () => await Promise.resolve(ids));
+	await until(() => polledSince(lab, startedAtMs).size > 0);
 	clearInterval(asking);
 	await retried;
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { INode } from 'n8n-workflow';
+import type { INode, INodeParameters } from 'n8n-workflow';
 
-import { until, type Lab } from './lab';
+import type { Lab } from './lab';
 import type { Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
-import { generateFrom, save } from './scenarios';
+import { until } from './real-n8n/until';
+import { generateFrom } from './scenarios';
 import {
 	chain,
 	everySecond,
@@ -30,17 +31,16 @@ export interface Scenario {
 	workflows?: number;
 	triggerLast?: true;
 	savesProgress?: true;
-	/** Jobs that have been paid for when n8n ends. */
-	startedJobs: number;
 	/** The retry is made with the workflow as it is saved, in which this has been changed. */
 	edit?: (node: INode) => void;
-	/** n8n is ended again while the retry waits; then this one is retried. */
-	retriesAgain?: 'first' | 'second';
 	lastNode?: string;
-	/** Of all executions and retries together. */
+	/** Jobs of all executions and retries together. */
 	paid: number;
-	/** What the last retries put out: images of the very jobs of their prompts, and unknown outcomes. */
-	images: number;
+	/** Of them, those that have been paid for when n8n ends. All, unless told otherwise. */
+	startedJobs?: number;
+	/** Images of the very jobs of their prompts that the last retries put out. All, unless told otherwise. */
+	images?: number;
+	/** Unknown outcomes that they put out. */
 	unknown?: number;
 	check?: (retried: Execution) => Promise<void>;
 }
@@ -61,240 +61,220 @@ export function prompts(name: string, count: number): string[] {
 export function several(
 	name: string,
 	count: number,
-	parameters: INode['parameters'] = {},
+	differences: Partial<Scenario> = {},
+	parameters: INodeParameters = {},
 	settings: NodeSettings = {},
-): Pick<Scenario, 'name' | 'build'> {
-	const options = { maxConcurrentJobs: 100 };
-	return {
-		name,
-		build: (start) =>
-			generateFrom(start, prompts(name, count), { options, ...parameters }, settings),
-	};
+): Scenario {
+	const all = { options: { maxConcurrentJobs: 100 }, ...parameters };
+	const build = (start: INode) => generateFrom(start, prompts(name, count), all, settings);
+	return { name, build, paid: count, ...differences };
 }
 
-/** Makes an image of what is sent to the webhook. */
-export function ofBody(name: string, count: number): Pick<Scenario, 'name' | 'build' | 'bodies'> {
-	return {
-		name,
-		build: (start) =>
-			workflow(name, chain(start, imageGenerate({ prompt: '={{ $json.body.prompt }}' }))),
-		bodies: prompts(name, count).map((prompt) => ({ prompt })),
-	};
+/** Makes an image of each thing that is sent to the webhook. */
+export function ofBodies(
+	name: string,
+	count: number,
+	differences: Partial<Scenario> = {},
+): Scenario {
+	const generate = imageGenerate({ prompt: '={{ $json.body.prompt }}' });
+	const build = (start: INode) => workflow(name, chain(start, generate));
+	const bodies = prompts(name, count).map((prompt) => ({ prompt }));
+	return { name, build, bodies, paid: count, ...differences };
 }
 
-/** Executions that are begun, disturbed, and retried. */
-export class Survival {
-	/** By the scenario's name. */
-	readonly pathsOf = new Map<string, string[]>();
-	readonly workflowsOf = new Map<string, SavedWorkflow[]>();
+/** Executions of one scenario that are begun, disturbed, and retried. */
+export class Trial {
+	/** Of the webhooks. */
+	readonly paths: string[];
+	readonly saved: SavedWorkflow[] = [];
 	/** What the last retries have come to. */
-	readonly retriedOf = new Map<string, Execution[]>();
-
-	private readonly failures = new Map<string, string>();
+	retried: Execution[] = [];
+	failure: string | undefined;
 
 	/** @param lab whose jobs never end by themselves */
-	constructor(private readonly lab: Lab) {}
+	constructor(
+		private readonly lab: Lab,
+		readonly scenario: Scenario,
+	) {
+		this.paths = Array.from({ length: scenario.workflows ?? 1 }, () => randomUUID());
+	}
 
-	/** What a scenario has come to. */
-	toldOf(scenario: Pick<Scenario, 'name' | 'lastNode'>): {
-		paid: number;
-		images: number;
-		unknown: number;
-		/** What went otherwise. */
-		endings: unknown[];
-	} {
-		const retried = this.retriedOf.get(scenario.name) ?? [];
-		const items = retried.flatMap((execution) => execution.items(scenario.lastNode ?? 'Generate'));
+	get submits(): Lab['emulator']['submits'] {
+		const { submits } = this.lab.emulator;
+		return submits.filter(({ fields }) => fields.prompt?.startsWith(`${this.scenario.name}:`));
+	}
+
+	/** What it has come to, and what it should have. */
+	get told(): [is: object, shouldBe: object] {
+		const { paid, images = paid, unknown = 0, lastNode = 'Generate' } = this.scenario;
+		const items = this.retried.flatMap((execution) => execution.items(lastNode));
 		const right = items.filter(({ json, binary }) => {
-			const submit = this.submitsOf(scenario).find(({ jobId }) => jobId === json.job_id);
+			const submit = this.submits.find(({ jobId }) => jobId === json.job_id);
 			return submit?.fields.prompt === json.prompt && binary?.data?.mimeType === 'image/png';
 		});
-		return {
-			paid: this.submitsOf(scenario).length,
-			images: new Set(right.map(({ json }) => json.job_id)).size,
-			unknown: items.filter(({ json }) =>
-				messageOf(json.error).startsWith('It is not known whether'),
-			).length,
-			endings: [
-				...retried.map(
-					({ status, errorMessage }) => status !== 'success' && (errorMessage ?? status),
-				),
-				this.failures.get(scenario.name),
-			].filter(Boolean),
-		};
-	}
-
-	/** Starts the executions of scenarios, and waits until all their jobs are waited for. */
-	async begin(scenarios: readonly Scenario[]): Promise<void> {
-		// One after the other: n8n 1 mixes up its transactions on sqlite.
-		for (const scenario of scenarios) await this.save(scenario);
-		for (const scenario of scenarios) {
-			await this.send(scenario);
-			const isStarted = () => this.submitsOf(scenario).length >= scenario.startedJobs;
-			const begun = until(isStarted, START_WITHIN_MS);
-			await begun.catch((error: unknown) => this.failures.set(scenario.name, String(error)));
-			if (scenario.trigger === everySecond) await this.endSchedule(scenario);
-		}
-		const isHeld = (jobId: string) =>
-			this.lab.emulator.requests.some(
-				(request) => request.jobId === jobId && request.fault === 'hold',
+		const isUnknown = ({ json }: (typeof items)[number]) =>
+			(json.error as { message?: string } | undefined)?.message?.startsWith(
+				'It is not known whether',
 			);
-		const jobs = scenarios
-			.flatMap((each) => this.submitsOf(each))
-			.filter(({ jobId }) => !isHeld(jobId));
-		await this.untilPolled(jobs);
-		await sleep(SETTLED_MS);
-	}
-
-	/** Waits until n8n asks for jobs. */
-	private async untilPolled(jobs: Lab['emulator']['submits'], sinceMs = 0): Promise<void> {
-		const unpolled = () => {
-			const polled = this.polledSince(sinceMs);
-			return jobs.filter(({ jobId }) => !polled.has(jobId));
+		const endings = this.retried.map(({ status, errorMessage }) => errorMessage ?? status);
+		const is = {
+			paid: this.submits.length,
+			images: new Set(right.map(({ json }) => json.job_id)).size,
+			unknown: items.filter(isUnknown).length,
+			otherEndings: endings.filter((ending) => ending !== 'success'),
+			failure: this.failure,
 		};
-		await until(() => unpolled().length === 0, POLLED_WITHIN_MS).catch(() => {
-			for (const { fields } of unpolled()) {
-				const name = fields.prompt?.split(':', 1)[0] ?? '';
-				this.failures.set(name, `${String(fields.prompt)} is not waited for`);
-			}
-		});
+		return [is, { paid, images, unknown, otherEndings: [], failure: undefined }];
 	}
 
-	private async save(scenario: Scenario): Promise<void> {
-		const { name, build, trigger, workflows = 1, triggerLast, savesProgress } = scenario;
-		const paths = Array.from({ length: workflows }, () => randomUUID());
-		this.pathsOf.set(name, paths);
-		const saved: SavedWorkflow[] = [];
-		for (const path of paths) {
-			const file = build(trigger?.() ?? answersAtOnce(webhook(path)));
+	async save(): Promise<void> {
+		const { build, trigger, triggerLast, savesProgress = false } = this.scenario;
+		for (const path of this.paths) {
+			const start = webhook(path);
+			// A request that waits for its execution could outlive the n8n that is killed.
+			start.parameters.responseMode = 'onReceived';
+			const file = build(trigger?.() ?? start);
 			if (triggerLast) file.nodes.reverse();
-			file.settings = { ...file.settings, saveExecutionProgress: savesProgress ?? false };
-			saved.push(await save(this.lab, file));
+			file.settings = { ...file.settings, saveExecutionProgress: savesProgress };
+			this.saved.push(await this.lab.save(file));
 		}
-		this.workflowsOf.set(name, saved);
-		for (const each of trigger ? [] : saved) await this.lab.n8n.activate(each);
+		if (!trigger) for (const each of this.saved) await this.lab.n8n.activate(each);
 	}
 
-	private async send({ name, trigger, bodies = [{}] }: Scenario): Promise<void> {
-		const saved = this.workflowsOf.get(name) ?? [];
-		for (const each of trigger ? saved : []) {
+	/** Starts the executions, and waits for the jobs that are to be started. */
+	async start(): Promise<void> {
+		const { trigger, bodies = [{}], paid, startedJobs = paid } = this.scenario;
+		for (const each of trigger ? this.saved : []) {
 			if (trigger === manualTrigger) await this.lab.n8n.startManually(each, 'Start');
 			else await this.lab.n8n.activate(each);
 		}
-		if (trigger) return;
-		const paths = this.pathsOf.get(name) ?? [];
-		bodies.forEach((body, index) => {
-			const path = `webhook/${paths[index % paths.length] ?? ''}`;
+		for (const [index, body] of trigger ? [] : bodies.entries()) {
+			const path = `webhook/${this.paths[index % this.paths.length] ?? ''}`;
 			// That it has begun is seen by its jobs.
 			this.lab.n8n.post(path, body).catch(() => undefined);
+		}
+		const begun = until(() => this.submits.length >= startedJobs, START_WITHIN_MS, 20);
+		await begun.catch((error: unknown) => {
+			this.failure = String(error);
 		});
+		if (trigger !== everySecond) return;
+		for (const each of this.saved) await this.lab.n8n.deactivate(each);
+		// How many times it has fired cannot be foreseen. The first execution ends well.
+		this.scenario.paid = this.submits.length;
+		this.scenario.images = this.scenario.paid - 1;
 	}
 
-	/** How many times it has fired cannot be foreseen. The first execution ends well. */
-	async endSchedule(scenario: Scenario): Promise<void> {
-		for (const saved of this.workflowsOf.get(scenario.name) ?? [])
-			await this.lab.n8n.deactivate(saved);
-		scenario.paid = this.submitsOf(scenario).length;
-		scenario.images = scenario.paid - 1;
+	async executions(): Promise<string[]> {
+		const listed = this.saved.map(async (each) => await this.lab.n8n.executions(each));
+		return (await Promise.all(listed)).flat().map(({ id }) => id);
 	}
 
-	/** The executions of a scenario that have not ended well. */
-	async endedIds({ name, bodies = [{}], workflows = 1 }: Scenario): Promise<string[]> {
+	/** The executions that have ended, and not well. */
+	async endedBadly(): Promise<string[]> {
+		const { bodies = [{}] } = this.scenario;
 		const ids: string[] = [];
-		for (const saved of this.workflowsOf.get(name) ?? []) {
-			let executions = await this.lab.n8n.executions(saved);
-			await until(async () => {
-				executions = await this.lab.n8n.endedExecutions(saved);
-				if (executions.length < bodies.length / workflows) return false;
+		for (const saved of this.saved) {
+			const executions = await until(async () => {
+				const ended = await this.lab.n8n.endedExecutions(saved);
+				if (ended.length < bodies.length / this.saved.length) return undefined;
 				const all = await this.lab.n8n.executions(saved);
-				return all.every(({ id }) => executions.some((ended) => ended.id === id));
+				return all.every(({ id }) => ended.some((each) => each.id === id)) && ended;
 			});
 			ids.push(...executions.filter(({ status }) => status !== 'success').map(({ id }) => id));
 		}
 		return ids;
 	}
 
-	/**
-	 * Retries all that has not ended well at once, and lets the jobs come to their end. What does not is for the
-	 * scenario's own test to tell.
-	 */
-	async retry(
-		scenarios: readonly Scenario[],
-		idsOf: (scenario: Scenario) => readonly string[] | undefined = () => undefined,
-	): Promise<void> {
-		const ended = scenarios.map(async (scenario) => {
-			try {
-				const ids = idsOf(scenario) ?? (await this.endedIds(scenario));
-				this.retriedOf.set(scenario.name, await this.retried(scenario, ids));
-			} catch (error) {
-				this.failures.set(scenario.name, String(error));
-			}
-		});
-		await this.finishing(scenarios, Promise.all(ended));
-	}
-
 	/** Retries executions, which n8n answers when they have ended. */
-	async retried({ name, edit }: Scenario, ids: readonly string[]): Promise<Execution[]> {
-		if (edit && edit !== asSaved) {
-			for (const saved of this.workflowsOf.get(name) ?? []) await this.lab.n8n.update(saved, edit);
+	async retry(ids: readonly string[]): Promise<Execution[]> {
+		const { edit } = this.scenario;
+		for (const each of edit && edit !== asSaved ? this.saved : []) {
+			await this.lab.n8n.update(each, edit ?? asSaved);
 		}
-		const retry = async (id: string) =>
-			await this.lab.n8n.retry(id, { loadWorkflow: edit !== undefined });
-		return await Promise.all(ids.map(retry));
+		const how = { loadWorkflow: edit !== undefined };
+		return await Promise.all(ids.map(async (id) => await this.lab.n8n.retry(id, how)));
 	}
 
-	/** Retries what has not ended well, without letting the jobs come to their end. Gives all IDs. */
-	async retryInVain(scenario: Scenario): Promise<{ first: string[]; second: string[] }> {
-		const first = await this.endedIds(scenario);
+	/** Retries what has not ended well, and does not let the jobs come to their end. Gives all IDs. */
+	async retryInVain(): Promise<{ first: string[]; second: string[] }> {
+		const first = await this.endedBadly();
 		const startedAtMs = Date.now();
 		// n8n is ended before it answers.
-		this.retried(scenario, first).catch(() => undefined);
-		await this.untilPolled(this.submitsOf(scenario), startedAtMs);
-		const [saved] = this.workflowsOf.get(scenario.name) ?? [];
-		const all = saved ? await this.lab.n8n.executions(saved) : [];
-		return { first, second: all.filter(({ mode }) => mode === 'retry').map(({ id }) => id) };
+		this.retry(first).catch(() => undefined);
+		await untilPolled(this.lab, [this], startedAtMs);
+		const second = (await this.executions()).filter((id) => !first.includes(id));
+		return { first, second };
 	}
 
-	/** Lets the jobs of scenarios come to their end until something is done. */
-	async finishing<T>(scenarios: readonly Pick<Scenario, 'name'>[], done: Promise<T>): Promise<T> {
-		const again = setInterval(() => {
-			scenarios.forEach((each) => {
-				this.finish(each);
-			});
-		}, 100);
-		return await done.finally(() => {
-			clearInterval(again);
-		});
-	}
-
-	submitsOf({ name }: Pick<Scenario, 'name'>): Lab['emulator']['submits'] {
-		return this.lab.emulator.submits.filter(({ fields }) => fields.prompt?.startsWith(`${name}:`));
-	}
-
-	/** The jobs that n8n has asked for. */
-	polledSince(sinceMs: number): Set<string> {
-		return new Set(
-			this.lab.emulator.requests.flatMap(({ method, jobId, startedAtMs }) =>
-				method === 'GET' && jobId !== undefined && startedAtMs >= sinceMs ? [jobId] : [],
-			),
-		);
-	}
-
-	finish(scenario: Pick<Scenario, 'name'>): void {
+	/** Lets the jobs come to their end. */
+	finish(): void {
 		const { jobs } = this.lab.emulator;
-		for (const { jobId } of this.submitsOf(scenario)) {
+		for (const { jobId } of this.submits) {
 			if (jobs.get(jobId).durationMs === Infinity) jobs.finish(jobId);
 		}
 	}
 }
 
-/** A request that waits for its execution could outlive the n8n that is killed. */
-function answersAtOnce(start: INode): INode {
-	return { ...start, parameters: { ...start.parameters, responseMode: 'onReceived' } };
+/** Starts the executions of trials, and waits until all their jobs are waited for. */
+export async function begin(lab: Lab, ...trials: readonly Trial[]): Promise<void> {
+	// One after the other: n8n 1 mixes up its transactions on sqlite.
+	for (const trial of trials) await trial.save();
+	for (const trial of trials) await trial.start();
+	await untilPolled(lab, trials);
+	await sleep(SETTLED_MS);
 }
 
-function messageOf(error: unknown): string {
-	return error !== null && typeof error === 'object' && 'message' in error
-		? String(error.message)
-		: '';
+/**
+ * Retries all that has not ended well at once, and lets the jobs come to their end. What does not is for the
+ * scenario's own test to tell.
+ */
+export async function retryAll(
+	trials: readonly Trial[],
+	idsOf: (trial: Trial) => Promise<readonly string[]> = async (trial) => await trial.endedBadly(),
+): Promise<void> {
+	const retried = trials.map(async (trial) => {
+		try {
+			trial.retried = await trial.retry(await idsOf(trial));
+		} catch (error) {
+			trial.failure = String(error);
+		}
+	});
+	await finishing(trials, Promise.all(retried));
+}
+
+/** Lets the jobs of trials come to their end until something is done. */
+export async function finishing<T>(trials: readonly Trial[], done: Promise<T>): Promise<T> {
+	const again = setInterval(() => {
+		for (const trial of trials) trial.finish();
+	}, 100);
+	return await done.finally(() => {
+		clearInterval(again);
+	});
+}
+
+/** Waits until n8n asks for the jobs of trials, but for those whose request is still open. */
+async function untilPolled(lab: Lab, trials: readonly Trial[], sinceMs = 0): Promise<void> {
+	const unpolled = (trial: Trial) => {
+		const polled = polledSince(lab, sinceMs);
+		const held = lab.emulator.requests.filter(({ fault }) => fault === 'hold');
+		return trial.submits.filter(
+			({ jobId }) => !polled.has(jobId) && !held.some((request) => request.jobId === jobId),
+		);
+	};
+	const all = () => trials.every((trial) => unpolled(trial).length === 0);
+	await until(all, POLLED_WITHIN_MS).catch(() => {
+		for (const trial of trials) {
+			const left = unpolled(trial).map(({ fields }) => fields.prompt);
+			if (left.length > 0) trial.failure = `Not waited for: ${left.join(', ')}`;
+		}
+	});
+}
+
+/** The jobs that n8n has asked for. */
+export function polledSince({ emulator }: Lab, sinceMs: number): Set<string> {
+	return new Set(
+		emulator.requests.flatMap(({ method, jobId, startedAtMs }) =>
+			method === 'GET' && jobId !== undefined && startedAtMs >= sinceMs ? [jobId] : [],
+		),
+	);
 }

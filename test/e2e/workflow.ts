@@ -2,14 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { INode, INodeParameters, NodeInputConnections } from 'n8n-workflow';
 import type { SavedCredential, WorkflowFile } from './real-n8n/rest-client';
 
-export const nodeTypes = {
-	effectGenerate: 'n8n-nodes-aetherforge.effectGenerate',
-	getJob: 'n8n-nodes-aetherforge.getJob',
-	imageGenerate: 'n8n-nodes-aetherforge.imageGenerate',
-	imageTune: 'n8n-nodes-aetherforge.imageTune',
-	sprite: 'n8n-nodes-aetherforge.sprite',
-};
-
 export type NodeSettings = Pick<
 	INode,
 	'onError' | 'webhookId' | 'retryOnFail' | 'maxTries' | 'waitBetweenTries'
@@ -25,14 +17,33 @@ function node(
 	return { id: randomUUID(), name, type, typeVersion, position: [0, 0], parameters, ...settings };
 }
 
+/** Builds a node of this package. */
+export type NodeBuilder = (parameters: INodeParameters, settings?: NodeSettings) => INode;
+
+const prefix = 'n8n-nodes-aetherforge.';
+const own =
+	(name: string, type: string): NodeBuilder =>
+	(parameters, settings) =>
+		node(name, `${prefix}${type}`, 1, parameters, settings);
+
+export const imageGenerate = own('Generate', 'imageGenerate');
+export const imageTune = own('Tune', 'imageTune');
+export const effectGenerate = own('Effect', 'effectGenerate');
+export const sprite = own('Sprite', 'sprite');
+export const getJob = own('Get Job', 'getJob');
+
+/** Whether a node, or a type of nodes, is of this package, be it as an AI agent's tool. */
+export function isOurs(type: string): boolean {
+	return type.startsWith(prefix);
+}
+
 export function manualTrigger(): INode {
 	return node('Start', 'n8n-nodes-base.manualTrigger', 1, {});
 }
 
 export function everySecond(): INode {
-	return node('Start', 'n8n-nodes-base.scheduleTrigger', 1.2, {
-		rule: { interval: [{ field: 'seconds', secondsInterval: 1 }] },
-	});
+	const rule = { interval: [{ field: 'seconds', secondsInterval: 1 }] };
+	return node('Start', 'n8n-nodes-base.scheduleTrigger', 1.2, { rule });
 }
 
 /** A webhook that answers with the last node's first item. */
@@ -63,9 +74,9 @@ export function callForEachItem(workflowId: string, settings: NodeSettings = {})
 	return node('Call', 'n8n-nodes-base.executeWorkflow', 1.2, parameters, settings);
 }
 
-/** Puts out one item with the given JSON. */
-export function oneItem(name: string, json: object): INode {
-	const jsonOutput = JSON.stringify(json);
+/** Puts out one item with the given JSON, or with what an expression gives. */
+export function oneItem(name: string, json: object | string): INode {
+	const jsonOutput = typeof json === 'string' ? json : JSON.stringify(json);
 	return node(name, 'n8n-nodes-base.set', 3.4, { mode: 'raw', jsonOutput, options: {} });
 }
 
@@ -77,25 +88,19 @@ export function setField(name: string, value: string): INode {
 
 /** Makes an item of each entry of a list, under the list's own name. */
 export function splitOut(field: string): INode {
-	return node(`Split ${field}`, 'n8n-nodes-base.splitOut', 1, {
-		fieldToSplitOut: field,
-		options: {},
-	});
+	const parameters = { fieldToSplitOut: field, options: {} };
+	return node(`Split ${field}`, 'n8n-nodes-base.splitOut', 1, parameters);
 }
 
-/** Makes a file of a field that holds base64. */
-export function toFile(field: string, binaryField: string): INode {
-	return node('To file', 'n8n-nodes-base.convertToFile', 1.1, {
+/** An item with a picture in the field `photo`. */
+export function pictureNodes(picture: Buffer): INode[] {
+	const toFile = node('To file', 'n8n-nodes-base.convertToFile', 1.1, {
 		operation: 'toBinary',
-		sourceProperty: field,
-		binaryPropertyName: binaryField,
-		options: { fileName: `${binaryField}.png`, mimeType: 'image/png' },
+		sourceProperty: 'picture',
+		binaryPropertyName: 'photo',
+		options: { fileName: 'photo.png', mimeType: 'image/png' },
 	});
-}
-
-/** Gives one item at a time on its second output, until all have come round. */
-export function loopOverItems(): INode {
-	return node('Loop', 'n8n-nodes-base.splitInBatches', 3, { options: {} });
+	return [oneItem('Picture', { picture: picture.toString('base64') }), toFile];
 }
 
 /** n8n's own node for any address, with one of this package's credentials. */
@@ -112,29 +117,9 @@ export function noOp(name: string): INode {
 	return node(name, 'n8n-nodes-base.noOp', 1, {});
 }
 
-export function imageGenerate(parameters: INodeParameters, settings: NodeSettings = {}): INode {
-	return node('Generate', nodeTypes.imageGenerate, 1, parameters, settings);
-}
-
-export function imageTune(parameters: INodeParameters, settings: NodeSettings = {}): INode {
-	return node('Tune', nodeTypes.imageTune, 1, parameters, settings);
-}
-
-export function effectGenerate(parameters: INodeParameters, settings: NodeSettings = {}): INode {
-	return node('Effect', nodeTypes.effectGenerate, 1, parameters, settings);
-}
-
-export function sprite(parameters: INodeParameters, settings: NodeSettings = {}): INode {
-	return node('Sprite', nodeTypes.sprite, 1, parameters, settings);
-}
-
-export function getJob(parameters: INodeParameters, settings: NodeSettings = {}): INode {
-	return node('Get Job', nodeTypes.getJob, 1, parameters, settings);
-}
-
-/** A node of this package as an AI agent's tool, which goes on where it fails. */
-export function asTool(node: INode, name: string): INode {
-	return { ...node, name, type: `${node.type}Tool`, onError: 'continueRegularOutput' };
+/** Gives one item at a time on its second output, until all have come round. */
+export function loopOverItems(): INode {
+	return node('Loop', 'n8n-nodes-base.splitInBatches', 3, { options: {} });
 }
 
 /** A connection from one of a node's outputs, the first unless given. */
@@ -142,11 +127,7 @@ export type Link = readonly [from: INode, to: INode, output?: number];
 
 /** Each node linked to the next. */
 export function chain(...nodes: INode[]): Link[] {
-	return nodes.slice(1).map((to, index) => {
-		const from = nodes[index];
-		if (from === undefined) throw new Error('A chain needs nodes.');
-		return [from, to];
-	});
+	return nodes.slice(1).map((to, index) => [nodes[index] ?? to, to]);
 }
 
 /** Builds a workflow of all the nodes that its links name. */
@@ -168,9 +149,9 @@ export function workflow(name: string, links: readonly Link[]): WorkflowFile {
 	};
 }
 
-/** Whether a node is of this package, be it as an AI agent's tool. */
-export function isOurs({ type }: INode): boolean {
-	return Object.values(nodeTypes).includes(type.replace(/Tool$/, ''));
+/** The workflow with its files in the items' JSON, which n8n 1 does not do. */
+export function combined(file: WorkflowFile): WorkflowFile {
+	return { ...file, settings: { ...file.settings, binaryMode: 'combined' } };
 }
 
 /** The workflow with a credential chosen in every AetherForge node, as a person does after an import. */
@@ -179,7 +160,7 @@ export function withCredential(file: WorkflowFile, credential: SavedCredential):
 	return {
 		...file,
 		nodes: file.nodes.map((each) =>
-			isOurs(each) ? { ...each, credentials: { [type]: { id, name } } } : each,
+			isOurs(each.type) ? { ...each, credentials: { [type]: { id, name } } } : each,
 		),
 	};
 }

@@ -260,6 +260,8 @@ describe('many items of Get Job', () => {
 		const tookMs = scene.clock.now() - startedAt;
 		expect(tookMs).toBeGreaterThanOrEqual(6000);
 		expect(tookMs).toBeLessThanOrEqual(6000 + 50 * 50);
+		const first = scene.polls().slice(0, 50);
+		expect(new Set(first.map(({ jobId }) => jobId))).toEqual(new Set(jobIds));
 		const times = scene.polls().map(({ startedAtMs }) => startedAtMs);
 		for (const [index, time] of times.slice(1).entries()) {
 			expect(time - (times[index] ?? 0)).toBeGreaterThanOrEqual(50);

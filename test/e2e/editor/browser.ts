@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chromium, type Browser, type BrowserContext } from 'playwright-core';
+import { chromium, type BrowserContext } from 'playwright-core';
 import { owner } from '../real-n8n/rest-client';
 
 export const themes = ['light', 'dark'] as const;
@@ -25,19 +25,10 @@ export function findBrowser(): string {
 	const path = candidates.find((candidate) => existsSync(candidate));
 	if (path !== undefined) return path;
 	throw new Error(
-		[
-			`No Chromium found: there is no ${candidates.join(', no ')}.`,
-			'Install one (Debian and Ubuntu: apt-get install chromium; macOS: brew install --cask google-chrome),',
-			'or name the command of the one you have: CHROMIUM_PATH=/path/to/chromium.',
-		].join('\n'),
+		`No Chromium found: there is no ${candidates.join(', no ')}. Install one (Debian and Ubuntu: ` +
+			'apt-get install chromium; macOS: brew install --cask google-chrome), or name the command of ' +
+			'the one you have: CHROMIUM_PATH=/path/to/chromium.',
 	);
-}
-
-export async function launchBrowser(): Promise<Browser> {
-	return await chromium.launch({
-		executablePath: findBrowser(),
-		args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-	});
 }
 
 /** How n8n is looked at. */
@@ -47,19 +38,24 @@ export interface Look {
 }
 
 /**
- * Opens a browser profile of its own, which is signed in to n8n as its owner.
+ * Opens a browser which is signed in to n8n as its owner. Whoever calls this closes its `browser()`.
  *
  * @param url origin of the editor.
  */
-export async function visitEditor(
-	browser: Browser,
-	url: string,
-	{ theme, viewport }: Look,
-): Promise<BrowserContext> {
-	const context = await browser.newContext({ baseURL: url, viewport, colorScheme: theme });
-	await context.addInitScript(`localStorage.setItem('N8N_THEME', '${theme}')`);
-	await context.request.post('/rest/login', {
-		data: { emailOrLdapLoginId: owner.email, password: owner.password },
+export async function visitEditor(url: string, { theme, viewport }: Look): Promise<BrowserContext> {
+	const browser = await chromium.launch({
+		executablePath: findBrowser(),
+		args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
 	});
-	return context;
+	try {
+		const context = await browser.newContext({ baseURL: url, viewport, colorScheme: theme });
+		await context.addInitScript(`localStorage.setItem('N8N_THEME', '${theme}')`);
+		await context.request.post('/rest/login', {
+			data: { emailOrLdapLoginId: owner.email, password: owner.password },
+		});
+		return context;
+	} catch (error) {
+		await browser.close();
+		throw error;
+	}
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { selectors, type Locator, type Page } from 'playwright-core';
 import type { SavedWorkflow, WorkflowFile } from '../real-n8n/rest-client';
-import { launchBrowser, visitEditor, type Look } from './browser';
+import { until } from '../real-n8n/until';
+import { visitEditor, type Look } from './browser';
 
 selectors.setTestIdAttribute('data-test-id');
 
@@ -10,14 +10,11 @@ const runTimeoutMs = 60_000;
 const patienceMs = 15_000;
 /** How long the editor may take to load on a machine that is busy with other things. */
 const loadTimeoutMs = 40_000;
+const dropNotedMs = 1000;
 const usualLook: Look = { theme: 'light', viewport: { width: 1440, height: 900 } };
 /** How far nodes are apart, and how many of them are in a row. */
 const nodeDistance = { x: 260, y: 200 };
 const nodesPerRow = 5;
-
-export type OutputView = 'schema' | 'table' | 'json' | 'binary';
-
-const dropNotedMs = 1000;
 
 /** n8n's editor in a browser, by what a person does in it and sees of it. */
 export class Editor {
@@ -29,15 +26,9 @@ export class Editor {
 	 * @param url origin of the editor.
 	 */
 	static async open(url: string, look: Partial<Look> = {}): Promise<Editor> {
-		const browser = await launchBrowser();
-		try {
-			const context = await visitEditor(browser, url, { ...usualLook, ...look });
-			context.setDefaultTimeout(patienceMs);
-			return new Editor(await context.newPage());
-		} catch (error) {
-			await browser.close();
-			throw error;
-		}
+		const context = await visitEditor(url, { ...usualLook, ...look });
+		context.setDefaultTimeout(patienceMs);
+		return new Editor(await context.newPage());
 	}
 
 	readonly close = async (): Promise<void> => {
@@ -59,18 +50,11 @@ export class Editor {
 		return this.page.getByTestId('canvas-node').filter({ has: exactly });
 	}
 
-	/** Whether the node is marked on the canvas as one that has failed. */
-	async canvasNodeHasFailed(name: string): Promise<boolean> {
-		return await this.canvasNode(name).getByTestId('canvas-node-status-mark-error').isVisible();
-	}
-
 	/** Runs the workflow by its button, to its end, whichever that is. */
 	async executeWorkflow(): Promise<void> {
 		await this.page.getByTestId('execute-workflow-button').first().click();
-		await this.page
-			.getByText(/^(Workflow executed successfully|Problem in node .*)$/)
-			.first()
-			.waitFor({ timeout: runTimeoutMs });
+		const ending = /^(Workflow executed successfully|Problem in node .*)$/;
+		await this.page.getByText(ending).first().waitFor({ timeout: runTimeoutMs });
 	}
 
 	/** Opens the panel of a node: input, parameters, output. */
@@ -117,14 +101,6 @@ export class Editor {
 		return this.page.getByTestId(`parameter-input-${name}`);
 	}
 
-	/** Whether a parameter's text is longer than the box that it is shown in. */
-	async hasScrollbar(parameterName: string): Promise<boolean> {
-		return await this.page.evaluate<boolean>(`
-			[...document.querySelectorAll('[data-test-id="parameter-input-${parameterName}"] textarea')]
-				.some((box) => box.scrollHeight > box.clientHeight)
-		`);
-	}
-
 	/** The labels of the parameters that are shown, from top to bottom. */
 	async labels(): Promise<string[]> {
 		// The tab "Settings" has labels of its own, which are there but not shown.
@@ -133,22 +109,31 @@ export class Editor {
 		return shown.map((text) => text.trim());
 	}
 
-	/** Chooses an entry of a parameter that is a list. */
-	async choose(parameterName: string, entry: string): Promise<void> {
-		await this.parameter(parameterName).click();
-		await this.page.getByRole('option', { name: entry }).first().click();
-	}
-
-	async toggle(parameterName: string): Promise<void> {
-		await this.parameter(parameterName).locator('.el-switch').click();
+	/** What does not fit: labels that the box around them cuts off, and a tool's description. */
+	async cutOff(): Promise<string[]> {
+		return await this.page.evaluate<string[]>(`
+			[...document.querySelectorAll('[data-test-id="node-parameters"] label .n8n-text')]
+				.filter((text) => {
+					const label = text.closest('label');
+					for (let box = text; label.contains(box); box = box.parentElement) {
+						if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible') {
+							return true;
+						}
+					}
+					return false;
+				})
+				.concat(
+					[...document.querySelectorAll('[data-test-id="parameter-input-toolDescription"] textarea')]
+						.filter((box) => box.scrollHeight > box.clientHeight),
+				)
+				.map((text) => text.innerText.trim() || text.value)
+		`);
 	}
 
 	/** Drags a field of the input panel's schema into a parameter. */
 	async drag(fieldName: string, parameterName: string): Promise<void> {
-		const field = this.page
-			.getByTestId('ndv-input-panel')
-			.locator(`[data-target="mappable"][data-name="${fieldName}"]`);
-		await field.hover();
+		const field = `[data-target="mappable"][data-name="${fieldName}"]`;
+		await this.page.getByTestId('ndv-input-panel').locator(field).hover();
 		await this.page.mouse.down();
 		await this.page.mouse.move(0, 0);
 		await this.parameter(parameterName).hover();
@@ -179,20 +164,10 @@ export class Editor {
 		await this.page.getByTestId('node-creator-search-bar').fill(text);
 	}
 
-	/** What the nodes panel shows where it finds nothing. */
-	get nodesPanelIsEmpty(): Locator {
-		return this.nodesPanel.getByTestId('node-creator-no-results');
-	}
-
 	/** The entries of the nodes panel that have this name. */
 	nodesPanelEntry(name: string): Locator {
 		const exactly = this.page.getByText(name, { exact: true });
 		return this.nodesPanel.getByTestId('item-iterator-item').filter({ has: exactly });
-	}
-
-	/** The texts of all entries of the nodes panel; those of the list before fade out for a moment. */
-	async nodesPanelEntries(): Promise<string[]> {
-		return await this.nodesPanel.getByTestId('item-iterator-item').allInnerTexts();
 	}
 
 	get nodesPanel(): Locator {
@@ -205,43 +180,23 @@ export class Editor {
 		await this.outputPanel.getByTestId('ndv-view-binary-data').first().click();
 	}
 
-	/** The widths of the images that the output panel shows, without those that could not be loaded. */
-	async loadedImageWidths(): Promise<number[]> {
-		return await this.page.evaluate<number[]>(`
-			[...document.querySelectorAll('[data-test-id="output-panel"] img')]
-				.map((image) => image.naturalWidth)
-				.filter((width) => width > 0)
-		`);
+	async showOutputAs(view: 'table' | 'binary'): Promise<void> {
+		await this.outputPanel.getByTestId(`radio-button-${view}`).click();
 	}
 
 	async dismissNotices(): Promise<void> {
 		const buttons = this.page.locator('.el-notification__closeBtn');
 		while ((await buttons.count()) > 0) {
 			// One that has closed by itself in the meantime cannot be clicked.
-			await buttons
-				.first()
-				.click({ timeout: 1000 })
-				.catch(() => undefined);
+			const first = buttons.first().click({ timeout: 1000 });
+			await first.catch(() => undefined);
 		}
-	}
-
-	async showOutputAs(view: OutputView): Promise<void> {
-		await this.outputPanel.getByTestId(`radio-button-${view}`).click();
 	}
 }
 
 /** Repeats expectations until they hold; the editor shows what happened a moment later. */
 export async function eventually(expectations: () => Promise<void>): Promise<void> {
-	const deadline = Date.now() + patienceMs;
-	for (;;) {
-		try {
-			await expectations();
-			return;
-		} catch (error) {
-			if (Date.now() > deadline) throw error;
-			await sleep(100);
-		}
-	}
+	await until(async () => await expectations().then(() => true), patienceMs);
 }
 
 /** The workflow with its nodes side by side: on the canvas, one cannot be opened under another. */
@@ -256,21 +211,4 @@ export function spreadOut(file: WorkflowFile): WorkflowFile {
 			],
 		})),
 	};
-}
-
-/** The labels of parameters that are cut off, because the box around them is narrower than they are. */
-export async function labelsCutOff(page: Page): Promise<string[]> {
-	return await page.evaluate<string[]>(`
-		[...document.querySelectorAll('[data-test-id="node-parameters"] label .n8n-text')]
-			.filter((text) => {
-				const label = text.closest('label');
-				for (let box = text; label.contains(box); box = box.parentElement) {
-					if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible') {
-						return true;
-					}
-				}
-				return false;
-			})
-			.map((text) => text.innerText.trim())
-	`);
 }

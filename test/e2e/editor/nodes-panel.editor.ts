@@ -1,129 +1,97 @@
-import { openLab, type Lab } from '../lab';
-import type { SavedWorkflow } from '../real-n8n/rest-client';
+import type { Locator } from 'playwright-core';
+import { useLab } from '../lab';
 import { chain, manualTrigger, noOp, workflow } from '../workflow';
-import type { Theme } from './browser';
+import { themes } from './browser';
+import { choicesOf, descriptions } from './descriptions';
 import { Editor, eventually, spreadOut } from './editor';
 
-const imageGenerate = 'AetherForge Image Generate';
-const getJob = 'AetherForge Get Job';
-const imageTune = 'AetherForge Image Tune';
-const effectGenerate = 'AetherForge Effect Generate';
-const sprite = 'AetherForge Sprite';
+const lab = useLab(undefined, [beforeAll, afterAll]);
 
-let lab: Lab;
-beforeAll(async () => {
-	lab = await openLab();
+let editor: Editor | undefined;
+afterEach(async () => {
+	await editor?.close();
 });
-afterAll(async () => {
-	await lab.close();
-});
-
-async function newWorkflow(): Promise<SavedWorkflow> {
-	const file = workflow('Nodes panel', chain(manualTrigger(), noOp('End')));
-	return await lab.n8n.createWorkflow(spreadOut(file));
-}
 
 /**
  * Opens the nodes panel on a workflow of its own: n8n keeps one that was changed for the browser that
  * changed it, and others cannot add nodes to it for a while.
  */
-async function withNodesPanel(work: (editor: Editor) => Promise<void>): Promise<void> {
-	const editor = await Editor.open(lab.n8n.url);
-	try {
-		await editor.openWorkflow(await newWorkflow());
-		await editor.openNodesPanel();
-		await work(editor);
-	} finally {
-		await editor.close();
-	}
+async function openNodesPanel(theme: (typeof themes)[number] = 'light'): Promise<Editor> {
+	const file = workflow('Nodes panel', chain(manualTrigger(), noOp('End')));
+	const opened = await Editor.open(lab.n8n.url, { theme });
+	editor = opened;
+	await opened.openWorkflow(await lab.save(spreadOut(file)));
+	await opened.openNodesPanel();
+	return opened;
 }
 
-describe.each<[Theme, RegExp]>([
-	['light', /\/aetherforge\.svg$/],
-	['dark', /\/aetherforge\.dark\.svg$/],
-])('in the %s theme', (theme, iconFile) => {
-	let editor: Editor;
-	beforeAll(async () => {
-		editor = await Editor.open(lab.n8n.url, { theme });
-		await editor.openWorkflow(await newWorkflow());
-		await editor.openNodesPanel();
-	});
-	afterAll(async () => {
-		await editor.close();
-	});
+/** Waits until the panel lists a node. */
+async function find(words: string, name: string): Promise<Locator> {
+	await editor?.searchNodes('what nothing is called');
+	await editor?.nodesPanel.getByTestId('node-creator-no-results').waitFor();
+	await editor?.searchNodes(words);
+	const entry = editor?.nodesPanelEntry(name);
+	await entry?.waitFor();
+	if (entry === undefined) throw new Error('The nodes panel is not open.');
+	return entry;
+}
 
-	it.each([
-		['aetherforge', [imageGenerate, imageTune, effectGenerate, sprite, getJob]],
-		['image', [imageGenerate, imageTune]],
-		['generate image', [imageGenerate]],
-		['ai image', [imageGenerate]],
-		['text to image', [imageGenerate]],
-		['nano banana', [imageGenerate]],
-		['get job', [getJob]],
-		['job status', [getJob]],
-		['upscale', [imageTune]],
-		['enlarge', [imageTune]],
-		['inpaint', [imageTune]],
-		['remove object', [imageTune]],
-		['layers', [imageTune]],
-		['effect', [effectGenerate]],
-		['sprite', [sprite]],
-		['sprite sheet', [sprite]],
-		['animation', [sprite]],
-		['reskin', [sprite]],
-		['game art', [imageGenerate, imageTune, effectGenerate, sprite]],
-		...['character', 'concept art', 'texture', 'tileset', 'icon', 'portrait', 'midjourney'].map(
-			(words): [string, string[]] => [words, [imageGenerate]],
-		),
-	])('finds by "%s": %j', async (words, names) => {
-		await editor.searchNodes('what nothing is called');
-		await editor.nodesPanelIsEmpty.waitFor();
-		await editor.searchNodes(words);
-		for (const name of names) {
-			const entry = editor.nodesPanelEntry(name);
-			await entry.waitFor();
-			const icon = (await entry.locator('img').first().getAttribute('src')) ?? '';
-			expect(icon).toMatch(iconFile);
-			const response = await editor.page.request.get(icon);
-			expect([response.status(), response.headers()['content-type']]).toEqual([
-				200,
-				expect.stringContaining('svg'),
-			]);
-		}
-	});
+it.each(themes)('lists every node with its icon, in the %s theme', async (theme) => {
+	const { page } = await openNodesPanel(theme);
+	for (const { displayName } of descriptions) {
+		const entry = await find('aetherforge', displayName);
+		const icon = (await entry.locator('img').first().getAttribute('src')) ?? '';
+		const file = theme === 'dark' ? /\/aetherforge\.dark\.svg$/ : /\/aetherforge\.svg$/;
+		expect([displayName, icon]).toEqual([displayName, expect.stringMatching(file)]);
+		const response = await page.request.get(icon);
+		expect([response.status(), response.headers()['content-type']]).toEqual([
+			200,
+			expect.stringContaining('svg'),
+		]);
+	}
 });
 
-it.each([
-	[imageTune, ['Upscale image', 'Inpaint image', 'Split image into layers'], 'keyword'],
-	[
-		sprite,
-		['Make animated sprite', 'Reskin sprite sheet', 'Overlay characters on sprite sheet'],
-		'characterImagesFields',
-	],
-])(
-	'lists the actions of %s, %j, and opens the last one with "%s"',
-	async (name, actions, parameter) => {
-		await withNodesPanel(async (editor) => {
-			await editor.searchNodes(name);
-			await editor.nodesPanelEntry(name).click();
-			await eventually(async () => {
-				expect(await editor.nodesPanelEntries()).toEqual(actions);
-			});
-			await editor.nodesPanelEntry(actions.at(-1) ?? '').click();
-			await editor.parameter(parameter).waitFor();
+it('finds every node by what people call what they look for', async () => {
+	await openNodesPanel();
+	const types = await lab.n8n.nodeTypes();
+	for (const { name, displayName } of descriptions) {
+		const type = types.find((each) => each.name === `n8n-nodes-aetherforge.${name}`);
+		const aliases = type?.codex?.alias ?? [];
+		expect([name, aliases]).toEqual([name, expect.arrayContaining([expect.any(String)])]);
+		for (const alias of aliases.slice(-2)) await find(alias, displayName);
+	}
+});
+
+it.each(descriptions.filter((each) => choicesOf(each, 'operation').length > 0))(
+	'lists the actions of $displayName, and opens the last one',
+	async (description) => {
+		const { displayName, properties } = description;
+		const operations = choicesOf(description, 'operation');
+		const opened = await openNodesPanel();
+		await (await find(displayName, displayName)).click();
+		await eventually(async () => {
+			// Those of the list before fade out for a moment.
+			const entries = opened.nodesPanel.getByTestId('item-iterator-item');
+			expect(await entries.allInnerTexts()).toEqual(operations.map(({ action }) => action));
 		});
+		const last = operations.at(-1);
+		await opened.nodesPanelEntry(last?.action ?? '').click();
+		const own = properties.find(({ name, displayOptions: { show } = {} }) => {
+			const shownFor = show?.operation?.map(String) ?? [];
+			return name !== 'toolDescription' && shownFor.join(' ') === String(last?.value);
+		});
+		await opened.parameter(own?.name ?? '').waitFor();
 	},
 );
 
 it('puts the node on the canvas under its name, with the model below it, and opens it', async () => {
-	await withNodesPanel(async (editor) => {
-		await editor.searchNodes('generate image');
-		await editor.nodesPanelEntry(imageGenerate).click();
-		// What n8n shows of a community node first.
-		await editor.page.getByRole('button', { name: 'Add to workflow' }).click();
-		await editor.parameter('prompt').waitFor();
-		await eventually(async () => {
-			expect(await editor.canvasNode(imageGenerate).innerText()).toContain('GPT Image 1.5');
-		});
+	const opened = await openNodesPanel();
+	const name = 'AetherForge Image Generate';
+	await (await find('generate image', name)).click();
+	// What n8n shows of a community node first.
+	await opened.page.getByRole('button', { name: 'Add to workflow' }).click();
+	await opened.parameter('prompt').waitFor();
+	await eventually(async () => {
+		expect(await opened.canvasNode(name).innerText()).toContain('GPT Image 1.5');
 	});
 });

@@ -1,354 +1,188 @@
-import type { INode, INodeParameters } from 'n8n-workflow';
-import { openLab, type Lab } from '../lab';
 import {
-	chain,
-	effectGenerate,
-	getJob,
-	imageGenerate,
-	imageTune,
-	manualTrigger,
-	sprite,
-	withCredential,
-	workflow,
-} from '../workflow';
-import { Editor, eventually, labelsCutOff, spreadOut } from './editor';
+	NodeHelpers,
+	type INode,
+	type INodeParameters,
+	type INodeProperties,
+	type INodePropertyOptions,
+	type INodeTypeDescription,
+} from 'n8n-workflow';
+import { useLab } from '../lab';
+import { chain, getJob, imageGenerate, manualTrigger, workflow } from '../workflow';
+import { forms } from './descriptions';
+import { Editor, eventually, spreadOut } from './editor';
 
 const exhibits: INode[] = [];
 
 /** Puts a node into the workflow that these tests open. Each has its own: some change it. */
-function exhibit(name: string, node: INode): string {
-	exhibits.push({ ...node, name });
-	return name;
+function exhibit(node: INode): INode {
+	const name = `Node ${exhibits.length}`;
+	exhibits.push({ ...node, id: name, name });
+	return { ...node, id: name, name };
 }
 
-let lab: Lab;
+const lab = useLab(undefined, [beforeAll, afterAll]);
 let editor: Editor;
+let types: INodeTypeDescription[];
 beforeAll(async () => {
-	lab = await openLab();
+	types = await lab.n8n.nodeTypes();
 	editor = await Editor.open(lab.n8n.url);
 	const file = workflow('Parameters', chain(manualTrigger(), ...exhibits));
-	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
-	await editor.openWorkflow(saved);
+	await editor.openWorkflow(await lab.save(spreadOut(file)));
 });
 afterEach(async () => {
 	await editor.closeNode();
 });
 afterAll(async () => {
 	await editor.close();
-	await lab.close();
 });
 
-async function expectLabels(labels: string[]): Promise<void> {
-	await eventually(async () => {
-		expect(await editor.labels()).toEqual(labels);
-	});
-}
-
-function without(labels: string[], ...hidden: string[]): string[] {
-	return labels.filter((label) => !hidden.includes(label));
-}
-
-/** The node as n8n offers it to an AI agent. */
-function asTool(node: INode): INode {
-	return { ...node, type: `${node.type}Tool` };
-}
-
-const imageLabels = ['Image Source', 'Image Field Name'];
-
-/** Below the parameters of every node that starts jobs. */
-const fileLabels = ['Put Output File in Field', 'File Name'];
-const jobLabels = ['Wait for Completion', 'Download Images', ...fileLabels, 'Options'];
-
-describe('Image Generate', () => {
-	const labels = ['Prompt', 'Model', 'Reference Images', 'Number of Images', ...jobLabels];
-	const allOptions: INodeParameters = {
-		additionalFields: '{}',
-		dryRun: false,
-		includeInputFields: false,
-		maxConcurrentJobs: 20,
-		maxJobsPerExecution: 100,
-		onFailed: 'error',
-		onTimeout: 'error',
-		outputItems: 'perImage',
-		resubmitIfUnknown: false,
-		timeout: 300,
-	};
-
-	const fresh = exhibit('Fresh Generate', imageGenerate({}));
-	it('asks from top to bottom as one thinks', async () => {
-		await editor.openNode(fresh);
-		await expectLabels(labels);
-	});
-
-	const references = exhibit('References', imageGenerate({ prompt: 'A red fox' }));
-	it('asks for binary fields or URLs only when they are to be sent, and says what to enter', async () => {
-		await editor.openNode(references);
-		await editor.choose('referenceImages', 'All Binary Fields of the Item');
-		await expectLabels(labels);
-		await editor.choose('referenceImages', 'Selected Binary Fields');
-		await expectLabels(labels.toSpliced(3, 0, 'Input Data Field Name(s)'));
-		await editor.parameterPanel
-			.getByText('The names of the input binary fields that hold the images, separated by commas')
-			.waitFor();
-		await editor.choose('referenceImages', 'URLs');
-		await expectLabels(labels.toSpliced(3, 0, 'Reference Image URL(s)'));
-		await editor.parameterPanel.getByText('Separate several URLs with spaces').waitFor();
-		await editor.choose('referenceImages', 'None');
-		await expectLabels(labels);
-	});
-
-	const switchedOff = exhibit('Switched off', imageGenerate({ prompt: 'A red fox' }));
-	it('asks for what becomes of the images only when there will be some', async () => {
-		await editor.openNode(switchedOff);
-		await editor.toggle('downloadImages');
-		await expectLabels(without(labels, ...fileLabels));
-		await editor.toggle('waitForCompletion');
-		await expectLabels(without(labels, 'Download Images', ...fileLabels));
-		expect(await editor.optionsOffered()).toEqual([
-			'Dry Run',
-			'Include Input Fields',
-			'Max Concurrent Jobs',
-			'Max Jobs per Execution',
-			'More API Fields (JSON)',
-			'Resubmit If Unknown',
-		]);
-	});
-
-	it('offers all options, in alphabetical order, when it waits', async () => {
-		await editor.openNode(fresh);
-		const offered = await editor.optionsOffered();
-		expect(offered).toHaveLength(Object.keys(allOptions).length);
-		expect(offered).toEqual([...offered].sort());
-	});
-
-	const dryRun = exhibit('Dry', imageGenerate({ prompt: 'A fox', options: { dryRun: true } }));
-	it('says before a run that it costs credits, unless it is a dry run', async () => {
-		const hint = editor.outputPanel.getByText('Each input item starts one paid job');
-		await editor.openNode(fresh);
-		await hint.waitFor();
-		await editor.closeNode();
-		await editor.openNode(dryRun);
-		await eventually(async () => {
-			expect(await hint.count()).toBe(0);
-		});
-	});
-
-	const full = exhibit(
-		'Full Generate',
-		imageGenerate({ prompt: 'A fox', referenceImages: 'selected', options: allOptions }),
+/** The parameters that are to be shown of a node, in their order. */
+function shown({ type, parameters }: INode): INodeProperties[] {
+	const description = types.find(({ name }) => name === type);
+	if (description === undefined) throw new Error(`n8n does not know ${type}.`);
+	const { properties } = description;
+	const node = { typeVersion: 1 };
+	const values = NodeHelpers.getNodeParameters(
+		properties,
+		parameters,
+		true,
+		false,
+		node,
+		description,
 	);
-	it('says beside the timeout what happens after it', async () => {
-		await editor.openNode(full);
-		await editor.parameterPanel.getByText('A job that takes longer keeps running').waitFor();
+	return properties.filter(
+		(property) =>
+			property.type !== 'notice' &&
+			NodeHelpers.displayParameter(values ?? {}, property, node, description),
+	);
+}
+
+const labelsOf = (properties: INodeProperties[]): string[] =>
+	properties.map(({ displayName }) => displayName);
+
+async function expectLabels(node: INode): Promise<void> {
+	await eventually(async () => {
+		expect(await editor.labels()).toEqual(labelsOf(shown(node)));
+	});
+}
+
+/** Every list with its last choice, and every option. */
+function filled({ properties }: INodeTypeDescription): INodeParameters {
+	const lists = properties.filter(({ type }) => type === 'options');
+	const last = lists.map(({ name, options = [] }) => [
+		name,
+		(options as INodePropertyOptions[]).at(-1)?.value,
+	]);
+	const { options = [] } = properties.find(({ name }) => name === 'options') ?? {};
+	const added = (options as INodeProperties[]).map((option) => [option.name, option.default]);
+	const all: unknown = Object.fromEntries([...last, ['options', Object.fromEntries(added)]]);
+	return { ...(all as INodeParameters), waitForCompletion: true };
+}
+
+describe.each(
+	forms.map(({ form, description, selected }) => {
+		const node = imageGenerate(selected);
+		node.type = node.type.replace('imageGenerate', description.name);
+		const parameters = { ...filled(description), ...selected };
+		return {
+			form,
+			fresh: exhibit(node),
+			full: exhibit({ ...node, parameters }),
+			tool: exhibit({ ...node, type: `${node.type}Tool` }),
+		};
+	}),
+)('$form', ({ fresh, full, tool }) => {
+	it('shows its parameters in their order, and cuts off no label', async () => {
+		await editor.openNode(fresh.name);
+		await expectLabels(fresh);
+		expect(await editor.cutOff()).toEqual([]);
 	});
 
-	it('cuts off no label', async () => {
-		await editor.openNode(full);
-		await expectLabels(expect.arrayContaining(['Timeout (Seconds)']) as string[]);
-		expect(await labelsCutOff(editor.page)).toEqual([]);
+	it('cuts off no label of any option and of what other choices show', async () => {
+		await editor.openNode(full.name);
+		const properties = shown(full);
+		const options = properties.find(({ name }) => name === 'options')?.options ?? [];
+		const labels = [...labelsOf(properties), ...labelsOf(options as INodeProperties[])];
+		await eventually(async () => {
+			expect((await editor.labels()).sort()).toEqual(labels.sort());
+		});
+		expect(await editor.cutOff()).toEqual([]);
 	});
 
-	const tool = exhibit('Generate tool', asTool(imageGenerate({})));
-	it('asks as a tool for URLs and a description, which is there already, and for nothing about output files', async () => {
-		await editor.openNode(tool);
-		const own = labels.toSpliced(3, 0, 'Reference Image URL(s)');
-		await expectLabels(['Description', ...without(own, 'Download Images', ...fileLabels)]);
+	it('as a tool has a description, which is there already, and cuts off nothing', async () => {
+		await editor.openNode(tool.name);
+		await expectLabels(tool);
+		const [description] = shown(tool);
+		const text = editor.parameter('toolDescription').getByRole('textbox');
+		expect(await text.inputValue()).toBe(description?.default);
+		expect(await editor.cutOff()).toEqual([]);
 		// There are no input items whose cost could be told.
 		expect(await editor.outputPanel.getByText('Each input item').count()).toBe(0);
-		const description = editor.parameter('toolDescription').getByRole('textbox');
-		expect(await description.inputValue()).toMatch(/^Generates one image .* costs credits\./);
 	});
 });
 
-describe.each<
-	[string, (parameters: INodeParameters) => INode, [string, INodeParameters, string[]][]]
->([
-	[
-		'Image Tune',
-		imageTune,
-		[
-			['Upscale', {}, ['Operation', ...imageLabels, 'Scale']],
-			['Inpaint', { operation: 'inpaint' }, ['Operation', ...imageLabels, 'Prompt', 'Quality']],
-			[
-				'Split Image by URL',
-				{ operation: 'splitLayers', imageSource: 'url' },
-				['Operation', 'Image Source', 'Image URL', 'Keyword'],
-			],
-		],
-	],
-	[
-		'Effect Generate',
-		effectGenerate,
-		[
-			['V1', { apiVersion: 'v1' }, ['Version', 'Effect Description', 'Resolution', 'Image Source']],
-			['V2', {}, ['Version', 'Effect Description', 'Quality', 'Frames', 'Image Source']],
-			[
-				'V2 with an image',
-				{ imageSource: 'binary' },
-				['Version', 'Effect Description', 'Quality', 'Frames', ...imageLabels],
-			],
-		],
-	],
-	[
-		'Sprite',
-		sprite,
-		[
-			[
-				'Make Sprite V1',
-				{},
-				['Operation', 'Version', ...imageLabels, 'Motion', 'Frames', 'Input Is Pixel Art'],
-			],
-			[
-				'Make Sprite V2 with an end frame',
-				{ apiVersion: 'v2', endFrameImageSource: 'binary' },
-				[
-					'Operation',
-					'Version',
-					'Start Frame Source',
-					'Start Frame Field Name',
-					'End Frame Source',
-					'End Frame Field Name',
-					'Motion',
-					'Frames',
-					'Input Is Pixel Art',
-				],
-			],
-			[
-				'Reskin Sprite Sheet V1',
-				{ operation: 'reskin' },
-				['Operation', 'Version', ...imageLabels, 'Reskin Description', 'Resolution', 'Style'],
-			],
-			[
-				'Reskin Sprite Sheet V2',
-				{ operation: 'reskin', apiVersion: 'v2' },
-				['Operation', 'Version', ...imageLabels, 'Reskin Description', 'Quality', 'Style'],
-			],
-			[
-				'Overlay Characters V1',
-				{ operation: 'characterOverlay' },
-				[
-					'Operation',
-					'Version',
-					'Sprite Sheet Source',
-					'Sprite Sheet Field Name',
-					'Character Images Source',
-					'Character Field Name(s)',
-					'Specify Rows',
-					'Rows',
-					'Resolution',
-					'Style',
-				],
-			],
-			[
-				'Overlay Characters V2 with rows as JSON and characters by URL',
-				{
-					operation: 'characterOverlay',
-					apiVersion: 'v2',
-					characterImagesSource: 'url',
-					rowsInput: 'json',
-				},
-				[
-					'Operation',
-					'Version',
-					'Sprite Sheet Source',
-					'Sprite Sheet Field Name',
-					'Character Images Source',
-					'Character URL(s)',
-					'Specify Rows',
-					'Rows (JSON)',
-					'Quality',
-					'Style',
-				],
-			],
-		],
-	],
-])('%s', (nodeName, build, forms) => {
-	it.each(
-		forms.map(([name, parameters, labels]) => ({
-			name,
-			labels,
-			exhibitName: exhibit(`${nodeName}: ${name}`, build(parameters)),
-		})),
-	)('$name shows its own parameters, and cuts off no label', async ({ labels, exhibitName }) => {
-		await editor.openNode(exhibitName);
-		await expectLabels([...labels, ...jobLabels]);
-		expect(await labelsCutOff(editor.page)).toEqual([]);
-	});
+const ofGenerate = ['Prompt', 'Model', 'Reference Images', 'Number of Images'];
+const ofFiles = ['Put Output File in Field', 'File Name'];
+const ofPaid = [
+	'Dry Run',
+	'Include Input Fields',
+	'Max Concurrent Jobs',
+	'Max Jobs per Execution',
+	'More API Fields (JSON)',
+	'Resubmit If Unknown',
+];
+const ofWaiting = ['On Failed Job', 'On Timeout', 'Output Items', 'Timeout (Seconds)'];
+const ofLookup = ['Include Input Fields', 'On Failed Job', 'Output Items'];
 
-	it.each(
-		forms.map(([name, parameters]) => ({
-			name,
-			exhibitName: exhibit(`${nodeName} tool: ${name}`, asTool(build(parameters))),
-		})),
-	)('$name cuts off no label and no description as a tool', async ({ exhibitName }) => {
-		await editor.openNode(exhibitName);
-		await expectLabels(expect.arrayContaining(['Description', 'Options']) as string[]);
-		expect(await labelsCutOff(editor.page)).toEqual([]);
-		expect(await editor.hasScrollbar('toolDescription')).toBe(false);
+it.each<[string, INode, labels: string[], options: string[]]>([
+	[
+		'Image Generate',
+		exhibit(imageGenerate({})),
+		[...ofGenerate, 'Wait for Completion', 'Download Images', ...ofFiles, 'Options'],
+		[...ofPaid, ...ofWaiting],
+	],
+	[
+		'Image Generate that does not wait',
+		exhibit(imageGenerate({ waitForCompletion: false })),
+		[...ofGenerate, 'Wait for Completion', 'Options'],
+		ofPaid,
+	],
+	[
+		'Get Job that does not download',
+		exhibit(getJob({ downloadImages: false })),
+		['Job ID', 'Wait for Completion', 'Download Images', 'Options'],
+		ofLookup,
+	],
+	[
+		'Get Job that waits',
+		exhibit(getJob({ waitForCompletion: true })),
+		['Job ID', 'Wait for Completion', 'Download Images', ...ofFiles, 'Options'],
+		['Include Input Fields', ...ofWaiting],
+	],
+])(
+	'%s asks only for what concerns it, and offers such options',
+	async (_, node, labels, options) => {
+		await editor.openNode(node.name);
+		await eventually(async () => {
+			expect(await editor.labels()).toEqual(labels);
+		});
+		expect(await editor.optionsOffered()).toEqual([...options].sort());
+	},
+);
+
+it.each<[string, INode, number]>([
+	['says before a run that it costs credits', exhibit(imageGenerate({})), 1],
+	['does not say so of a dry run', exhibit(imageGenerate({ options: { dryRun: true } })), 0],
+])('%s', async (_, node, count) => {
+	await editor.openNode(node.name);
+	await eventually(async () => {
+		const hint = editor.outputPanel.getByText('Each input item starts one paid job');
+		expect(await hint.count()).toBe(count);
 	});
 });
 
-describe('Get Job', () => {
-	const labels = ['Job ID', 'Wait for Completion', 'Download Images', ...fileLabels, 'Options'];
-
-	const fresh = exhibit('Fresh Get Job', getJob({}));
-	it('asks from top to bottom as one thinks', async () => {
-		await editor.openNode(fresh);
-		await expectLabels(labels);
-	});
-
-	const switchedOff = exhibit('Get Job switched off', getJob({}));
-	it('asks for the field of the images only when they are downloaded', async () => {
-		await editor.openNode(switchedOff);
-		await editor.toggle('downloadImages');
-		await expectLabels(without(labels, ...fileLabels));
-	});
-
-	const waiting = exhibit('Waiting Get Job', getJob({ waitForCompletion: true }));
-	it('offers what concerns waiting only when it waits', async () => {
-		await editor.openNode(fresh);
-		expect(await editor.optionsOffered()).toEqual([
-			'Include Input Fields',
-			'On Failed Job',
-			'Output Items',
-		]);
-		await editor.closeNode();
-		await editor.openNode(waiting);
-		expect(await editor.optionsOffered()).toEqual([
-			'Include Input Fields',
-			'On Failed Job',
-			'On Timeout',
-			'Output Items',
-			'Timeout (Seconds)',
-		]);
-	});
-
-	const full = exhibit(
-		'Full Get Job',
-		getJob({
-			waitForCompletion: true,
-			options: {
-				includeInputFields: false,
-				onFailed: 'returnFailed',
-				onTimeout: 'error',
-				outputItems: 'perImage',
-				timeout: 300,
-			},
-		}),
-	);
-	it('cuts off no label', async () => {
-		await editor.openNode(full);
-		await expectLabels(expect.arrayContaining(['Timeout (Seconds)']) as string[]);
-		expect(await labelsCutOff(editor.page)).toEqual([]);
-	});
-
-	const tool = exhibit('Get Job tool', asTool(getJob({})));
-	it('asks as a tool for a description, which is there already, and for nothing about output files', async () => {
-		await editor.openNode(tool);
-		await expectLabels(['Description', ...without(labels, 'Download Images', ...fileLabels)]);
-		const description = editor.parameter('toolDescription').getByRole('textbox');
-		expect(await description.inputValue()).toMatch(
-			/^Checks the status of a job .* Free of charge\.$/,
-		);
-	});
+const waiting = exhibit(imageGenerate({ options: { timeout: 300 } }));
+it('says beside the timeout what happens after it', async () => {
+	await editor.openNode(waiting.name);
+	await editor.parameterPanel.getByText('A job that takes longer keeps running').waitFor();
 });

@@ -1,76 +1,73 @@
 import type { INode } from 'n8n-workflow';
 import { tinyPicture } from '../../emulator/pictures';
-import { openLab, sha256, type Lab } from '../lab';
+import { sha256, useLab } from '../lab';
+import type { WorkflowFile } from '../real-n8n/rest-client';
+import { generateFrom } from '../scenarios';
 import {
 	chain,
+	combined,
 	imageGenerate,
 	imageTune,
 	manualTrigger,
-	oneItem,
-	splitOut,
-	toFile,
-	withCredential,
+	pictureNodes,
 	workflow,
+	type NodeSettings,
 } from '../workflow';
 import { Editor, eventually, spreadOut } from './editor';
 
-const prompt = '={{ $json.prompt }}';
 const failing = 'A market #fail-message';
 const unfinished = 'A train #never';
 
-let lab: Lab;
+const lab = useLab();
 let editor: Editor;
-beforeAll(async () => {
-	lab = await openLab();
-	editor = await Editor.open(lab.n8n.url);
+let opened: Editor | undefined;
+beforeEach(async () => {
+	opened ??= await Editor.open(lab.n8n.url);
+	editor = opened;
 });
 afterAll(async () => {
-	await editor.close();
-	await lab.close();
+	await opened?.close();
 });
 
-/** Runs a node for some prompts by the editor's button, and opens its panel. */
-async function run(node: INode, prompts: string[]): Promise<void> {
-	const file = workflow(
-		'Running',
-		chain(manualTrigger(), oneItem('Prompts', { prompt: prompts }), splitOut('prompt'), node),
-	);
-	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
-	await editor.openWorkflow(saved);
-	await editor.executeWorkflow();
-	await editor.openNode(node.name);
+async function open(file: WorkflowFile): Promise<void> {
+	await editor.openWorkflow(await lab.save(spreadOut(file)));
 }
 
-/** The last job that was started for a prompt. Jobs of one run are started in no certain order. */
+/** Runs Image Generate for some prompts by the editor's button, and opens its panel. */
+async function run(
+	prompts: string[],
+	parameters: INode['parameters'] = {},
+	settings: NodeSettings = {},
+): Promise<void> {
+	await open(generateFrom(manualTrigger(), prompts, parameters, settings));
+	await editor.executeWorkflow();
+	await editor.openNode('Generate');
+}
+
+/** The job that was started for a prompt. Jobs of one run are started in no certain order. */
 function jobIdOf(text: string): string {
-	const submit = lab.emulator.submits.findLast(({ fields }) => fields.prompt === text);
+	const submit = lab.emulator.submits.find(({ fields }) => fields.prompt === text);
 	if (submit === undefined) throw new Error(`No job was started for "${text}".`);
 	return submit.jobId;
 }
 
 it('shows an image of the output', async () => {
-	await run(imageGenerate({ prompt }), ['A harbor', 'A train']);
+	await run(['A harbor', 'A train']);
 	await editor.viewFile();
 	await eventually(async () => {
-		expect(await editor.loadedImageWidths()).toHaveLength(1);
+		const widths = await editor.page.evaluate<number[]>(`
+			[...document.querySelectorAll('[data-test-id="output-panel"] img')]
+				.map((image) => image.naturalWidth)
+		`);
+		expect(widths.filter((width) => width > 0)).toHaveLength(1);
 	});
 });
 
 it('sends a file that is dragged from the input panel', async () => {
 	const picture = tinyPicture('dragged', 'png');
-	const file = workflow(
-		'Dragged',
-		chain(
-			manualTrigger(),
-			oneItem('Picture', { picture: picture.toString('base64') }),
-			toFile('picture', 'photo'),
-			imageTune({}),
-		),
-	);
+	const links = chain(manualTrigger(), ...pictureNodes(picture), imageTune({}));
 	// Only then n8n shows files among the fields that can be dragged.
-	file.settings = { ...file.settings, binaryMode: 'combined' };
-	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
-	await editor.openWorkflow(saved);
+	await open(combined(workflow('Dragged', links)));
 	await editor.executeWorkflow();
 	await editor.openNode('Tune');
 	await editor.drag('photo', 'imageField');
@@ -81,10 +78,9 @@ it('sends a file that is dragged from the input panel', async () => {
 });
 
 it('keeps a paid image, with its file, that is pinned by the key P on the canvas', async () => {
-	const paid = lab.emulator.submits.length;
-	const generate = imageGenerate({ prompt: 'A pinned fox' });
-	const file = workflow('Pinned', chain(manualTrigger(), generate, imageTune({})));
-	const saved = await lab.n8n.createWorkflow(spreadOut(withCredential(file, lab.credential)));
+	const nodes = [imageGenerate({ prompt: 'A pinned fox' }), imageTune({})];
+	const file = workflow('Pinned', chain(manualTrigger(), ...nodes));
+	const saved = await lab.save(spreadOut(file));
 	await editor.openWorkflow(saved);
 	await editor.openNode('Generate');
 	await editor.executeStep();
@@ -93,7 +89,7 @@ it('keeps a paid image, with its file, that is pinned by the key P on the canvas
 	await editor.pin('Generate');
 	await editor.openWorkflow(saved);
 	await editor.executeWorkflow();
-	const [generated, upscaled, ...more] = lab.emulator.submits.slice(paid);
+	const [generated, upscaled, ...more] = lab.emulator.submits;
 	expect(more).toEqual([]);
 	expect(upscaled?.endpoint).toBe('/public/v1/image-tune/upscale');
 	const picture = tinyPicture(`${generated?.jobId}-1.png`, 'png');
@@ -101,39 +97,40 @@ it('keeps a paid image, with its file, that is pinned by the key P on the canvas
 });
 
 it('shows what became of the jobs above the items', async () => {
-	const options = { timeout: 3, onTimeout: 'returnPending' };
-	await run(imageGenerate({ prompt, options }), ['A harbor', unfinished]);
-	await editor.outputPanel
-		.getByText(`1 of 2 jobs is still running: ${jobIdOf(unfinished)}.`)
-		.waitFor();
+	await run(['A harbor', unfinished], { options: { timeout: 3, onTimeout: 'returnPending' } });
+	const hint = `1 of 2 jobs is still running: ${jobIdOf(unfinished)}.`;
+	await editor.outputPanel.getByText(hint).waitFor();
 });
 
-it('says in the output panel what went wrong, for which item, and what to do', async () => {
-	await run(imageGenerate({ prompt }), ['A harbor', failing]);
-	expect(await editor.outputPanel.getByTestId('node-error-message').innerText()).toBe(
-		`AetherForge could not finish the job ${jobIdOf(failing)} [item 1]`,
-	);
-	const advice = editor.outputPanel.getByTestId('node-error-description');
-	expect(await advice.isVisible()).toBe(true);
-	expect(await advice.innerText()).toMatch(/Try another prompt, model, or reference image\./);
-	expect(await editor.canvasNodeHasFailed('Generate')).toBe(true);
-});
-
-it('says what is wrong with an item before anything is paid for', async () => {
-	const paid = lab.emulator.submits.length;
-	await run(imageGenerate({ prompt }), ['A harbor', ' ']);
-	expect(await editor.outputPanel.getByTestId('node-error-message').innerText()).toBe(
-		'The "Prompt" parameter is empty [item 1]',
-	);
-	const advice = await editor.outputPanel.getByTestId('node-error-description').innerText();
-	expect(advice).toMatch(
+it.each<[string, second: string, paid: number, () => string, RegExp]>([
+	[
+		'what went wrong with a job',
+		failing,
+		2,
+		() => `AetherForge could not finish the job ${jobIdOf(failing)} [item 1]`,
+		/Try another prompt, model, or reference image\./,
+	],
+	[
+		'what is wrong with an item before anything is paid for',
+		' ',
+		0,
+		() => 'The "Prompt" parameter is empty [item 1]',
 		/^Row 2 of the input failed\. Enter some text in "Prompt"\..* No job was started, and nothing was charged\.$/,
-	);
+	],
+])('says in the output panel %s, and what to do', async (_, second, paid, message, advice) => {
+	await run(['A harbor', second]);
 	expect(lab.emulator.submits).toHaveLength(paid);
+	const { outputPanel } = editor;
+	expect(await outputPanel.getByTestId('node-error-message').innerText()).toBe(message());
+	const description = outputPanel.getByTestId('node-error-description');
+	expect(await description.isVisible()).toBe(true);
+	expect(await description.innerText()).toMatch(advice);
+	const mark = editor.canvasNode('Generate').getByTestId('canvas-node-status-mark-error');
+	expect(await mark.isVisible()).toBe(true);
 });
 
 it('shows a failed item on its own line, with the reason, when the workflow continues', async () => {
-	await run(imageGenerate({ prompt }, { onError: 'continueRegularOutput' }), ['A harbor', failing]);
+	await run(['A harbor', failing], {}, { onError: 'continueRegularOutput' });
 	await editor.showOutputAs('table');
 	const lines = editor.outputPanel.locator('tbody tr');
 	await lines.nth(1).getByText('AetherForge could not finish the job').waitFor();
@@ -144,7 +141,7 @@ it('shows a failed item on its own line, with the reason, when the workflow cont
 });
 
 it('sends a failed item down the error branch, and shows it there with its prompt', async () => {
-	await run(imageGenerate({ prompt }, { onError: 'continueErrorOutput' }), ['A harbor', failing]);
+	await run(['A harbor', failing], {}, { onError: 'continueErrorOutput' });
 	await editor.outputPanel.getByText('Success Branch').waitFor();
 	await editor.outputPanel.getByText('Error Branch').click();
 	await editor.showOutputAs('table');

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { runCommand, type Report } from './command';
+import { runCommand } from './programs';
 
 /** The n8n versions that are tested: folders of `test/e2e` with a package.json and a lockfile. */
 export const releases = ['n8n-2.41', 'n8n-2.8', 'n8n-1.123'] as const;
@@ -20,21 +20,14 @@ export interface N8nInstall {
 	env: Record<string, string>;
 }
 
-interface Peculiarities {
-	/** Major versions of Node.js that this n8n's `engines` accept, both included. */
-	node: { from: number; to: number };
-	env: Record<string, string>;
-}
-
-const peculiarities: Record<Release, Peculiarities> = {
-	// This module fetches a list from n8n's servers at every start. Older n8n refuse its name.
-	'n8n-2.41': { node: { from: 24, to: 24 }, env: { N8N_DISABLED_MODULES: 'mcp-registry' } },
-	'n8n-2.8': { node: { from: 20, to: 24 }, env: {} },
-	'n8n-1.123': { node: { from: 20, to: 24 }, env: {} },
+/** The first and the last major version of Node.js that an n8n's `engines` accept. */
+const acceptedNodes: Record<Release, [from: number, to: number]> = {
+	'n8n-2.41': [24, 24],
+	'n8n-2.8': [20, 24],
+	'n8n-1.123': [20, 24],
 };
 
 const root = resolve(__dirname, '..');
-const progressIntervalMs = 5_000;
 
 export function isRelease(name: string): name is Release {
 	return releases.some((release) => release === name);
@@ -47,7 +40,10 @@ export function isRelease(name: string): name is Release {
  * @param report receives the lines that tell a person what is going on.
  * @throws Error with the end of the log when a step fails.
  */
-export async function installN8n(release: Release, report: Report): Promise<N8nInstall> {
+export async function installN8n(
+	release: Release,
+	report: (line: string) => void,
+): Promise<N8nInstall> {
 	const folder = join(root, release);
 	const modules = join(folder, 'node_modules');
 	const lockfile = await readFile(join(folder, 'package-lock.json'), 'utf8');
@@ -56,12 +52,14 @@ export async function installN8n(release: Release, report: Report): Promise<N8nI
 	const stamp = join(modules, '.installed');
 	if (!existsSync(stamp) || (await readFile(stamp, 'utf8')) !== fingerprint) {
 		const logFile = join(tmpdir(), `install-${release}.log`);
-		await rm(logFile, { force: true });
-		report(`Installing ${release} (2.7 GB, some minutes, only the first time) …`);
+		report(`Installing ${release} (2.7 GB, some minutes, only the first time; see ${logFile}) …`);
 		await rm(modules, { recursive: true, force: true });
-		await installPackages(folder, lockfile, logFile, report);
-		await provideSqlite(folder, logFile, report);
-		if (!systemNodeSuits(release)) {
+		// Of thousands of packages only two need their install script: they get it below.
+		await npm(folder, logFile, 'ci', '--ignore-scripts');
+		await provideSqlite(release, logFile);
+		const major = Number.parseInt(process.versions.node, 10);
+		const [from, to] = acceptedNodes[release];
+		if (major < from || major > to) {
 			report(`Fetching the Node.js that ${release} needs (this one is ${process.version}) …`);
 			await npm(folder, logFile, 'rebuild', 'node', '--ignore-scripts=false');
 		}
@@ -74,17 +72,12 @@ export async function installN8n(release: Release, report: Report): Promise<N8nI
 		nodePath,
 		commandPath: join(modules, 'n8n', 'bin', 'n8n'),
 		env: {
-			...peculiarities[release].env,
+			// This module fetches a list from n8n's servers at every start. Older n8n refuse its name.
+			...(release === 'n8n-2.41' ? { N8N_DISABLED_MODULES: 'mcp-registry' } : {}),
 			// The default engine needs isolated-vm, of which there is no binary for Node.js 20.
 			...(nodePath === process.execPath ? { N8N_EXPRESSION_ENGINE: 'legacy' } : {}),
 		},
 	};
-}
-
-function systemNodeSuits(release: Release): boolean {
-	const major = Number.parseInt(process.versions.node, 10);
-	const { from, to } = peculiarities[release].node;
-	return major >= from && major <= to;
 }
 
 async function npm(folder: string, logFile: string, ...args: string[]): Promise<void> {
@@ -98,51 +91,23 @@ async function npm(folder: string, logFile: string, ...args: string[]): Promise<
 	});
 }
 
-async function installPackages(
-	folder: string,
-	lockfile: string,
-	logFile: string,
-	report: Report,
-): Promise<void> {
-	const { packages } = JSON.parse(lockfile) as { packages: Record<string, unknown> };
-	const paths = Object.keys(packages).filter((path) => path !== '');
-	const startedAt = Date.now();
-	const progress = setInterval(() => {
-		const present = paths.filter((path) => existsSync(join(folder, path, 'package.json'))).length;
-		const seconds = Math.round((Date.now() - startedAt) / 1000);
-		const state =
-			present === 0 ? 'fetching packages' : `${present} of ${paths.length} packages unpacked`;
-		report(`  ${state}, ${seconds} s`);
-	}, progressIntervalMs);
-	try {
-		// Of thousands of packages only two need their install script: they get it below.
-		await npm(folder, logFile, 'ci', '--ignore-scripts');
-	} finally {
-		clearInterval(progress);
-	}
-}
-
 /**
  * Provides the one compiled module n8n cannot do without. It is built against Node-API, so the
  * binary of one n8n serves the others, whatever their Node.js.
  */
-async function provideSqlite(folder: string, logFile: string, report: Report): Promise<void> {
-	const binary = join('node_modules', 'sqlite3', 'build', 'Release', 'node_sqlite3.node');
-	const version = await sqliteVersion(folder);
-	for (const release of releases) {
-		const other = join(root, release);
-		if (other === folder || !existsSync(join(other, binary))) continue;
-		if ((await sqliteVersion(other)) !== version) continue;
-		await mkdir(dirname(join(folder, binary)), { recursive: true });
-		await copyFile(join(other, binary), join(folder, binary));
+async function provideSqlite(release: Release, logFile: string): Promise<void> {
+	const sqliteOf = (each: Release) => join(root, each, 'node_modules', 'sqlite3');
+	const versionOf = async (each: Release): Promise<unknown> => {
+		const manifest = await readFile(join(sqliteOf(each), 'package.json'), 'utf8').catch(() => '{}');
+		return (JSON.parse(manifest) as { version?: string }).version;
+	};
+	const build = (each: Release) => join(sqliteOf(each), 'build', 'Release');
+	const version = await versionOf(release);
+	for (const other of releases) {
+		const isBuilt = existsSync(join(build(other), 'node_sqlite3.node'));
+		if (other === release || !isBuilt || (await versionOf(other)) !== version) continue;
+		await cp(build(other), build(release), { recursive: true });
 		return;
 	}
-	report('Fetching or compiling sqlite3 (up to two minutes) …');
-	await npm(folder, logFile, 'rebuild', 'sqlite3', '--ignore-scripts=false');
-}
-
-async function sqliteVersion(folder: string): Promise<string> {
-	const file = join(folder, 'node_modules', 'sqlite3', 'package.json');
-	const { version } = JSON.parse(await readFile(file, 'utf8')) as { version: string };
-	return version;
+	await npm(join(root, release), logFile, 'rebuild', 'sqlite3', '--ignore-scripts=false');
 }

@@ -1,16 +1,12 @@
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { runCommand } from './command';
+import { runCommand } from './programs';
 
 const repository = resolve(__dirname, '..', '..', '..');
 
-interface Manifest {
+interface Manifest extends Record<string, unknown> {
 	name: string;
 	version: string;
-	dependencies?: Record<string, string>;
-	devDependencies?: unknown;
-	peerDependencies?: unknown;
-	optionalDependencies?: unknown;
 }
 
 async function readManifest(directory: string): Promise<Manifest> {
@@ -24,9 +20,9 @@ async function readManifest(directory: string): Promise<Manifest> {
  * @returns the path of the tarball.
  */
 export async function packRepository(directory: string): Promise<string> {
-	const logFile = join(directory, 'pack.log');
-	await runCommand('npm', ['run', 'build'], { cwd: repository, logFile });
-	await runCommand('npm', ['pack', '--pack-destination', directory], { cwd: repository, logFile });
+	const options = { cwd: repository, logFile: join(directory, 'pack.log') };
+	await runCommand('npm', ['run', 'build'], options);
+	await runCommand('npm', ['pack', '--pack-destination', directory], options);
 	const tarball = (await readdir(directory)).find((file) => file.endsWith('.tgz'));
 	if (tarball === undefined) throw new Error(`npm pack left no tarball in ${directory}.`);
 	return join(directory, tarball);
@@ -38,44 +34,24 @@ export async function packRepository(directory: string): Promise<string> {
  * are not for run time, install the others without scripts, note the package.
  *
  * @param nodesDirectory n8n's folder for community nodes, `<user folder>/.n8n/nodes`.
- * @returns the folder of the installed package.
  */
 export async function installCommunityPackage(
 	tarball: string,
 	nodesDirectory: string,
-): Promise<string> {
+): Promise<void> {
 	const { name } = await readManifest(repository);
 	const directory = join(nodesDirectory, 'node_modules', name);
-	const logFile = join(dirname(tarball), 'community-install.log');
+	const options = { cwd: directory, logFile: join(dirname(tarball), 'community-install.log') };
 	await mkdir(directory, { recursive: true });
-	await runCommand('tar', ['-xzf', tarball, '-C', directory, '--strip-components=1'], {
-		cwd: nodesDirectory,
-		logFile,
-	});
+	await runCommand('tar', ['-xzf', tarball, '--strip-components=1'], options);
 	const manifest = await readManifest(directory);
-	delete manifest.devDependencies;
-	delete manifest.peerDependencies;
-	delete manifest.optionalDependencies;
-	await writeFile(join(directory, 'package.json'), JSON.stringify(manifest, null, 2));
-	const flags = ['--audit=false', '--fund=false', '--bin-links=false'];
-	await runCommand(
-		'npm',
-		[
-			'install',
-			...flags,
-			'--install-strategy=shallow',
-			'--ignore-scripts=true',
-			'--package-lock=false',
-		],
-		{ cwd: directory, logFile },
-	);
-	await writeFile(
-		join(nodesDirectory, 'package.json'),
-		JSON.stringify({
-			name: 'installed-nodes',
-			private: true,
-			dependencies: { [name]: manifest.version },
-		}),
-	);
-	return directory;
+	const dropped = /^(dev|peer|optional)Dependencies$/;
+	const kept = Object.entries(manifest).filter(([key]) => !dropped.test(key));
+	await writeFile(join(directory, 'package.json'), JSON.stringify(Object.fromEntries(kept)));
+	const flags = ['--audit=false', '--fund=false', '--bin-links=false', '--package-lock=false'];
+	const how = ['--install-strategy=shallow', '--ignore-scripts=true'];
+	await runCommand('npm', ['install', ...flags, ...how], options);
+	const dependencies = { [name]: manifest.version };
+	const installed = { name: 'installed-nodes', private: true, dependencies };
+	await writeFile(join(nodesDirectory, 'package.json'), JSON.stringify(installed));
 }

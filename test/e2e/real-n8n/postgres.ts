@@ -4,26 +4,13 @@ import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { endGroup, freePort, launchGroup, untilReady } from './process-group';
+import { freePort, launch, leashed, succeeds } from './programs';
 
 /** A running PostgreSQL with an empty database, on the loopback interface only. */
-export interface Postgres {
-	/** The settings of an n8n that keeps its data there. */
-	env: NodeJS.ProcessEnv;
-	/** Settles when it answers; fails with the end of its log. */
-	ready: Promise<void>;
-	/** Empties it, for another n8n. */
-	emptyDatabase: () => Promise<NodeJS.ProcessEnv>;
-	/** How much its log has grown to since it started, in bytes. */
-	writtenBytes: () => Promise<number>;
-	/** Ends it and deletes its data. */
-	stop: () => Promise<void>;
-}
+export type Postgres = Awaited<ReturnType<typeof startPostgres>>;
 
 const run = promisify(execFile);
 const user = 'n8n';
-const database = 'postgres';
-const patienceSeconds = 3;
 /** Where Debian and Ubuntu put what is not meant to be in the path, one folder a version. */
 const debianFolder = '/usr/lib/postgresql';
 
@@ -32,69 +19,59 @@ export async function requirePostgres(): Promise<void> {
 	await programsFolder();
 }
 
-/** Starts a PostgreSQL on a free port. Whoever calls this must `stop` it, ready or not. */
-export async function startPostgres(): Promise<Postgres> {
+/** Starts it on a free port. Whoever calls this must `stop` it, ready or not. */
+export async function startPostgres() {
 	const programs = await programsFolder();
-	const program = (name: string) => join(programs, name);
 	const folder = await mkdtemp(join(tmpdir(), 'postgres-'));
 	const asOther = await otherUser(folder);
 	const data = join(folder, 'data');
-	const port = await freePort();
+	const port = String(await freePort());
 	const [initdb = '', ...initArgs] = [
 		...asOther,
-		program('initdb'),
+		join(programs, 'initdb'),
 		...['--pgdata', data, '--username', user, '--auth', 'trust', '--no-sync'],
 	];
 	await run(initdb, initArgs, { cwd: folder });
 	// Nothing is worth keeping, so nothing has to reach the disk.
-	const settings = [
-		'listen_addresses=127.0.0.1',
-		'unix_socket_directories=',
-		'fsync=off',
-		'max_connections=200',
-	].flatMap((setting) => ['-c', setting]);
-	const logFile = join(folder, 'postgres.log');
-	const group = launchGroup(
-		process.execPath,
-		[
-			join(__dirname, 'leashed.cjs'),
-			...asOther,
-			program('postgres'),
-			...['-D', data, '-p', String(port), ...settings],
-		],
-		{ cwd: folder, env: process.env, logFile },
+	const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'];
+	const { ready, stop } = launch(
+		leashed(
+			...[...asOther, join(programs, 'postgres'), '-D', data, '-p', port],
+			...[...settings, 'max_connections=200'].flatMap((setting) => ['-c', setting]),
+		),
+		{
+			cwd: folder,
+			logFile: join(folder, 'postgres.log'),
+			isReady: async () =>
+				await succeeds(join(programs, 'pg_isready'), '-h', '127.0.0.1', '-p', port, '-U', user),
+			patienceSeconds: 3,
+		},
 	);
-	const ready = untilReady('postgres', group, logFile, async () => {
-		const args = ['-h', '127.0.0.1', '-p', String(port), '-U', user, '-d', database];
-		return await run(program('pg_isready'), args).then(
-			() => true,
-			() => false,
-		);
-	});
-	// Whoever stops it early does not wait for it, and must not be ended by this.
-	ready.catch(() => undefined);
 	const env = {
 		DB_TYPE: 'postgresdb',
 		DB_POSTGRESDB_HOST: '127.0.0.1',
-		DB_POSTGRESDB_PORT: String(port),
+		DB_POSTGRESDB_PORT: port,
 		DB_POSTGRESDB_USER: user,
 		DB_POSTGRESDB_PASSWORD: '',
-		DB_POSTGRESDB_DATABASE: database,
+		DB_POSTGRESDB_DATABASE: 'postgres',
 	};
 	const query = async (sql: string) => {
-		const args = ['-h', '127.0.0.1', '-p', String(port), '-U', user, '-d', database, '-tAc', sql];
-		return (await run(program('psql'), args)).stdout;
+		const args = ['-h', '127.0.0.1', '-p', port, '-U', user, '-d', 'postgres', '-tAc', sql];
+		return (await run(join(programs, 'psql'), args)).stdout;
 	};
 	return {
+		/** The settings of an n8n that keeps its data there. */
 		env,
 		ready,
+		/** Empties it, for another n8n. */
 		emptyDatabase: async () => {
 			await query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
 			return env;
 		},
+		/** How much its log has grown to since it started, in bytes. */
 		writtenBytes: async () => Number(await query("SELECT pg_current_wal_lsn() - '0/0'")),
 		stop: async () => {
-			await endGroup(group, patienceSeconds);
+			await stop();
 			await rm(folder, { recursive: true, force: true });
 		},
 	};

@@ -13,6 +13,7 @@ import type {
 	IRunExecutionData,
 	IWorkflowSettings,
 } from 'n8n-workflow';
+import { until } from './until';
 
 /** A workflow as the editor's files have it. */
 export interface WorkflowFile {
@@ -35,17 +36,25 @@ export interface SavedCredential {
 	type: string;
 }
 
-/** One of n8n's own Agents. */
-export interface Agent {
-	path: string;
-}
-
 export interface ExecutionSummary {
 	id: string;
 	status: string;
 	mode: string;
 	startedAt: string;
 	stoppedAt?: string;
+}
+
+interface ListedPage {
+	results: ExecutionSummary[];
+	nextCursor?: string | null;
+}
+
+/** What n8n answers to anybody. */
+export interface Answer {
+	status: number;
+	headers: Headers;
+	bytes: Buffer;
+	text: string;
 }
 
 /** Login of the owner account that {@link N8nClient.signIn} creates. The instance is local and short-lived. */
@@ -58,11 +67,15 @@ export const owner = {
 
 /** From an execution's last status until its data are saved. */
 const DATA_SAVED_WITHIN_MS = 2000;
+/** How often n8n is asked for what is not there yet. */
+const POLL_MS = 150;
+/** Right after activation n8n answers 404 for a moment. */
+const ACTIVE_WITHIN_MS = 15_000;
 /** The most that n8n lists at once. */
 const PAGE_SIZE = 100;
 const finalStatuses = ['success', 'error', 'crashed', 'canceled'];
 
-/** A finished execution as n8n saved it. */
+/** An execution as n8n saved it. */
 export class Execution {
 	constructor(
 		readonly id: string,
@@ -92,14 +105,7 @@ export class Execution {
 
 	/** The items a node put out, of its last run, or none where it did not run. */
 	items(nodeName: string, output = 0): INodeExecutionData[] {
-		const runs = this.runData[nodeName] ?? [];
-		return runs.at(-1)?.data?.main?.[output] ?? [];
-	}
-
-	/** The items that a node gave to an AI agent as its tool, of all its runs. */
-	toolResults(nodeName: string): INodeExecutionData[] {
-		const runs = this.runData[nodeName] ?? [];
-		return runs.flatMap(({ data }) => data?.ai_tool?.[0] ?? []);
+		return this.runData[nodeName]?.at(-1)?.data?.main?.[output] ?? [];
 	}
 
 	/** How many times a node ran. */
@@ -128,13 +134,13 @@ export class N8nClient {
 	/** Creates the owner account where there is none yet, and signs in to it. */
 	async signIn(): Promise<void> {
 		const { email, password } = owner;
-		try {
-			await this.request('POST', '/rest/owner/setup', owner);
-		} catch (error) {
-			// 400: the instance has its owner already.
-			if (!(error instanceof N8nRequestError) || error.status !== 400) throw error;
-			await this.request('POST', '/rest/login', { emailOrLdapLoginId: email, password });
-		}
+		await this.request('POST', '/rest/owner/setup', owner).catch(
+			// The instance has its owner already.
+			where(400, async () => {
+				const login = { emailOrLdapLoginId: email, password };
+				await this.request('POST', '/rest/login', login);
+			}),
+		);
 	}
 
 	async createCredential(
@@ -145,90 +151,40 @@ export class N8nClient {
 		return await this.request('POST', '/rest/credentials', { name, type, data });
 	}
 
-	async deleteCredential({ id }: SavedCredential): Promise<void> {
-		await this.request('DELETE', `/rest/credentials/${id}`);
-	}
-
-	/**
-	 * Makes one of n8n's own Agents (n8n 2.41), which call nodes as tools without any workflow.
-	 *
-	 * @param model the credential of what answers as OpenAI does.
-	 */
-	async createAgent(name: string, model: SavedCredential, tools: readonly INode[]): Promise<Agent> {
-		const { id: projectId } = await this.request<{ id: string }>('GET', '/rest/projects/personal');
-		const { id } = await this.request<{ id: string }>(
-			'POST',
-			`/rest/projects/${projectId}/agents/v2`,
-			{
-				name,
-				schema: {
-					name,
-					model: 'openai/any',
-					credential: model.id,
-					instructions: 'Do as the user says.',
-					tools: tools.map((tool) => ({
-						type: 'node',
-						name: tool.name,
-						node: {
-							nodeType: tool.type,
-							nodeTypeVersion: tool.typeVersion,
-							nodeParameters: tool.parameters,
-							credentials: tool.credentials,
-						},
-					})),
-				},
-			},
-		);
-		return { path: `/rest/projects/${projectId}/agents/v2/${id}` };
-	}
-
-	/** Says something to an agent; gives the events of its answer, as text. */
-	async chat({ path }: Agent, message: string): Promise<string> {
-		return await (await this.send('POST', `${path}/chat`, { message })).text();
-	}
-
-	/** A key for n8n's public API, as a person makes one. */
-	async createApiKey(): Promise<string> {
-		const scopes = await this.request<string[]>('GET', '/rest/api-keys/scopes');
-		const key = { label: 'Example', expiresAt: null, scopes };
-		const { rawApiKey } = await this.request<{ rawApiKey: string }>('POST', '/rest/api-keys', key);
-		return rawApiKey;
-	}
-
-	async testCredential(
-		credential: SavedCredential,
-		data: ICredentialDataDecryptedObject,
-	): Promise<{ status: 'OK' | 'Error'; message: string }> {
-		return await this.request('POST', '/rest/credentials/test', {
-			credentials: { ...credential, data },
-		});
-	}
-
 	async createWorkflow(workflow: WorkflowFile): Promise<SavedWorkflow> {
 		// As the editor does; without, n8n saves a null that running a single step breaks down on.
 		const pinData = {};
 		return await this.request('POST', '/rest/workflows', { active: false, pinData, ...workflow });
 	}
 
+	/** Changes nodes of a workflow and saves it. */
+	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<SavedWorkflow> {
+		const nodes = structuredClone(workflow.nodes);
+		nodes.forEach(change);
+		const path = `/rest/workflows/${workflow.id}`;
+		const { versionId } = await this.request<SavedWorkflow>('GET', path);
+		return await this.request('PATCH', path, { ...workflow, nodes, versionId });
+	}
+
 	/** Puts a workflow into production: its webhooks and schedules start. */
-	async activate({ id, versionId }: SavedWorkflow): Promise<void> {
-		try {
-			await this.request('POST', `/rest/workflows/${id}/activate`, { versionId });
-		} catch (error) {
-			// 404: n8n 1 has no such route.
-			if (!(error instanceof N8nRequestError) || error.status !== 404) throw error;
-			await this.request('PATCH', `/rest/workflows/${id}`, { active: true, versionId });
-		}
+	async activate(workflow: SavedWorkflow): Promise<void> {
+		await this.setActive(workflow, true);
 	}
 
 	/** Takes a workflow out of production. */
-	async deactivate({ id, versionId }: SavedWorkflow): Promise<void> {
-		try {
-			await this.request('POST', `/rest/workflows/${id}/deactivate`, {});
-		} catch (error) {
-			if (!(error instanceof N8nRequestError) || error.status !== 404) throw error;
-			await this.request('PATCH', `/rest/workflows/${id}`, { active: false, versionId });
-		}
+	async deactivate(workflow: SavedWorkflow): Promise<void> {
+		await this.setActive(workflow, false);
+	}
+
+	private async setActive({ id, versionId }: SavedWorkflow, active: boolean): Promise<void> {
+		const path = `/rest/workflows/${id}`;
+		const body = active ? { versionId } : {};
+		await this.request('POST', `${path}/${active ? '' : 'de'}activate`, body).catch(
+			// n8n 1 has no such route.
+			where(404, async () => {
+				await this.request('PATCH', path, { active, versionId });
+			}),
+		);
 	}
 
 	/**
@@ -247,12 +203,7 @@ export class N8nClient {
 
 	/** Starts such a run without waiting for it; gives its ID. */
 	async startManually(workflow: SavedWorkflow, triggerName: string): Promise<string> {
-		const { executionId } = await this.request<{ executionId: string }>(
-			'POST',
-			`/rest/workflows/${workflow.id}/run`,
-			{ workflowData: workflow, triggerToStartFrom: { name: triggerName } },
-		);
-		return executionId;
+		return await this.run(workflow, { triggerToStartFrom: { name: triggerName } });
 	}
 
 	/**
@@ -264,38 +215,31 @@ export class N8nClient {
 		nodeName: string,
 		{ runData }: Execution,
 	): Promise<Execution> {
-		const { executionId } = await this.request<{ executionId: string }>(
-			'POST',
-			`/rest/workflows/${workflow.id}/run`,
-			{
-				workflowData: workflow,
-				runData,
-				destinationNode: { nodeName, mode: 'inclusive' },
-				dirtyNodeNames: [],
-			},
-		);
-		return await this.waitForExecution(executionId);
+		const destinationNode = { nodeName, mode: 'inclusive' };
+		const step = { runData, destinationNode, dirtyNodeNames: [] };
+		return await this.waitForExecution(await this.run(workflow, step));
+	}
+
+	private async run(workflow: SavedWorkflow, how: object): Promise<string> {
+		const path = `/rest/workflows/${workflow.id}/run`;
+		const body = { workflowData: workflow, ...how };
+		return (await this.request<{ executionId: string }>('POST', path, body)).executionId;
 	}
 
 	/** @throws Error when the execution has not ended in time. */
 	async waitForExecution(id: string, timeoutSeconds = 60): Promise<Execution> {
-		const deadline = Date.now() + timeoutSeconds * 1000;
 		let endedAt: number | undefined;
-		for (;;) {
-			const { status, execution } = await this.savedExecution(id);
-			if (finalStatuses.includes(status)) {
+		return await this.followExecution(
+			id,
+			({ status, lastNode }) => {
+				if (!finalStatuses.includes(status)) return false;
 				// n8n 1 saves the status a moment before the data, which are those of the start until then. An
 				// execution that was stopped may never name its last node.
 				endedAt ??= Date.now();
-				const isWhole =
-					execution?.lastNode !== undefined || Date.now() - endedAt > DATA_SAVED_WITHIN_MS;
-				if (execution !== undefined && isWhole) return execution;
-			}
-			if (Date.now() > deadline) {
-				throw new Error(`Execution ${id} is still "${status}" after ${timeoutSeconds} s.`);
-			}
-			await sleep(150);
-		}
+				return lastNode !== undefined || Date.now() - endedAt > DATA_SAVED_WITHIN_MS;
+			},
+			timeoutSeconds,
+		);
 	}
 
 	/** Waits until an execution has come so far, be it that it waits for something. */
@@ -304,75 +248,49 @@ export class N8nClient {
 		isSoFar: (execution: Execution) => boolean,
 		timeoutSeconds = 60,
 	): Promise<Execution> {
-		const deadline = Date.now() + timeoutSeconds * 1000;
-		for (;;) {
-			const { status, execution } = await this.savedExecution(id);
+		const ask = async (): Promise<Execution> => {
+			const execution = await this.savedExecution(id);
 			if (execution !== undefined && isSoFar(execution)) return execution;
-			if (Date.now() > deadline) {
-				throw new Error(`Execution ${id}, now "${status}", is not so far in ${timeoutSeconds} s.`);
-			}
-			await sleep(150);
-		}
-	}
-
-	/** The executions of a workflow, newest first. */
-	async executions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
-		const filter = encodeURIComponent(JSON.stringify({ workflowId: id }));
-		const { results } = await this.request<{ results: ExecutionSummary[] }>(
-			'GET',
-			`/rest/executions?limit=20&filter=${filter}`,
-		);
-		return results;
-	}
-
-	/** All executions of a workflow that have ended, newest first. */
-	async endedExecutions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
-		const filter = encodeURIComponent(JSON.stringify({ workflowId: id, status: finalStatuses }));
-		const ended: ExecutionSummary[] = [];
-		for (let from = ''; ;) {
-			const { results, nextCursor } = await this.request<{
-				results: ExecutionSummary[];
-				nextCursor?: string | null;
-			}>('GET', `/rest/executions?limit=${PAGE_SIZE}${from}&filter=${filter}`);
-			ended.push(...results);
-			if (results.length < PAGE_SIZE) return ended;
-			// From n8n 2.41 on a page names the next one; before, the last execution did.
-			from = nextCursor ? `&cursor=${nextCursor}` : `&lastId=${results.at(-1)?.id}`;
-		}
-	}
-
-	/** What n8n has saved of an execution, as text; empty where it has saved nothing. */
-	async savedText(executionId: string): Promise<string> {
-		const { data } = await this.request<{ data?: string }>(
-			'GET',
-			`/rest/executions/${executionId}`,
-		);
-		return data ?? '';
+			const status = execution?.status ?? 'not saved';
+			throw new Error(`Execution ${id} is still "${status}" after ${timeoutSeconds} s.`);
+		};
+		return await until(ask, timeoutSeconds * 1000, POLL_MS);
 	}
 
 	/** Waits for the next execution that n8n itself starts of an active workflow, and for its end. */
 	async nextExecution(workflow: SavedWorkflow, timeoutSeconds = 60): Promise<Execution> {
-		const deadline = Date.now() + timeoutSeconds * 1000;
-		for (;;) {
-			const [execution] = await this.executions(workflow);
-			if (execution !== undefined) return await this.waitForExecution(execution.id, timeoutSeconds);
-			if (Date.now() > deadline) {
-				throw new Error(`"${workflow.name}" was not started within ${timeoutSeconds} s.`);
-			}
-			await sleep(150);
+		const newest = async () => (await this.executions(workflow))[0];
+		const { id } = await until(newest, timeoutSeconds * 1000, POLL_MS);
+		return await this.waitForExecution(id, timeoutSeconds);
+	}
+
+	/** The executions of a workflow, newest first. */
+	async executions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
+		return (await this.listed(20, { workflowId: id })).results;
+	}
+
+	/** All executions of a workflow that have ended, newest first. */
+	async endedExecutions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
+		const filter = { workflowId: id, status: finalStatuses };
+		const ended: ExecutionSummary[] = [];
+		for (let from = {}; ;) {
+			const { results, nextCursor } = await this.listed(PAGE_SIZE, filter, from);
+			ended.push(...results);
+			if (results.length < PAGE_SIZE) return ended;
+			// From n8n 2.41 on a page names the next one; before, the last execution did.
+			from = nextCursor ? { cursor: nextCursor } : { lastId: results.at(-1)?.id };
 		}
 	}
 
-	/** Changes nodes of a workflow and saves it. */
-	async update(workflow: SavedWorkflow, change: (node: INode) => void): Promise<SavedWorkflow> {
-		const nodes = structuredClone(workflow.nodes);
-		nodes.forEach(change);
-		return await this.save({ ...workflow, nodes });
+	private async listed(limit: number, filter: object, from: object = {}): Promise<ListedPage> {
+		const query = { limit: String(limit), filter: JSON.stringify(filter), ...from };
+		return await this.request('GET', `/rest/executions?${new URLSearchParams(query).toString()}`);
 	}
 
-	/** Removes all pinned data and saves the workflow, which n8n 2.40 runs as it is saved. */
-	async unpin(workflow: SavedWorkflow): Promise<SavedWorkflow> {
-		return await this.save({ ...workflow, pinData: {} });
+	/** What n8n has saved of an execution, as text; empty where it has saved nothing. */
+	async savedText(executionId: string): Promise<string> {
+		const path = `/rest/executions/${executionId}`;
+		return (await this.request<{ data?: string }>('GET', path)).data ?? '';
 	}
 
 	/** "Retry" of the executions list: with the workflow as it was, or with the current one. */
@@ -380,11 +298,8 @@ export class N8nClient {
 		executionId: string,
 		{ loadWorkflow = false, timeoutSeconds = 60 } = {},
 	): Promise<Execution> {
-		const { id } = await this.request<{ id: string }>(
-			'POST',
-			`/rest/executions/${executionId}/retry`,
-			{ loadWorkflow },
-		);
+		const path = `/rest/executions/${executionId}/retry`;
+		const { id } = await this.request<{ id: string }>('POST', path, { loadWorkflow });
 		return await this.waitForExecution(id, timeoutSeconds);
 	}
 
@@ -393,28 +308,22 @@ export class N8nClient {
 	}
 
 	/**
-	 * Posts to a production webhook or form, as anybody can. Right after activation n8n answers 404
-	 * for a moment: these are tried again for 15 s.
+	 * Posts to a production webhook or form, as anybody can.
 	 *
 	 * @param path `webhook/<path>` or `form/<path>`.
 	 */
-	async post(
-		path: string,
-		body: IDataObject | FormData | Blob,
-	): Promise<{ status: number; headers: Headers; bytes: Buffer; text: string }> {
-		const deadline = Date.now() + 15_000;
-		const content =
-			body instanceof FormData || body instanceof Blob
-				? { body }
-				: { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+	async post(path: string, body: IDataObject | FormData | Blob): Promise<Answer> {
+		const isRaw = body instanceof FormData || body instanceof Blob;
+		const content = isRaw
+			? { body }
+			: { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+		const deadline = Date.now() + ACTIVE_WITHIN_MS;
 		for (;;) {
 			const response = await fetch(`${this.url}/${path}`, { method: 'POST', ...content });
 			const bytes = Buffer.from(await response.arrayBuffer());
-			if (response.status !== 404 || Date.now() > deadline) {
-				const { status, headers } = response;
-				return { status, headers, bytes, text: bytes.toString() };
-			}
-			await sleep(200);
+			const { status, headers } = response;
+			if (status === 404 && Date.now() < deadline) await sleep(200);
+			else return { status, headers, bytes, text: bytes.toString() };
 		}
 	}
 
@@ -432,68 +341,27 @@ export class N8nClient {
 		return (await response.json()) as INodeTypeDescription[];
 	}
 
-	/**
-	 * What the editor lists as the output fields of a node that has not run. It asks without a session.
-	 *
-	 * @returns undefined where n8n has no such schema
-	 */
-	async outputSchema(nodeType: string, operation?: string): Promise<unknown> {
-		const place = operation === undefined ? '' : `/${operation}`;
-		const response = await fetch(`${this.url}/schemas/${nodeType}/1.0.0${place}.json`);
-		return response.ok ? await response.json() : undefined;
+	/** The address of what is kept in the owner's own project. */
+	async personalProject(): Promise<string> {
+		const { id } = await this.request<{ id: string }>('GET', '/rest/projects/personal');
+		return `/rest/projects/${id}`;
 	}
 
 	/** An execution as it is saved now; n8n may not have saved anything of it yet. */
-	/**
-	 * Creates a data table of text columns.
-	 *
-	 * @returns what reads all of its rows.
-	 */
-	async createDataTable(
-		name: string,
-		columns: readonly string[],
-		rows: readonly object[],
-	): Promise<() => Promise<Record<string, unknown>[]>> {
-		const { id: projectId } = await this.request<{ id: string }>('GET', '/rest/projects/personal');
-		const tables = `/rest/projects/${projectId}/data-tables`;
-		const { id } = await this.request<{ id: string }>('POST', tables, {
-			name,
-			columns: columns.map((column) => ({ name: column, type: 'string' })),
-		});
-		await this.request('POST', `${tables}/${id}/insert`, { data: rows, returnType: 'count' });
-		return async () => {
-			const { data } = await this.request<{ data: Record<string, unknown>[] }>(
-				'GET',
-				`${tables}/${id}/rows`,
-			);
-			return data;
-		};
+	private async savedExecution(id: string): Promise<Execution | undefined> {
+		type Saved = ExecutionSummary & { data: string; customData: Record<string, string> };
+		const saved = await this.request<Saved>('GET', `/rest/executions/${id}`);
+		const data = parse(saved.data) as IRunExecutionData | undefined;
+		return data && new Execution(id, saved.status, saved.mode, saved.data, data, saved.customData);
 	}
 
-	private async savedExecution(
-		id: string,
-	): Promise<{ status: string; execution: Execution | undefined }> {
-		const { status, mode, data, customData } = await this.request<
-			ExecutionSummary & { data: string; customData: Record<string, string> }
-		>('GET', `/rest/executions/${id}`);
-		const saved = parse(data) as IRunExecutionData | undefined;
-		const execution = saved && new Execution(id, status, mode, data, saved, customData);
-		return { status, execution };
-	}
-
-	private async save(workflow: SavedWorkflow): Promise<SavedWorkflow> {
-		const path = `/rest/workflows/${workflow.id}`;
-		const { versionId } = await this.request<SavedWorkflow>('GET', path);
-		return await this.request('PATCH', path, { ...workflow, versionId });
-	}
-
-	private async request<T>(method: string, path: string, body?: object): Promise<T> {
+	/** Anything that needs no method of its own. */
+	async request<T>(method: string, path: string, body?: object): Promise<T> {
 		const response = await this.send(method, path, body);
-		const { data } = (await response.json()) as { data: T };
-		return data;
+		return ((await response.json()) as { data: T }).data;
 	}
 
-	private async send(method: string, path: string, body?: object): Promise<Response> {
+	async send(method: string, path: string, body?: object): Promise<Response> {
 		const response = await fetch(this.url + path, {
 			method,
 			headers: {
@@ -507,13 +375,18 @@ export class N8nClient {
 			},
 			...(body === undefined ? {} : { body: JSON.stringify(body) }),
 		});
-		const session = response.headers
-			.getSetCookie()
-			.find((cookie) => cookie.startsWith('n8n-auth='));
+		const cookies = response.headers.getSetCookie();
+		const session = cookies.find((cookie) => cookie.startsWith('n8n-auth='));
 		if (session !== undefined) this.cookie = session.split(';', 1)[0] ?? '';
-		if (!response.ok) {
-			throw new N8nRequestError(`${method} ${path}`, response.status, await response.text());
-		}
-		return response;
+		if (response.ok) return response;
+		throw new N8nRequestError(`${method} ${path}`, response.status, await response.text());
 	}
+}
+
+/** What to do in place of a request that n8n answered with a status. */
+function where(status: number, instead: () => Promise<void>): (error: unknown) => Promise<void> {
+	return async (error) => {
+		if (!(error instanceof N8nRequestError) || error.status !== status) throw error;
+		await instead();
+	};
 }

@@ -3,40 +3,21 @@ import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { N8nInstall } from './install';
-import {
-	answersJson,
-	endGroup,
-	freePort,
-	killGroup,
-	launchGroup,
-	untilReady,
-	type ProcessGroup,
-} from './process-group';
+import { freePort, launch, type Program } from './programs';
 
 /** A running process of n8n. */
-export interface N8nProcess {
+export interface N8nProcess extends Omit<Program, 'kill'> {
 	/** What it printed so far. */
 	logFile: string;
-	/** Settles when it answers; fails with the end of its log when it ends first or takes over two minutes. */
-	ready: Promise<void>;
-	/** Ends it with all its processes, and deletes what is its own. */
-	stop: () => Promise<void>;
 }
 
 /** A process that runs executions from the queue. */
-export interface N8nWorker extends N8nProcess {
-	/** Ends it as a crash does: at once, and without letting it finish anything. */
-	kill: () => Promise<void>;
-}
+export type N8nWorker = N8nProcess & Program;
 
 /** A running n8n, on the loopback interface only. Its `stop` deletes its user folder. */
 export interface N8nServer extends N8nProcess {
 	/** Origin of the editor, without a trailing slash. */
 	url: string;
-	/** The process of n8n itself. */
-	pid: number;
-	/** Settles when n8n has ended, whoever ended it. */
-	ended: Promise<void>;
 	/**
 	 * Ends n8n with all its processes and starts it again on the same data, port and settings.
 	 *
@@ -67,20 +48,23 @@ interface StartOptions {
 
 const gracefulStopSeconds = 5;
 const patienceSeconds = gracefulStopSeconds + 2;
-/** n8n warns below five. */
-const workerConcurrency = 5;
+const lifeline = join(__dirname, 'lifeline.cjs');
 
 /** Nothing n8n would call home about is wanted here, and none of it is reachable offline. */
 const quiet = {
-	N8N_DIAGNOSTICS_ENABLED: 'false',
-	N8N_VERSION_NOTIFICATIONS_ENABLED: 'false',
-	N8N_VERSION_NOTIFICATIONS_WHATS_NEW_ENABLED: 'false',
-	N8N_DYNAMIC_BANNERS_ENABLED: 'false',
-	N8N_TEMPLATES_ENABLED: 'false',
-	N8N_PERSONALIZATION_ENABLED: 'false',
-	N8N_HIRING_BANNER_ENABLED: 'false',
-	N8N_VERIFIED_PACKAGES_ENABLED: 'false',
-	N8N_LICENSE_AUTO_RENEW_ENABLED: 'false',
+	...Object.fromEntries(
+		[
+			'DIAGNOSTICS',
+			'VERSION_NOTIFICATIONS',
+			'VERSION_NOTIFICATIONS_WHATS_NEW',
+			'DYNAMIC_BANNERS',
+			'TEMPLATES',
+			'PERSONALIZATION',
+			'HIRING_BANNER',
+			'VERIFIED_PACKAGES',
+			'LICENSE_AUTO_RENEW',
+		].map((name) => [`N8N_${name}_ENABLED`, 'false']),
+	),
 	N8N_ONBOARDING_FLOW_DISABLED: 'true',
 	EXTERNAL_FRONTEND_HOOKS_URLS: '',
 };
@@ -99,8 +83,7 @@ export function queueMode(redisPort: number): NodeJS.ProcessEnv {
 /** Starts n8n with a fresh temporary user folder. Whoever calls this must `stop` it, ready or not. */
 export async function startN8n(install: N8nInstall, options: StartOptions): Promise<N8nServer> {
 	const userFolder = await realpath(await mkdtemp(join(tmpdir(), 'n8n-')));
-	const home = join(userFolder, '.n8n');
-	const nodesDirectory = join(home, 'nodes');
+	const nodesDirectory = join(userFolder, '.n8n', 'nodes');
 	await mkdir(nodesDirectory, { recursive: true });
 	await options.installNodes(nodesDirectory);
 
@@ -126,31 +109,23 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 		GENERIC_TIMEZONE: 'UTC',
 		...options.env,
 	};
-	const launch = (
+	const start = (
 		command: readonly string[],
 		log: string,
 		settings: NodeJS.ProcessEnv,
-		addresses: readonly string[],
-	): Launched => {
-		const lifeline = join(__dirname, 'lifeline.cjs');
-		const group = launchGroup(
-			install.nodePath,
-			['--require', lifeline, install.commandPath, ...command],
-			{ cwd: userFolder, env: settings, logFile: log },
-		);
-		const name = `${install.release} (${command.join(' ')})`;
-		const ready = untilReady(name, group, log, async () => {
-			for (const address of addresses) if (!(await answersJson(address))) return false;
-			return true;
+		...addresses: string[]
+	): Program =>
+		launch([install.nodePath, '--require', lifeline, install.commandPath, ...command], {
+			cwd: userFolder,
+			env: { ...env, ...settings },
+			logFile: log,
+			isReady: async () => (await Promise.all(addresses.map(answersJson))).every(Boolean),
+			patienceSeconds,
 		});
-		// Whoever stops n8n early does not wait for it, and must not be ended by this.
-		ready.catch(() => undefined);
-		return { ...group, ready };
-	};
-	const launchMain = (further: NodeJS.ProcessEnv = {}): Launched =>
-		launch(['start'], logFile, { ...env, ...further }, [`${url}/healthz`, `${url}/rest/settings`]);
+	const startMain = (further: NodeJS.ProcessEnv = {}): Program =>
+		start(['start'], logFile, further, `${url}/healthz`, `${url}/rest/settings`);
 
-	let main = launchMain();
+	let main = startMain();
 	return {
 		url,
 		logFile,
@@ -158,53 +133,36 @@ export async function startN8n(install: N8nInstall, options: StartOptions): Prom
 			return main.ready;
 		},
 		get pid() {
-			return main.child.pid ?? 0;
+			return main.pid;
 		},
 		get ended() {
 			return main.ended;
 		},
 		restart: async (further, ending = 'stop') => {
-			if (ending === 'crash') await killGroup(main);
-			else await endGroup(main, patienceSeconds);
-			main = launchMain(further);
+			await (ending === 'crash' ? main.kill() : main.stop());
+			main = startMain(further);
 			await main.ready;
 		},
-		startWorker: async (name = 'worker', concurrency = workerConcurrency, further = {}) => {
-			const healthPort = await freePort();
+		// n8n warns of a concurrency below five.
+		startWorker: async (name = 'worker', concurrency = 5, further = {}) => {
+			const healthPort = String(await freePort());
 			const workerLogFile = join(userFolder, `${name}.log`);
-			const worker = launch(
-				['worker', `--concurrency=${concurrency}`],
-				workerLogFile,
-				{
-					...env,
-					N8N_RUNNERS_BROKER_PORT: String(await freePort()),
-					N8N_WORKER_SERVER_ADDRESS: '127.0.0.1',
-					QUEUE_HEALTH_CHECK_ACTIVE: 'true',
-					QUEUE_HEALTH_CHECK_PORT: String(healthPort),
-					...further,
-				},
-				[`http://127.0.0.1:${healthPort}/healthz/readiness`],
-			);
-			return {
-				logFile: workerLogFile,
-				ready: worker.ready,
-				stop: async () => {
-					await endGroup(worker, patienceSeconds);
-				},
-				kill: async () => {
-					await killGroup(worker);
-				},
+			const settings = {
+				N8N_RUNNERS_BROKER_PORT: String(await freePort()),
+				N8N_WORKER_SERVER_ADDRESS: '127.0.0.1',
+				QUEUE_HEALTH_CHECK_ACTIVE: 'true',
+				QUEUE_HEALTH_CHECK_PORT: healthPort,
+				...further,
 			};
+			const health = `http://127.0.0.1:${healthPort}/healthz/readiness`;
+			const command = ['worker', `--concurrency=${concurrency}`];
+			return { ...start(command, workerLogFile, settings, health), logFile: workerLogFile };
 		},
 		stop: async () => {
-			await endGroup(main, patienceSeconds);
+			await main.stop();
 			await rm(userFolder, { recursive: true, force: true, maxRetries: 3 });
 		},
 	};
-}
-
-interface Launched extends ProcessGroup {
-	ready: Promise<void>;
 }
 
 /** The machine's settings without those meant for another n8n, for npm, or for this process's Node.js. */
@@ -212,4 +170,16 @@ function inheritedEnvironment(): NodeJS.ProcessEnv {
 	const foreign =
 		/^(n8n_|npm_|node_options$|node_path$|node_env$|db_|executions_|queue_|webhook_|aetherforge_)/i;
 	return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
+}
+
+/** Whether JSON comes back: while it starts, n8n answers everything with a page of its own. */
+async function answersJson(address: string): Promise<boolean> {
+	try {
+		const response = await fetch(address, { signal: AbortSignal.timeout(5_000) });
+		const type = response.headers.get('content-type') ?? '';
+		await response.arrayBuffer();
+		return response.ok && type.includes('json');
+	} catch {
+		return false;
+	}
 }

@@ -1,7 +1,4 @@
-/**
- * What a command has started and must end, whatever happens. Ctrl-C and requests to end are heeded
- * from the moment this is made.
- */
+/** What a command has started and must end, whatever happens: also on Ctrl-C. */
 export class Started {
 	/** What this process ends with when it is asked to end; 130 is a shell's own for Ctrl-C. */
 	exitCode = 130;

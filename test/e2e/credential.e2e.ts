@@ -1,0 +1,165 @@
+import type { Emulator, Fault } from '../emulator/emulator';
+import { credentialType, expectSuccess, useLab } from './lab';
+import type { Execution } from './real-n8n/rest-client';
+import { until } from './real-n8n/until';
+import { generateFrom } from './scenarios';
+import { chain, httpRequest, manualTrigger, withCredential, workflow } from './workflow';
+
+// Every lab looks for its key in n8n's log, at the level "debug". Here it is not in the saved data either.
+
+const lab = useLab();
+
+describe('the credential test', () => {
+	const test = async (apiKey: string, baseUrl: string) =>
+		await lab.n8n.request('POST', '/rest/credentials/test', {
+			credentials: { ...lab.credential, data: { apiKey, baseUrl } },
+		});
+
+	it.each([
+		['a good key', (url: string) => url],
+		['a base URL with a trailing slash', (url: string) => `${url}/`],
+		['a base URL with spaces around it', (url: string) => ` ${url} `],
+	])('accepts %s and spends nothing', async (_, urlOf) => {
+		expect(await test(lab.apiKey, urlOf(lab.emulator.apiUrl))).toMatchObject({ status: 'OK' });
+		expect(lab.emulator.submits).toEqual([]);
+	});
+
+	const noApi = 'There is no AetherForge API at this Base URL';
+	it.each<[string, () => [apiKey: string, baseUrl: string], string | RegExp]>([
+		[
+			'that a key is wrong',
+			() => ['no-such-key', lab.emulator.apiUrl],
+			'The API key is wrong or has expired',
+		],
+		[
+			'that the account is gone',
+			() => ['orphan-key', lab.emulator.apiUrl],
+			'The API key is known, but its account no longer exists',
+		],
+		[
+			'that there is no host',
+			() => [lab.apiKey, 'http://127.0.0.1:9'],
+			/ECONNREFUSED|refused|connect/i,
+		],
+		['that n8n itself is no API', () => [lab.apiKey, lab.n8n.url], noApi],
+		['that a web server with pages is no API', () => [lab.apiKey, lab.emulator.cdnUrl], noApi],
+		[
+			'that a path below the right one is no API',
+			() => [lab.apiKey, `${lab.emulator.apiUrl}/public/v1`],
+			noApi,
+		],
+		[
+			'that the key does not go to another host over plain http',
+			() => [lab.apiKey, 'http://example.invalid'],
+			/https/,
+		],
+	])('says %s', async (_, given, message) => {
+		const told = await test(...given());
+		const pattern = expect.stringMatching(message) as unknown;
+		const expected = typeof message === 'string' ? message : pattern;
+		expect(told).toEqual({ status: 'Error', message: expected });
+	});
+});
+
+describe('a run', () => {
+	it.each<[string, string | undefined, (emulator: Emulator) => Fault | undefined]>([
+		['a success', undefined, () => undefined],
+		[
+			'a key that is refused',
+			'does not accept the API key',
+			({ apiKeys }) => {
+				apiKeys.clear();
+				return undefined;
+			},
+		],
+		['a connection that breaks', '', () => ({ at: 'submit', kind: 'reset', times: Infinity })],
+		[
+			'a redirect to another host',
+			'',
+			({ cdnUrl }) => ({
+				at: 'submit',
+				kind: 'redirect',
+				to: `${cdnUrl}/elsewhere`,
+				times: Infinity,
+			}),
+		],
+	])('shows no key after %s, and sends it to the API alone', async (_, error, arrange) => {
+		const fault = arrange(lab.emulator);
+		if (fault) lab.emulator.faults.add(fault);
+		const execution = await lab.run(generateFrom(manualTrigger(), ['A red fox']));
+		if (error === undefined) expectSuccess(execution);
+		else expect(execution.errorMessage).toContain(error);
+		await expectNoKey(execution);
+		const withKey = lab.emulator.requests.filter(({ headers }) => headers.authorization);
+		expect(new Set(withKey.map(({ server }) => server))).toEqual(new Set(['api']));
+	});
+
+	it('with a key by expression pays for each item with its own', async () => {
+		const keys = ['af-key-of-ann-11111111', 'af-key-of-bob-22222222'];
+		for (const key of keys) lab.emulator.apiKeys.add(key);
+		const byItem = await lab.n8n.createCredential('By item', credentialType, {
+			apiKey: `={{ ${JSON.stringify(keys)}[$itemIndex] }}`,
+			baseUrl: lab.emulator.apiUrl,
+		});
+		const file = withCredential(generateFrom(manualTrigger(), keys), byItem);
+		expectSuccess(await lab.n8n.runManually(await lab.n8n.createWorkflow(file), 'Start'));
+		const posts = lab.emulator.requests.filter(({ method }) => method === 'POST');
+		expect(
+			posts.map(({ form, headers }) => [form?.fields.prompt, headers.authorization]).sort(),
+		).toEqual(keys.map((key) => [key, `Bearer ${key}`]));
+	});
+
+	it('whose credential is deleted ends, and names its job', async () => {
+		const saved = await lab.save(generateFrom(manualTrigger(), ['A fox #never']));
+		const executionId = await lab.n8n.startManually(saved, 'Start');
+		await until(() => lab.emulator.submits.length === 1);
+		await lab.n8n.request('DELETE', `/rest/credentials/${lab.credential.id}`);
+		const execution = await lab.n8n.waitForExecution(executionId);
+		expect(execution.errorMessage).toContain('The AetherForge credential could not be read');
+		expect(execution.savedText).toContain(lab.emulator.submits[0]?.jobId);
+	});
+});
+
+describe('n8n’s HTTP Request node with the credential', () => {
+	async function request(url: string): Promise<Execution> {
+		const node = httpRequest(url, lab.credential);
+		return await lab.run(workflow('Request', chain(manualTrigger(), node)));
+	}
+
+	it('sends the key to the API', async () => {
+		const { id } = lab.emulator.jobs.add();
+		const execution = await request(`${lab.emulator.apiUrl}/public/v1/job/${id}`);
+		expectSuccess(execution);
+		expect(execution.items('Request')[0]?.json).toMatchObject({ job_id: id });
+		await expectNoKey(execution);
+	});
+
+	it.each<[string, (emulator: Emulator) => string]>([
+		['another port', ({ cdnUrl }) => `${cdnUrl}/elsewhere`],
+		['another host', ({ apiUrl }) => `${apiUrl.replace('127.0.0.1', 'localhost')}/elsewhere`],
+	])('does not carry the key along a redirect to %s', async (_, addressAt) => {
+		const { id } = lab.emulator.jobs.add();
+		lab.emulator.faults.add({ at: 'poll', kind: 'redirect', to: addressAt(lab.emulator) });
+		const execution = await request(`${lab.emulator.apiUrl}/public/v1/job/${id}`);
+		expect(execution.status).toBe('error');
+		expect(lab.emulator.requests.map(({ path }) => path)).toEqual([`/public/v1/job/${id}`]);
+		await expectNoKey(execution);
+	});
+
+	it('sends nothing to another origin', async () => {
+		const execution = await request(`${lab.emulator.cdnUrl}/elsewhere`);
+		expect(execution.status).toBe('error');
+		expect(lab.emulator.requests).toEqual([]);
+	});
+});
+
+/** The API got the key, but what n8n has saved does not hold it. */
+async function expectNoKey({ id, savedText }: Execution): Promise<void> {
+	const { requests } = lab.emulator;
+	expect(requests.map(({ headers }) => headers.authorization)).toContain(`Bearer ${lab.apiKey}`);
+	// Compared as booleans: a failure must not print the whole log.
+	expect({
+		isLogged: new RegExp(`"executionId": ?"${id}"`).test(await lab.log()),
+		isKeySaved: savedText.includes(lab.apiKey),
+	}).toEqual({ isLogged: true, isKeySaved: false });
+}
