@@ -12,7 +12,7 @@ import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint'
 import { runJobs } from '../../nodes/shared/engine/runJobs';
 import { imageJobProperties } from '../../nodes/shared/properties';
 import { tinyPicture } from '../emulator/pictures';
-import { SimulatedClock } from '../support/simulatedClock';
+import { VirtualClock } from '../support/virtualClock';
 
 /** A run of the Image Generate node whose time, service and n8n are simulated. */
 export interface Simulation {
@@ -56,7 +56,7 @@ export interface SimulationResult {
 export async function simulate(simulation: Simulation): Promise<SimulationResult> {
 	const { items, jobMs, answerMs = 0, pollMs = answerMs, rateLimitedAtMs } = simulation;
 	const { maxConcurrentJobs = items } = simulation;
-	const clock = new SimulatedClock();
+	const clock = new VirtualClock(0, Infinity);
 	const jobs: SimulatedJob[] = [];
 	const jobById = new Map<string, SimulatedJob>();
 	const pollsAtMs: number[] = [];

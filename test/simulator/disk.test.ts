@@ -1,4 +1,4 @@
-import { DayClock } from './clock';
+import { VirtualClock as DayClock } from '../support/virtualClock';
 import { Deduplication } from './disk';
 
 const CONTEXT = {
