@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { ENDPOINT_CASES } from '../support/endpointCases';
-import { poll, post, resultsOf, type Sending } from './client';
+import { ENDPOINT_CASES, type FieldCase } from '../support/endpointCases';
 import { startEmulator, type Emulator, type EmulatorOptions } from './emulator';
 import { tinyPicture } from './pictures';
 
@@ -30,29 +29,67 @@ afterEach(async () => {
 	await emulator.close();
 });
 
+/** What a client puts into a form: text or files. What is `undefined` is left out. */
+type Sending = Readonly<Record<string, string | readonly Buffer[] | undefined>>;
+
+interface Reply {
+	status: number;
+	body: unknown;
+}
+
+/** Sends an endpoint its required fields, with a change. */
+async function post(path: string, change: Sending = {}, key = 'test-key'): Promise<Reply> {
+	const row = ENDPOINT_CASES.find((candidate) => candidate.path === path);
+	if (!row) throw new Error(`test/support/endpointCases.ts has no row for ${path}`);
+	const needed = row.fields.filter(({ isOptional }) => isOptional !== true);
+	const example = Object.fromEntries(needed.map((field) => [field.name, valueOf(field)]));
+	const body = new FormData();
+	for (const [name, value] of Object.entries<Sending[string]>({ ...example, ...change })) {
+		if (typeof value === 'string') body.append(name, value);
+		else for (const content of value ?? []) body.append(name, new Blob([content]), `${name}.png`);
+	}
+	return await asked(emulator.apiUrl + path, key, { method: 'POST', body });
+}
+
+function valueOf(field: FieldCase): string | Buffer[] {
+	if (field.kind === 'files') return [tinyPicture('example', 'png')];
+	if (field.kind === 'table') return '[{"row":1,"title":"Idle","description":"Standing still"}]';
+	return 'example' in field ? field.example : String(field.allowed[0]);
+}
+
+/** Asks for the state of a job. */
+async function poll(jobId: string, key = 'test-key'): Promise<Reply> {
+	return await asked(`${emulator.apiUrl}/public/v1/job/${jobId}`, key);
+}
+
+async function asked(url: string, key: string, init: RequestInit = {}): Promise<Reply> {
+	const response = await fetch(url, { ...init, headers: { authorization: `Bearer ${key}` } });
+	return { status: response.status, body: await response.json() };
+}
+
 const pictures = (count: number): Buffer[] => Array<Buffer>(count).fill(PICTURE);
-const missing = (field: string) => ({
-	type: 'missing',
-	loc: ['body', field],
-	msg: 'Field required',
-	input: null,
-});
 
 describe.each(ENDPOINT_CASES)('POST $path', ({ path, fields, results }) => {
 	it('makes a job of the required fields, and gives the documented results', async () => {
-		const reply = await post(emulator, path);
+		const reply = await post(path);
 		const [submit] = emulator.submits;
 		expect(reply).toEqual({ status: 200, body: { job_id: submit?.jobId } });
 		expect(submit).toMatchObject({ endpoint: path, acceptedAtMs: 1_000_000 });
-		const types = (await resultsOf(emulator)).map(({ type }) => type);
-		expect(types).toEqual(results.map((format) => `image/${format}`));
+		emulator.jobs.finish(submit?.jobId ?? '');
+		const { body } = await poll(submit?.jobId ?? '');
+		const types = (body as { image_urls: string[] }).image_urls.map(async (url) =>
+			(await fetch(url)).headers.get('content-type'),
+		);
+		expect(await Promise.all(types)).toEqual(results.map((format) => `image/${format}`));
 	});
 
 	it('takes no JSON, and names each field that is required', async () => {
 		const headers = { authorization: 'Bearer test-key', 'content-type': 'application/json' };
 		const response = await fetch(emulator.apiUrl + path, { method: 'POST', headers, body: '{}' });
 		const needed = fields.filter(({ isOptional }) => isOptional !== true);
-		expect(await response.json()).toEqual({ detail: needed.map(({ name }) => missing(name)) });
+		const missing = { type: 'missing', msg: 'Field required', input: null };
+		const detail = needed.map(({ name }) => ({ ...missing, loc: ['body', name] }));
+		expect(await response.json()).toEqual({ detail });
 		expect([response.status, emulator.submits]).toEqual([422, []]);
 	});
 });
@@ -60,7 +97,7 @@ describe.each(ENDPOINT_CASES)('POST $path', ({ path, fields, results }) => {
 it('keeps what it was given, byte for byte', async () => {
 	const big = Buffer.concat([PICTURE, randomBytes(3_000_000)]);
 	const prompt = `Zwei Zeilen\r\nüber 🦊 ${'é'.repeat(50_000)}`;
-	await post(emulator, IMAGE, { prompt, ref_images: [big, PICTURE] });
+	await post(IMAGE, { prompt, ref_images: [big, PICTURE] });
 	const [submit] = emulator.submits;
 	expect(submit?.fields.prompt).toBe(prompt);
 	const sha256 = createHash('sha256').update(big).digest('hex');
@@ -82,14 +119,14 @@ it.each<[path: string, issues: string[], Sending]>([
 	[OVERLAY, ['value_error body.character_images.0'], { character_images: 'x' }],
 	[UPSCALE, ['value_error body.image', 'literal_error body.scale'], { image: 'x', scale: '8K' }],
 ])('POST %s answers 422: %j', async (path, issues, sending) => {
-	const { status, body } = await post(emulator, path, sending);
+	const { status, body } = await post(path, sending);
 	const { detail } = body as { detail: { type: string; loc: string[] }[] };
 	expect(detail.map(({ type, loc }) => `${type} ${loc.join('.')}`)).toEqual(issues);
 	expect([status, emulator.submits]).toEqual([422, []]);
 });
 
 it('says which values a field takes', async () => {
-	const { body } = await post(emulator, UPSCALE, { scale: '8K' });
+	const { body } = await post(UPSCALE, { scale: '8K' });
 	const expected = "'1K', '2K' or '4K'";
 	const msg = `Input should be ${expected}`;
 	const issue = { type: 'literal_error', msg, input: '8K', ctx: { expected } };
@@ -126,7 +163,7 @@ it.each<[path: string, detail: string, Sending]>([
 	[OVERLAY, 'row must be an integer', rowsOf({ ...ROW, row: '1' })],
 	[OVERLAY, STRINGS, rowsOf({ ...ROW, description: null }, 'x')],
 ])('POST %s answers 400: %s (%#)', async (path, detail, sending) => {
-	expect(await post(emulator, path, sending)).toEqual({ status: 400, body: { detail } });
+	expect(await post(path, sending)).toEqual({ status: 400, body: { detail } });
 	expect(emulator.submits).toEqual([]);
 });
 
@@ -143,7 +180,7 @@ it.each<[path: string, Sending]>([
 		(head): [string, Sending] => [UPSCALE, { image: [Buffer.from(head, 'latin1')] }],
 	),
 ])('POST %s takes what is documented (%#)', async (path, sending) => {
-	expect(await post(emulator, path, sending)).toMatchObject({ status: 200 });
+	expect(await post(path, sending)).toMatchObject({ status: 200 });
 });
 
 it.each([
@@ -152,38 +189,38 @@ it.each([
 ])('refuses the key %s, before it looks at the rest', async (key, status, detail) => {
 	emulator.orphanedKeys.add('orphan');
 	const refusal = { status, body: { detail } };
-	expect(await post(emulator, IMAGE, { prompt: undefined }, key)).toEqual(refusal);
-	expect(await poll(emulator, 'no-uuid', key)).toEqual(refusal);
+	expect(await post(IMAGE, { prompt: undefined }, key)).toEqual(refusal);
+	expect(await poll('no-uuid', key)).toEqual(refusal);
 });
 
 describe('GET job', () => {
 	it('is pending until its time is up, then lists the results', async () => {
-		await post(emulator, IMAGE);
+		await post(IMAGE);
 		const jobId = emulator.submits[0]?.jobId ?? '';
 		nowMs += 2999;
 		const pending = { job_id: jobId, status: 'Pending', image_urls: [] };
-		expect(await poll(emulator, jobId)).toEqual({ status: 200, body: pending });
+		expect(await poll(jobId)).toEqual({ status: 200, body: pending });
 		nowMs += 1;
 		const image_urls = [`${emulator.cdnUrl}/results/${jobId}/1.png`];
-		const { body } = await poll(emulator, jobId.toUpperCase());
+		const { body } = await poll(jobId.toUpperCase());
 		expect(body).toEqual({ job_id: jobId, status: 'Succeed', image_urls });
 	});
 
 	it('does not know other jobs, and tells a UUID from anything else', async () => {
 		const none = { status: 404, body: { detail: 'Job not found' } };
-		expect(await poll(emulator, '7d1a1c1e-0000-4000-8000-000000000000')).toEqual(none);
+		expect(await poll('7d1a1c1e-0000-4000-8000-000000000000')).toEqual(none);
 		const detail = [{ type: 'uuid_parsing', loc: ['path', 'job_id'], input: 'no uuid' }];
-		expect(await poll(emulator, 'no%20uuid')).toMatchObject({ status: 422, body: { detail } });
+		expect(await poll('no%20uuid')).toMatchObject({ status: 422, body: { detail } });
 	});
 
 	it('ends as a test decides', async () => {
 		const { id } = emulator.jobs.add({ durationMs: Infinity });
 		emulator.jobs.finish(id, { imageUrls: 'url', extra: { seed: 1 } });
 		const image_urls = [{ url: `${emulator.cdnUrl}/results/${id}/1.png` }];
-		const { body } = await poll(emulator, id);
+		const { body } = await poll(id);
 		expect(body).toEqual({ job_id: id, status: 'Succeed', image_urls, seed: 1 });
 		emulator.jobs.finish(id, { status: 'Archived', imageUrls: 'absent', extra: {} });
-		expect((await poll(emulator, id)).body).toEqual({ job_id: id, status: 'Archived' });
+		expect((await poll(id)).body).toEqual({ job_id: id, status: 'Archived' });
 	});
 });
 
@@ -197,17 +234,17 @@ it.each([
 	['#slow', 'Pending', []],
 	['a#fail #failure', 'Succeed', ['1.png']],
 ])('reads the tags of "%s", in any text', async (text, status, images) => {
-	await post(emulator, IMAGE, { prompt: text });
-	await post(emulator, OVERLAY, rowsOf({ ...ROW, description: text }));
+	await post(IMAGE, { prompt: text });
+	await post(OVERLAY, rowsOf({ ...ROW, description: text }));
 	nowMs += 29_999;
 	for (const { jobId } of emulator.submits) {
 		const image_urls = images.map((name) => `${emulator.cdnUrl}/results/${jobId}/${name}`);
-		const { body } = await poll(emulator, jobId);
+		const { body } = await poll(jobId);
 		expect(body).toMatchObject({ status, image_urls });
 		expect('error_message' in (body as object)).toBe(text.endsWith('#fail-message'));
 	}
 	nowMs += 1;
-	const { body } = await poll(emulator, emulator.submits[0]?.jobId ?? '');
+	const { body } = await poll(emulator.submits[0]?.jobId ?? '');
 	if (text === '#slow') expect(body).toMatchObject({ status: 'Succeed' });
 });
 

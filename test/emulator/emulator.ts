@@ -12,7 +12,7 @@ import {
 	type FaultPlace,
 	type RequestRecord,
 } from './faults';
-import { MalformedForm, readForm, type ReceivedForm } from './form';
+import { readForm, type ReceivedForm } from './form';
 import { Jobs, readPromptTags, type JobWish, type Submit } from './jobs';
 import { tinyPicture } from './pictures';
 
@@ -115,8 +115,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		try {
 			form = await readForm(request);
 		} catch (error) {
-			if (!(error instanceof MalformedForm)) throw error;
-			send(response, json(400, { detail: error.message }));
+			send(response, json(400, { detail: (error as Error).message }));
 			return;
 		}
 		record.form = form;

@@ -20,9 +20,6 @@ export interface ReceivedForm {
 	files: readonly ReceivedFile[];
 }
 
-/** The body cannot be read as the form it claims to be; the message is the API's `detail`. */
-export class MalformedForm extends Error {}
-
 const FORM = /^(multipart\/form-data|application\/x-www-form-urlencoded)\b/i;
 const HEAD_BYTES = 64;
 
@@ -30,7 +27,7 @@ const HEAD_BYTES = 64;
  * Reads a request's body as a form, holding no file in memory. A body that is no form at all (JSON,
  * say) is an empty form, as FastAPI sees it. Never resolves when the client leaves.
  *
- * @throws {MalformedForm} for a multipart body that cannot be parsed
+ * @throws Error for a body that cannot be parsed, with the API's `detail` as its message
  */
 export async function readForm(request: IncomingMessage): Promise<ReceivedForm> {
 	const { 'content-type': contentType = '' } = request.headers;
@@ -38,19 +35,6 @@ export async function readForm(request: IncomingMessage): Promise<ReceivedForm> 
 		request.resume();
 		return { fields: {}, files: [] };
 	}
-	try {
-		return await parsed(request, contentType);
-	} catch (error) {
-		// What is left of the body has to be taken in before the client hears the answer.
-		request.unpipe();
-		request.resume();
-		throw error instanceof MalformedForm
-			? error
-			: new MalformedForm('There was an error parsing the body');
-	}
-}
-
-async function parsed(request: IncomingMessage, contentType: string): Promise<ReceivedForm> {
 	const fields = new Map<string, string>();
 	const files: ReceivedFile[] = [];
 	// Names are kept as they were sent, paths included: tests want to see what a client really sends.
@@ -60,9 +44,12 @@ async function parsed(request: IncomingMessage, contentType: string): Promise<Re
 		isPartAFile: (_field, _contentType, fileName) => fileName !== undefined,
 	});
 	await new Promise<void>((resolve, reject) => {
+		const broken = () => {
+			reject(new Error('There was an error parsing the body'));
+		};
 		busboy.on('field', (name, value, _isNameCut, isCut) => {
 			// Busboy's limit of a field is Starlette's, too.
-			if (isCut) reject(new MalformedForm('Part exceeded maximum size of 1024KB.'));
+			if (isCut) reject(new Error('Part exceeded maximum size of 1024KB.'));
 			fields.set(name, value);
 		});
 		busboy.on('file', (field, stream, fileName, _encoding, mimeType) => {
@@ -74,14 +61,19 @@ async function parsed(request: IncomingMessage, contentType: string): Promise<Re
 				bytes += chunk.length;
 				if (head.length < HEAD_BYTES) head = Buffer.concat([head, chunk.subarray(0, HEAD_BYTES)]);
 			});
-			stream.on('error', reject);
+			stream.on('error', broken);
 			stream.on('end', () => {
 				files.push({ field, fileName, mimeType, bytes, sha256: hash.digest('hex'), head });
 			});
 		});
 		busboy.on('finish', resolve);
-		busboy.on('error', reject);
+		busboy.on('error', broken);
 		request.pipe(busboy);
+	}).catch((error: unknown) => {
+		// What is left of the body has to be taken in before the client hears the answer.
+		request.unpipe();
+		request.resume();
+		throw error;
 	});
 	return { fields: Object.fromEntries(fields), files };
 }
