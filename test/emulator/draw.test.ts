@@ -89,6 +89,9 @@ it('animates the frames of a sheet without end', async () => {
 	const frames = decompressFrames(animation, true);
 	expect(frames.map(({ delay }) => delay)).toEqual(Array(25).fill(60));
 	expect(new Set(frames.map(({ patch }) => patch.join())).size).toBe(25);
+	// Of the first and the middle frame, the disc has moved to the left.
+	const { at } = await decoded(await drawn({ frame: '25' }));
+	expect([at(0.04, 0.11), at(0.44, 0.51)]).toEqual(['white', 'color']);
 });
 
 it('draws layers that cover the picture when they are stacked', async () => {

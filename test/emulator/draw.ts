@@ -56,11 +56,9 @@ function pictureOf(job: Job, number: number, side: number): Canvas {
 	context.fillStyle = colorOf(job);
 	context.fillRect(0, top, side, bottom - top);
 	const words = job.prompt.replace(/\s+/g, ' ').slice(0, 1000);
-	const lines = [
-		...(words.match(/\S{44}|.{1,44}(?=\s|$)/gsu)?.slice(0, 4) ?? []),
-		job.fields.ai_model ?? '',
-		`${number} of ${count} · ${side} × ${side} · job ${job.id.slice(0, 8)}`,
-	];
+	const lines = words.match(/\S{44}|\S.{0,43}(?=\s|$)/gu)?.slice(0, 4) ?? [];
+	const ofModel = job.fields.ai_model === undefined ? '' : `${job.fields.ai_model} · `;
+	lines.push(`${ofModel}${number} of ${count} · ${side} × ${side} · job ${job.id.slice(0, 8)}`);
 	for (const [index, line] of lines.entries()) {
 		write(context, line, { x: side / 20, y: top + (side / 20) * (index + 1), size: side / 28 });
 	}
