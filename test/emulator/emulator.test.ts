@@ -1,4 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ENDPOINT_CASES, type FieldCase } from '../support/endpointCases';
 import { startEmulator, type Emulator, type EmulatorOptions } from './emulator';
 import { tinyPicture } from './pictures';
@@ -92,6 +95,17 @@ describe.each(ENDPOINT_CASES)('POST $path', ({ path, fields, results }) => {
 		expect(await response.json()).toEqual({ detail });
 		expect([response.status, emulator.submits]).toEqual([422, []]);
 	});
+});
+
+it('hears a body out before it answers, as clients expect', async () => {
+	const headers = { authorization: 'Bearer test-key' };
+	const outgoing = request(emulator.apiUrl + IMAGE, { method: 'POST', headers });
+	const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+	outgoing.write('{');
+	while (emulator.requests.length === 0) await delay(1);
+	expect(await Promise.race([answered, delay(50)])).toBeUndefined();
+	outgoing.end('}');
+	expect((await answered)[0].statusCode).toBe(422);
 });
 
 it('keeps what it was given, byte for byte', async () => {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Busboy } from '@fastify/busboy';
 
@@ -32,7 +33,7 @@ const HEAD_BYTES = 64;
 export async function readForm(request: IncomingMessage): Promise<ReceivedForm> {
 	const { 'content-type': contentType = '' } = request.headers;
 	if (!FORM.test(contentType)) {
-		request.resume();
+		await drain(request);
 		return { fields: {}, files: [] };
 	}
 	const fields = new Map<string, string>();
@@ -69,11 +70,16 @@ export async function readForm(request: IncomingMessage): Promise<ReceivedForm> 
 		busboy.on('finish', resolve);
 		busboy.on('error', broken);
 		request.pipe(busboy);
-	}).catch((error: unknown) => {
-		// What is left of the body has to be taken in before the client hears the answer.
+	}).catch(async (error: unknown) => {
 		request.unpipe();
-		request.resume();
+		await drain(request);
 		throw error;
 	});
 	return { fields: Object.fromEntries(fields), files };
+}
+
+/** Takes in what is left of a body: clients that are still sending it do not hear an answer. */
+async function drain(request: IncomingMessage): Promise<void> {
+	request.resume();
+	if (!request.readableEnded) await once(request, 'end');
 }
