@@ -36,7 +36,6 @@ import {
 	type IBinaryData,
 	type IConnections,
 	type IExecuteFunctions,
-	type IHttpRequestOptions,
 	type IN8nHttpFullResponse,
 	type INode,
 	type INodeExecutionData,
@@ -187,46 +186,34 @@ function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INo
 			throw error;
 		}
 	};
-	/** Has the time limit of n8n's HTTP layer, in virtual time: like axios' it counts until an answer starts. */
-	const requested = async (
-		{ timeout, abortSignal }: IHttpRequestOptions,
-		send: (signal: AbortSignal) => Promise<unknown>,
-	): Promise<unknown> => {
-		const late = new AbortController();
-		const answered = new AbortController();
-		const limited = async (): Promise<unknown> => {
-			if (timeout !== undefined) await clock.wait(timeout, 'n8n', answered.signal);
-			if (timeout === undefined || answered.signal.aborted)
-				return await new Promise(() => undefined);
-			late.abort();
-			const message = `timeout of ${timeout}ms exceeded`;
-			throw Object.assign(new Error(message), { code: 'ECONNABORTED' });
-		};
-		const signals = abortSignal instanceof AbortSignal ? [abortSignal, late.signal] : [late.signal];
-		try {
-			return await tracked(Promise.race([send(AbortSignal.any(signals)), limited()]));
-		} finally {
-			answered.abort();
-		}
-	};
 	return {
 		description: nodeType.description,
 		async execute(this: IExecuteFunctions) {
 			onCall();
 			const { helpers } = this;
 			const original = { ...helpers };
-			helpers.httpRequest = async (options) =>
-				await requested(options, async (abortSignal) => {
-					return (await original.httpRequest({ ...options, abortSignal })) as unknown;
+			// Its time limit is virtual, too: like axios' it counts until an answer starts.
+			helpers.httpRequest = async (options) => {
+				const [answered, late] = [new AbortController(), new AbortController()];
+				const { timeout = 300_000, abortSignal = late.signal } = options;
+				const either = AbortSignal.any([abortSignal as AbortSignal, late.signal]);
+				const request: Promise<unknown> = original.httpRequest({ ...options, abortSignal: either });
+				const limit = clock.wait(timeout, 'n8n', answered.signal).then(async () => {
+					if (answered.signal.aborted) return await request;
+					late.abort();
+					const error = new Error(`timeout of ${timeout}ms exceeded`);
+					throw Object.assign(error, { code: 'ECONNABORTED' });
 				});
-			helpers.httpRequestWithAuthentication = async function (type, options) {
-				return await requested(options, async () => {
-					return (await original.httpRequestWithAuthentication.call(
-						this,
-						type,
-						options,
-					)) as unknown;
-				});
+				try {
+					return await tracked(Promise.race([request, limit]));
+				} finally {
+					answered.abort();
+				}
+			};
+			// The nodes end this one by a limit of their own.
+			helpers.httpRequestWithAuthentication = async function (...given) {
+				const request: Promise<unknown> = original.httpRequestWithAuthentication.apply(this, given);
+				return await tracked(request);
 			};
 			helpers.prepareBinaryData = async (...given) =>
 				await tracked(original.prepareBinaryData(...given));
