@@ -6,7 +6,7 @@ import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint'
 import { runJobs } from '../../nodes/shared/engine/runJobs';
 import { imageJobProperties } from '../../nodes/shared/properties';
 import { tinyPicture } from '../emulator/pictures';
-import { SimulatedClock } from '../support/simulatedClock';
+import { VirtualClock } from '../support/virtualClock';
 
 /** A run of the Image Generate node whose time, service and n8n are simulated. */
 export interface Simulation {
@@ -48,7 +48,7 @@ export interface SimulationResult {
 
 /** Runs the node's own code from parameters to output items, as fast as the machine can. */
 export async function simulate(simulation: Simulation): Promise<SimulationResult> {
-	const clock = new SimulatedClock();
+	const clock = new VirtualClock(0, Infinity);
 	const service = new SimulatedService(simulation, clock);
 	const context = contextOf(simulation, service);
 	const cpuBefore = process.cpuUsage();
@@ -75,12 +75,12 @@ class SimulatedService {
 	readonly #jobMs: Simulation['jobMs'];
 	readonly #answerMs: number;
 	readonly #pollMs: number;
-	readonly #clock: SimulatedClock;
+	readonly #clock: VirtualClock;
 	#rateLimitedAtMs: number;
 
 	constructor(
 		{ jobMs, answerMs = 0, pollMs = answerMs, rateLimitedAtMs = Infinity }: Simulation,
-		clock: SimulatedClock,
+		clock: VirtualClock,
 	) {
 		this.#jobMs = jobMs;
 		this.#answerMs = answerMs;

@@ -1,96 +1,145 @@
-import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
-import { SPRITE_STYLES, type Artwork } from './artwork';
-import type { ReceivedForm } from './form';
-import { readBoolean, readInteger } from './formValues';
-import type { ImageFormat } from './jobs';
-import { readRows } from './rows';
+import type { EndpointCase, FieldCase } from '../support/endpointCases';
+import type { ReceivedFile, ReceivedForm } from './form';
 
-type FormValues = ReceivedForm['fields'];
+// What the API refuses, and in which words. What it takes stands in test/support/endpointCases.ts.
 
-/** A paid endpoint that is served. */
-export interface Endpoint extends Omit<EndpointCase, 'results'> {
-	/** What else the API refuses, with the text of its 400. Asked once every file is an image. */
-	refuse: (form: ReceivedForm) => string | undefined;
-	/** What the form says in words: prompt tags are read from it. */
-	promptOf: (fields: FormValues) => string;
-	/** The results of a job; absent: as many PNGs as the emulator was told to give. */
-	results: readonly ImageFormat[] | undefined;
-	/** What the results show. Asked only about a form that was accepted. */
-	artworkOf: (fields: FormValues) => Artwork;
+/** An answer that is not 200, with FastAPI's `detail`: the API's own words, or a 422's list of issues. */
+export interface Refusal {
+	status: number;
+	detail: string | object[];
 }
 
-const IMAGE_PATH = '/public/v1/generate/image';
+/** What the API finds wrong with a form; `undefined` when it would make a job of it. */
+export function refusalOf({ fields }: EndpointCase, form: ReceivedForm): Refusal | undefined {
+	const issues = fields.flatMap((field) => issueOf(field, form) ?? []);
+	if (issues.length > 0) return { status: 422, detail: issues };
+	const files = fields.flatMap((field) => filesIn(field, form));
+	const problems = fields.flatMap((field) => problemOf(field, form) ?? []);
+	const [detail] = files.every(looksLikeImage) ? problems : ['Invalid image file'];
+	return detail === undefined ? undefined : { status: 400, detail };
+}
 
-/** The endpoints that are served, which are all that the API has. */
-export const ENDPOINTS: readonly Endpoint[] = ENDPOINT_CASES.map((row) => ({
-	...row,
-	results: row.path === IMAGE_PATH ? undefined : row.results,
-	refuse: (form) => (row.path === IMAGE_PATH ? refuseReferences(form) : refuseOther(row, form)),
-	promptOf: (fields) => wordsOf(row, fields).join('\n'),
-	artworkOf: (fields) => artworkOf(row.path, fields),
-}));
+/** What a form says in words: prompt tags are read from it. */
+export function wordsIn({ fields }: EndpointCase, values: ReceivedForm['fields']): string {
+	const words = fields.flatMap(({ kind, name }) => {
+		const value = values[name] ?? '';
+		if (kind === 'table') return readRows(value).map((row) => `${row.title} ${row.description}`);
+		return kind === 'text' ? value : [];
+	});
+	return words.join('\n');
+}
 
-function refuseReferences(form: ReceivedForm): string | undefined {
-	const model = form.fields.ai_model ?? '';
+/** What FastAPI's 422 says about a field. */
+function issueOf(field: FieldCase, form: ReceivedForm): object | undefined {
+	const { name, isOptional } = field;
+	const loc = ['body', name];
+	const input = form.fields[name];
+	const missing = { type: 'missing', loc, msg: 'Field required', input: null };
+	if (field.kind === 'files') {
+		const isList = field.most > 1;
+		if (input === undefined || (input === '' && !isList)) {
+			return isOptional || filesIn(field, form).length > 0 ? undefined : missing;
+		}
+		const msg = "Value error, Expected UploadFile, received: <class 'str'>";
+		const place = isList ? [...loc, 0] : loc;
+		return { type: 'value_error', loc: place, msg, input, ctx: { error: {} } };
+	}
+	// FastAPI takes an empty value for a missing one, unless the field is optional and has a list of values.
+	if (input === undefined || (input === '' && !(field.kind === 'choice' && isOptional))) {
+		return isOptional ? undefined : missing;
+	}
+	if (field.kind === 'choice' && !field.allowed.includes(input)) {
+		const quoted = field.allowed.map((value) => `'${value}'`).join(', ');
+		const expected = quoted.replace(/, ([^,]*)$/, ' or $1');
+		const msg = `Input should be ${expected}`;
+		return { type: 'literal_error', loc, msg, input, ctx: { expected } };
+	}
+	if (field.kind === 'number' && !/^\s*[+-]?\d+(\.0+)?\s*$/.test(input)) {
+		const msg = 'Input should be a valid integer, unable to parse string as an integer';
+		return { type: 'int_parsing', loc, msg, input };
+	}
+	if (field.kind === 'boolean' && !/^(true|t|1|yes|y|on|false|f|0|no|n|off)$/i.test(input)) {
+		const msg = 'Input should be a valid boolean, unable to interpret input';
+		return { type: 'bool_parsing', loc, msg, input };
+	}
+	return undefined;
+}
+
+/** What the API's own 400 says about a field. */
+function problemOf(field: FieldCase, form: ReceivedForm): string | undefined {
+	const { name } = field;
+	const value = form.fields[name] ?? '';
+	if (field.kind === 'table') return rowsProblem(value);
+	if (field.kind === 'number' && !field.allowed.includes(Number(value))) {
+		return `${name} should be one of ${field.allowed.join(', ')}`;
+	}
+	const count = filesIn(field, form).length;
+	if (name === 'ref_images') return tooManyReferences(count, form.fields.ai_model ?? '');
+	return field.kind === 'files' && count > field.most
+		? `${name} must contain between 1 and ${field.most} files`
+		: undefined;
+}
+
+function tooManyReferences(count: number, model: string): string | undefined {
 	const limit = { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 }[model];
-	if (fileCount(form, 'ref_images') <= (limit ?? 10)) return undefined;
+	if (count <= (limit ?? 10)) return undefined;
 	return limit === undefined
 		? 'ref_images supports up to 10 images only'
 		: `The ${model} model supports up to ${limit} ref_images.`;
 }
 
-function refuseOther({ fields }: EndpointCase, form: ReceivedForm): string | undefined {
-	for (const field of fields) {
-		const value = form.fields[field.name] ?? '';
-		if (field.kind === 'files' && field.most > 1 && fileCount(form, field.name) > field.most) {
-			return `${field.name} must contain between 1 and ${field.most} files`;
+/** The files that count: of several for one, the last, as in FastAPI. */
+function filesIn(field: FieldCase, form: ReceivedForm): ReceivedFile[] {
+	const files = form.files.filter((file) => file.field === field.name);
+	return field.kind === 'files' && field.most > 1 ? files : files.slice(-1);
+}
+
+/** A row of a sprite sheet, as a character overlay asks for it. */
+interface SheetRow {
+	/** From 1 in the documented example; any integer is taken. */
+	row: number;
+	title: string;
+	description: string;
+}
+
+/** The rows of a form that was accepted, in their order on the sheet. */
+export function readRows(json: string): SheetRow[] {
+	return (JSON.parse(json) as SheetRow[]).sort((one, other) => one.row - other.row);
+}
+
+function rowsProblem(json: string): string | undefined {
+	let rows: unknown;
+	try {
+		rows = JSON.parse(json);
+	} catch {
+		return 'rows must be a valid JSON list';
+	}
+	if (!Array.isArray(rows)) return 'rows must be a JSON list';
+	for (const item of rows as unknown[]) {
+		const { row, title, description } = (item ?? {}) as Partial<SheetRow>;
+		if ([row, title, description].includes(undefined)) {
+			return 'each row must be an object with row, title, description';
 		}
-		if (field.kind === 'table') {
-			const { refusal } = readRows(value);
-			if (refusal !== undefined) return refusal;
-		}
-		if (field.kind === 'number' && !field.allowed.includes(readInteger(value) ?? Number.NaN)) {
-			return `${field.name} should be one of ${field.allowed.join(', ')}`;
+		if (!Number.isInteger(row)) return 'row must be an integer';
+		if (typeof title !== 'string' || typeof description !== 'string') {
+			return 'title and description must be strings';
 		}
 	}
 	return undefined;
 }
 
-function wordsOf({ fields }: EndpointCase, values: FormValues): string[] {
-	return fields.flatMap(({ kind, name }) => {
-		const value = values[name] ?? '';
-		if (kind === 'text') return [value];
-		if (kind !== 'table') return [];
-		return readRows(value).rows.map(({ title, description }) => `${title} ${description}`);
-	});
-}
+/** Each format by what stands at which offset of its files. */
+const SIGNATURES: readonly { offset: number; bytes: RegExp }[] = [
+	{ offset: 0, bytes: /^\x89PNG\r\n\x1a\n/ },
+	{ offset: 0, bytes: /^\xff\xd8\xff/ },
+	{ offset: 0, bytes: /^GIF8[79]a/ },
+	{ offset: 0, bytes: /^BM/ },
+	{ offset: 0, bytes: /^(II\*\0|MM\0\*)/ },
+	{ offset: 8, bytes: /^WEBP/ },
+	{ offset: 4, bytes: /^ftyp(avif|avis|heic|heix|hevc|hevx|mif1|msf1)/ },
+];
 
-/** What an endpoint draws, by its path; one that is not known here shows its prompt. */
-function artworkOf(path: string, fields: FormValues): Artwork {
-	const { frame, scale, is_pixel: isPixel = '', rows = '' } = fields;
-	const pixels = pixelsOf(scale ?? fields.resolution);
-	const style = SPRITE_STYLES.find((known) => known === fields.style);
-	if (path.includes('/effect/v1')) return { kind: 'effect', pixels };
-	if (path.includes('/effect/v2')) return { kind: 'effectSheet', frames: Number(frame) };
-	if (path.includes('/upscale')) return { kind: 'upscale', pixels };
-	if (path.includes('/inpaint')) return { kind: 'inpaint' };
-	if (path.includes('/split-layer')) return { kind: 'layers' };
-	if (path.includes('/make-sprite')) {
-		return { kind: 'animation', frames: Number(frame), isPixel: readBoolean(isPixel) ?? false };
-	}
-	if (path.includes('/reskin')) return { kind: 'reskin', pixels, style };
-	if (path.includes('/character-overlay')) {
-		const titles = readRows(rows).rows.map(({ title }) => title);
-		return { kind: 'overlay', pixels, titles, style };
-	}
-	return { kind: 'scene' };
-}
-
-function fileCount(form: ReceivedForm, field: string): number {
-	return form.files.filter((file) => file.field === field).length;
-}
-
-/** The size that a form asks for; where an endpoint has a quality in its place, the smallest. */
-function pixelsOf(size: string | undefined): number {
-	return { '2K': 2048, '4K': 4096 }[size ?? ''] ?? 1024;
+function looksLikeImage(file: ReceivedFile): boolean {
+	const head = file.head.toString('latin1');
+	return SIGNATURES.some(({ offset, bytes }) => bytes.test(head.slice(offset)));
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ReceivedForm } from './form';
 
 /** Where a fault strikes: the paid POST, the look at a job, the fetching of a result. */
@@ -24,7 +24,7 @@ export interface RequestRecord {
 	/** The job that the request made or asked for. */
 	jobId?: string;
 	/** The fault that struck it. */
-	fault?: FaultKind;
+	fault?: Fault['kind'];
 }
 
 /** An answer before it is sent. */
@@ -71,6 +71,8 @@ type DamagingFault =
 	/** The answer, still valid JSON, grown by so many megabytes; a picture gets them behind its end. */
 	| { kind: 'hugeBody'; megabytes: number };
 
+type Strike = ReplacingFault | DamagingFault;
+
 interface Aim {
 	/** How many requests it strikes; 1 unless told otherwise, `Infinity` for all. */
 	times?: number;
@@ -82,15 +84,13 @@ interface Aim {
  * When a fault at a submit strikes: `uploading`, with the body still unread (`match` sees no form then);
  * `received` (default), with the body read and nothing made of it; `accepted`, after the job was made.
  */
-export interface SubmitMoment {
+interface SubmitMoment {
 	when?: 'uploading' | 'received' | 'accepted';
 }
 
-export type FaultKind = (ReplacingFault | DamagingFault)['kind'];
-
 export type Fault = Aim &
 	(
-		| ({ at: 'poll' | 'download' } & (ReplacingFault | DamagingFault))
+		| ({ at: 'poll' | 'download' } & Strike)
 		| ({ at: 'submit' } & (DamagingFault | (ReplacingFault & SubmitMoment)))
 	);
 
@@ -109,22 +109,16 @@ export const PROXY_HTML_PAGE =
 const GARBAGE = Buffer.from([0x7b, 0x22, 0x6a, 0x6f, 0x62, 0x00, 0xff, 0xfe, 0x81, 0x5d, 0x3b]);
 const FILLER = Buffer.alloc(64 * 1024, 'x');
 const BYTES_PER_MEGABYTE = 1024 * 1024;
+const DAMAGING: readonly Fault['kind'][] = ['truncate', 'stallBody', 'hold', 'hugeBody'];
 
 /** Whether a fault strikes after the API has done its work. */
 export function strikesAfterWork(fault: Fault): boolean {
 	return fault.at !== 'submit' || momentOf(fault) === 'accepted';
 }
 
-function momentOf(fault: Fault): NonNullable<SubmitMoment['when']> {
-	switch (fault.kind) {
-		case 'truncate':
-		case 'stallBody':
-		case 'hold':
-		case 'hugeBody':
-			return 'accepted';
-		default:
-			return ('when' in fault ? fault.when : undefined) ?? 'received';
-	}
+function momentOf(fault: Fault): SubmitMoment['when'] {
+	if (DAMAGING.includes(fault.kind)) return 'accepted';
+	return 'when' in fault ? fault.when : 'received';
 }
 
 /** The faults in store, struck in the order they were added. */
@@ -149,16 +143,12 @@ export class Faults {
 	}
 
 	/** Takes the fault that strikes this request now, if one does. */
-	take(
-		at: FaultPlace,
-		request: RequestRecord,
-		step: 'uploading' | 'received' = 'received',
-	): Fault | undefined {
+	take(at: FaultPlace, request: RequestRecord, isUploading = false): Fault | undefined {
 		const entry = this.pending.find(
 			({ fault, left }) =>
 				left > 0 &&
 				fault.at === at &&
-				(at !== 'submit' || (momentOf(fault) === 'uploading') === (step === 'uploading')) &&
+				(momentOf(fault) === 'uploading') === isUploading &&
 				(fault.match?.(request) ?? true),
 		);
 		if (!entry) return undefined;
@@ -183,41 +173,32 @@ export async function strike(
 	answer: Answer,
 	nowMs: number,
 ): Promise<void> {
-	const contentType = answer.headers['content-type'] ?? 'application/json';
+	const reply = (status: number, body: Buffer | string, headers: Answer['headers']): void => {
+		// An answer that comes before the upload has been read ends the connection, as proxies do.
+		const closing: Answer['headers'] = request.complete ? {} : { connection: 'close' };
+		send(response, { status, headers: { ...closing, ...headers }, body: Buffer.from(body) });
+	};
 	switch (fault.kind) {
 		case 'respond': {
-			const headers = typeof fault.headers === 'function' ? fault.headers(nowMs) : fault.headers;
-			const { body, type } = encoded(fault.body ?? '');
-			send(response, {
-				status: fault.status,
-				headers: { 'content-type': type, ...closing(request), ...headers },
-				body,
+			const { status, headers, body = '' } = fault;
+			const given = typeof headers === 'function' ? headers(nowMs) : headers;
+			const isRaw = Buffer.isBuffer(body) || typeof body === 'string';
+			reply(status, isRaw ? body : JSON.stringify(body), {
+				'content-type': typeOf(body),
+				...given,
 			});
 			return;
 		}
 		case 'html':
-			send(response, {
-				status: fault.status ?? 200,
-				headers: { 'content-type': 'text/html', ...closing(request) },
-				body: Buffer.from(PROXY_HTML_PAGE),
-			});
+			reply(fault.status ?? 200, PROXY_HTML_PAGE, { 'content-type': 'text/html' });
 			return;
 		case 'redirect':
-			send(response, {
-				status: fault.status ?? 307,
-				headers: {
-					location: fault.to === 'itself' ? (request.url ?? '/') : fault.to,
-					...closing(request),
-				},
-				body: Buffer.alloc(0),
+			reply(fault.status ?? 307, '', {
+				location: fault.to === 'itself' ? (request.url ?? '/') : fault.to,
 			});
 			return;
 		case 'garbage':
-			send(response, {
-				status: 200,
-				headers: { 'content-type': contentType, ...closing(request) },
-				body: GARBAGE,
-			});
+			reply(200, GARBAGE, { 'content-type': answer.headers['content-type'] ?? '' });
 			return;
 		case 'reset':
 			request.socket.resetAndDestroy();
@@ -225,14 +206,13 @@ export async function strike(
 		case 'stall':
 			return;
 		case 'truncate': {
-			const isChunked = fault.chunked === true || fault.whole === true;
-			const length = isChunked ? {} : { 'content-length': answer.body.length };
-			await sendPart(response, answer, length, fault.whole ? 1 : 0.5);
+			const { whole: isWhole = false, chunked: isChunked = isWhole } = fault;
+			await sendPart(response, answer, isWhole, isChunked);
 			request.socket.end();
 			return;
 		}
 		case 'stallBody':
-			await sendPart(response, answer, { 'content-length': answer.body.length }, 0.5);
+			await sendPart(response, answer);
 			return;
 		case 'hold':
 			await fault.until;
@@ -247,56 +227,37 @@ export async function strike(
 	}
 }
 
-/** An answer that comes before the upload has been read ends the connection, as proxies do. */
-function closing(request: IncomingMessage): Record<string, string> {
-	return request.complete ? {} : { connection: 'close' };
-}
-
-function encoded(body: string | Buffer | Readonly<Record<string, unknown>>): {
-	body: Buffer;
-	type: string;
-} {
-	if (Buffer.isBuffer(body)) return { body, type: 'application/octet-stream' };
-	if (typeof body === 'string') {
-		return { body: Buffer.from(body), type: body.startsWith('<') ? 'text/html' : 'text/plain' };
-	}
-	return { body: Buffer.from(JSON.stringify(body)), type: 'application/json' };
+function typeOf(body: string | Buffer | object): string {
+	if (Buffer.isBuffer(body)) return 'application/octet-stream';
+	if (typeof body !== 'string') return 'application/json';
+	return body.startsWith('<') ? 'text/html' : 'text/plain';
 }
 
 async function sendPart(
 	response: ServerResponse,
-	answer: Answer,
-	length: OutgoingHttpHeaders,
-	share: number,
+	{ status, headers, body }: Answer,
+	isWhole = false,
+	isChunked = false,
 ): Promise<void> {
-	response.writeHead(answer.status, { ...answer.headers, ...length });
-	await new Promise<void>((resolve) => {
-		response.write(answer.body.subarray(0, Math.ceil(answer.body.length * share)), () => {
-			resolve();
-		});
+	response.writeHead(status, {
+		...headers,
+		...(isChunked ? {} : { 'content-length': body.length }),
 	});
+	const part = body.subarray(0, isWhole ? body.length : Math.ceil(body.length / 2));
+	await new Promise((resolve) => response.write(part, resolve));
 }
 
 /**
  * A JSON answer with one more key, `padding`, of so many bytes; anything else with the bytes behind
- * it. Stops when the client leaves.
+ * it. No more is sent once the client has left.
  */
 async function sendGrown(response: ServerResponse, answer: Answer, bytes: number): Promise<void> {
 	const isJson = answer.headers['content-type'] === 'application/json';
-	if (response.destroyed) return;
-	const gone = new AbortController();
-	response.once('close', () => {
-		gone.abort();
-	});
 	response.writeHead(200, { ...answer.headers });
 	response.write(isJson ? `{"padding":"` : answer.body);
-	try {
-		for (let left = bytes; left > 0; left -= FILLER.length) {
-			const room = response.write(FILLER.subarray(0, Math.min(left, FILLER.length)));
-			if (!room) await once(response, 'drain', { signal: gone.signal });
-		}
-	} catch {
-		return;
+	for (let left = bytes; left > 0; left -= FILLER.length) {
+		const hasRoom = response.write(FILLER.subarray(0, Math.min(left, FILLER.length)));
+		if (!hasRoom) await once(response, 'drain');
 	}
 	response.end(isJson ? `",${answer.body.toString().slice(1)}` : undefined);
 }

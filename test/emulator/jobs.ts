@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Artwork } from './artwork';
-import type { KeptFile, ReceivedFile } from './form';
+import type { ReceivedForm } from './form';
 
 /** A paid POST that was accepted. */
-export interface Submit {
+export interface Submit extends ReceivedForm {
 	jobId: string;
 	/** The path of the endpoint, `/public/v1/generate/image`. */
 	endpoint: string;
-	fields: Readonly<Record<string, string>>;
-	files: readonly ReceivedFile[];
 	acceptedAtMs: number;
 }
 
@@ -35,99 +32,59 @@ export interface Job {
 	/** From creation until the outcome shows; `Infinity`: pending forever. */
 	durationMs: number;
 	outcome: Outcome;
-	/** What the picture is of. */
-	readonly subject: PictureSubject;
+	/** The words of its submit without their tags, and all fields: what its results show. */
+	readonly prompt: string;
+	readonly fields: Submit['fields'];
 }
 
-/** What a result picture shows. */
-export interface PictureSubject {
-	prompt: string;
-	model: string;
-	/** The files of the submit that were small enough to keep. */
-	references: readonly KeptFile[];
-	artwork: Artwork;
-}
+/** How a new job differs from the usual one. */
+export type JobWish = Partial<Omit<Job, 'createdAtMs' | 'outcome'>> & {
+	outcome?: Partial<Outcome>;
+};
 
-/** What a prompt tag changes about its job. */
-export interface TagEffect {
-	outcome: Partial<Outcome>;
+interface TagEffect {
+	outcome?: Partial<Outcome>;
 	/** Factor of the job's duration. */
 	slowness?: number;
 }
 
-interface PromptTag {
-	/** As written by people. */
-	usage: string;
-	pattern: RegExp;
-	help: string;
-	effect: (argument: number) => TagEffect;
-}
+const extra = { error_message: 'The prompt asked for this failure.' };
 
-/** Words in a prompt that control the outcome of its job, for people who develop workflows. */
-export const PROMPT_TAGS: readonly PromptTag[] = [
-	{
-		usage: '#fail',
-		pattern: /(?:^|\s)#fail(?=\s|$)/,
-		help: 'the job ends as Failed',
-		effect: () => ({ outcome: { status: 'Failed' } }),
-	},
-	{
-		usage: '#fail-message',
-		pattern: /(?:^|\s)#fail-message(?=\s|$)/,
-		help: 'the job ends as Failed, with an error_message (undocumented, but seen by clients)',
-		effect: () => ({
-			outcome: {
-				status: 'Failed',
-				extra: { error_message: 'The prompt asked for this failure.' },
-			},
-		}),
-	},
-	{
-		usage: '#slow',
-		pattern: /(?:^|\s)#slow(?=\s|$)/,
-		help: 'the job takes ten times as long',
-		effect: () => ({ outcome: {}, slowness: 10 }),
-	},
-	{
-		usage: '#never',
-		pattern: /(?:^|\s)#never(?=\s|$)/,
-		help: 'the job stays Pending forever',
-		effect: () => ({ outcome: {}, slowness: Infinity }),
-	},
-	{
-		usage: '#images-N',
-		pattern: /(?:^|\s)#images-(\d{1,2})(?=\s|$)/,
-		help: 'the job gives N images (0 to 99)',
-		effect: (count) => ({ outcome: { images: Array<ImageFormat>(count).fill('png') } }),
-	},
-	{
-		usage: '#gif',
-		pattern: /(?:^|\s)#gif(?=\s|$)/,
-		help: 'the job gives a PNG and a GIF of the same picture',
-		effect: () => ({ outcome: { images: ['png', 'gif'] } }),
-	},
+/** Words in a prompt that control the outcome of its job, for people who develop workflows; N: a number. */
+export const PROMPT_TAGS: readonly [tag: string, help: string, (n: number) => TagEffect][] = [
+	['#fail', 'the job ends as Failed', () => ({ outcome: { status: 'Failed' } })],
+	[
+		'#fail-message',
+		'the job ends as Failed, with an error_message (undocumented, but seen by clients)',
+		() => ({ outcome: { status: 'Failed', extra } }),
+	],
+	['#slow', 'the job takes ten times as long', () => ({ slowness: 10 })],
+	['#never', 'the job stays Pending forever', () => ({ slowness: Infinity })],
+	[
+		'#images-N',
+		'the job gives N images (0 to 99)',
+		(n) => ({ outcome: { images: Array<ImageFormat>(n).fill('png') } }),
+	],
+	[
+		'#gif',
+		'the job gives a PNG and a GIF of the same picture',
+		() => ({ outcome: { images: ['png', 'gif'] } }),
+	],
 ];
 
 /** The prompt without its tags, and what they ask for together. */
-export function readPromptTags(prompt: string): { text: string; effects: TagEffect[] } {
-	let text = prompt;
-	const effects: TagEffect[] = [];
-	for (const tag of PROMPT_TAGS) {
-		const found = tag.pattern.exec(prompt);
+export function readPromptTags(prompt: string): { text: string } & Required<TagEffect> {
+	const read = { text: prompt, slowness: 1, outcome: {} };
+	for (const [tag, , effectOf] of PROMPT_TAGS) {
+		const pattern = new RegExp(`(?<!\\S)${tag.replace('N', '(\\d{1,2})')}(?!\\S)`);
+		const found = pattern.exec(prompt);
 		if (!found) continue;
-		effects.push(tag.effect(Number(found[1] ?? 0)));
-		text = text.replace(tag.pattern, '');
+		const { outcome, slowness = 1 } = effectOf(Number(found[1]));
+		Object.assign(read.outcome, outcome);
+		read.slowness *= slowness;
+		read.text = read.text.replace(pattern, '').trim();
 	}
-	return { text: text.trim(), effects };
-}
-
-/** How a new job differs from the usual one. */
-export interface JobWish {
-	/** Absent: a random UUID. */
-	id?: string;
-	durationMs?: number;
-	outcome?: Partial<Outcome>;
-	subject?: Partial<PictureSubject>;
+	return read;
 }
 
 /** All jobs of an emulator, by id. */
@@ -136,28 +93,24 @@ export class Jobs {
 
 	constructor(
 		private readonly now: () => number,
-		private readonly usual: { durationMs: number; imagesPerJob: number },
+		private readonly usualDurationMs: number,
 	) {}
 
 	/** Makes a job without a submit, as if someone had paid for it before. */
 	add(wish: JobWish = {}): Job {
 		const job: Job = {
-			id: wish.id ?? randomUUID(),
+			id: randomUUID(),
 			createdAtMs: this.now(),
-			durationMs: wish.durationMs ?? this.usual.durationMs,
+			durationMs: this.usualDurationMs,
+			prompt: '',
+			fields: {},
+			...wish,
 			outcome: {
 				status: 'Succeed',
-				images: Array<ImageFormat>(this.usual.imagesPerJob).fill('png'),
+				images: ['png'],
 				imageUrls: 'strings',
 				extra: {},
 				...wish.outcome,
-			},
-			subject: {
-				prompt: '',
-				model: '',
-				references: [],
-				artwork: { kind: 'scene' },
-				...wish.subject,
 			},
 		};
 		this.byId.set(job.id, job);
@@ -188,24 +141,17 @@ export class Jobs {
 	}
 
 	/** The body of `GET /public/v1/job/{id}` at this moment. */
-	answerOf(job: Job, cdnUrl: string): Record<string, unknown> {
-		if (this.now() - job.createdAtMs < job.durationMs) {
-			return { job_id: job.id, status: 'Pending', image_urls: [] };
+	answerOf({ id, createdAtMs, durationMs, outcome }: Job, cdnUrl: string): object {
+		if (this.now() - createdAtMs < durationMs) {
+			return { job_id: id, status: 'Pending', image_urls: [] };
 		}
-		const { status, images, imageUrls, extra } = job.outcome;
-		const urls =
-			status === 'Succeed'
-				? images.map((format, index) => `${cdnUrl}/results/${job.id}/${index + 1}.${format}`)
-				: [];
-		return {
-			job_id: job.id,
-			status,
-			...(imageUrls === 'absent' ? {} : { image_urls: shaped(urls, imageUrls) }),
-			...extra,
-		};
+		const { status, images, imageUrls: shape } = outcome;
+		const results = status === 'Succeed' ? images : [];
+		const urls = results.map((format, index) => {
+			const url = `${cdnUrl}/results/${id}/${index + 1}.${format}`;
+			return shape === 'strings' ? url : { [shape]: url };
+		});
+		const listed = shape === 'absent' ? {} : { image_urls: urls };
+		return { job_id: id, status, ...listed, ...outcome.extra };
 	}
-}
-
-function shaped(urls: string[], shape: Exclude<ImageUrlsShape, 'absent'>): unknown[] {
-	return shape === 'strings' ? urls : urls.map((url) => ({ [shape]: url }));
 }

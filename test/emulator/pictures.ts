@@ -1,28 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { ImageFormat, Job } from './jobs';
-
-/** Gives the bytes of a job's n-th result, counted from 1; the same ones whenever it is asked. */
-export type PictureSource = (job: Job, number: number) => Promise<Buffer>;
-
-const MAX_CACHED = 48;
-
-/** Drawn pictures, made when first asked for and kept for a while, or else tiny ones. */
-export function pictureSource(drawn: boolean): PictureSource {
-	const cache = new Map<string, Promise<Buffer>>();
-	return async (job, number) => {
-		const format = job.outcome.images[number - 1] ?? 'png';
-		const label = `${job.id}-${number}.${format}`;
-		if (!drawn) return tinyPicture(label, format);
-		const cached = cache.get(label);
-		if (cached) return await cached;
-		// Loaded here, so that tests with tiny pictures never load the drawing library.
-		const picture = import('./drawing/draw').then(({ draw }) => draw(job, number, format));
-		cache.set(label, picture);
-		const [oldest] = cache.keys();
-		if (cache.size > MAX_CACHED && oldest !== undefined) cache.delete(oldest);
-		return await picture;
-	};
-}
+import type { ImageFormat } from './jobs';
 
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 /** 1×1, 8 bits of grey. */

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import type { BinaryData } from 'n8n-core';
 import type { IDataDeduplicator } from 'n8n-workflow';
 
-import type { DayClock } from './clock';
+import type { VirtualClock as DayClock } from '../support/virtualClock';
 
 /** n8n's binary storage, in memory: it outlives the process, as files do. */
 export class BinaryStore {

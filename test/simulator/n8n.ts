@@ -29,7 +29,7 @@ import {
 import { inspect } from 'node:util';
 
 import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
-import type { DayClock } from './clock';
+import type { VirtualClock as DayClock } from '../support/virtualClock';
 import type { Day } from './day';
 import { BinaryStore, Deduplication } from './disk';
 import { freshNodes } from './freshNodes';

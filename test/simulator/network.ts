@@ -2,7 +2,7 @@ import { Agent, type IncomingMessage, type Server } from 'node:http';
 import { Duplex } from 'node:stream';
 
 import type { FaultPlace } from '../emulator/emulator';
-import type { DayClock, Owner } from './clock';
+import type { Owner, VirtualClock as DayClock } from '../support/virtualClock';
 
 type Callback = (error?: Error | null) => void;
 

@@ -1,5 +1,5 @@
 import { tinyPicture } from '../emulator/pictures';
-import { DayClock } from './clock';
+import { VirtualClock as DayClock } from '../support/virtualClock';
 import type { Day, Disruption, Retry } from './day';
 import { N8n, type Execution } from './n8n';
 import { Network } from './network';

@@ -4,7 +4,7 @@ import {
 	type JobWish,
 	type RequestRecord,
 } from '../emulator/emulator';
-import type { DayClock } from './clock';
+import type { VirtualClock as DayClock } from '../support/virtualClock';
 import type { Day } from './day';
 import { ECHOED_KEY, FAULTS, HELD_MS, verdictOf, type SubmitVerdict } from './faults';
 import type { Network } from './network';

@@ -1,10 +1,5 @@
 /** A promise that a test resolves when it is time. */
-export interface Deferred {
-	promise: Promise<void>;
-	resolve: () => void;
-}
-
-export function deferred(): Deferred {
+export function deferred(): { promise: Promise<void>; resolve: () => void } {
 	let resolve: () => void = () => undefined;
 	const promise = new Promise<void>((done) => {
 		resolve = done;

@@ -35,10 +35,7 @@ import {
 	Workflow,
 	type IBinaryData,
 	type IConnections,
-	type ICredentialDataDecryptedObject,
-	type ICredentialsHelper,
 	type IExecuteFunctions,
-	type IHttpRequestOptions,
 	type IN8nHttpFullResponse,
 	type INode,
 	type INodeExecutionData,
@@ -54,16 +51,15 @@ import {
 	type WorkflowExecuteMode,
 } from 'n8n-workflow';
 
-import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
 import { EffectGenerate } from '../../nodes/EffectGenerate/EffectGenerate.node';
 import { GetJob } from '../../nodes/GetJob/GetJob.node';
 import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
 import { ImageTune } from '../../nodes/ImageTune/ImageTune.node';
 import { Sprite } from '../../nodes/Sprite/Sprite.node';
 import { systemClock } from '../../nodes/shared/clock';
-import { VirtualClock } from './virtualClock';
+import { additionalDataOf } from './additionalData';
+import { EngineClock } from './virtualClock';
 
-export const TEST_KEY = 'test-key';
 export const SERVICE_URL = 'https://api.aetherforgeai.com';
 
 const NODES = {
@@ -111,7 +107,7 @@ export interface EngineOptions {
 	};
 	/** Cancels the execution, as Stop does, when it resolves. */
 	cancelWhen?: Promise<unknown>;
-	clock?: VirtualClock;
+	clock?: EngineClock;
 }
 
 export interface EngineResult {
@@ -128,7 +124,6 @@ export interface EngineResult {
 	saved: IRunExecutionData;
 	/** n8n's log, as lines "level message", with the metadata behind if there are any. */
 	log: string[];
-	clock: VirtualClock;
 }
 
 /** What n8n shows and saves of an error. */
@@ -165,111 +160,64 @@ export async function bytesOf(binary: IBinaryData | undefined): Promise<Buffer> 
 	return await Container.get(BinaryDataService).getAsBuffer(binary);
 }
 
-/** n8n's own credentials helper lives in its server; this does what that one does. */
-function credentialsHelper(valuesOf: (itemIndex: number) => CredentialValues) {
-	const type = new AetherForgeApi();
-	return {
-		getParentTypes: () => [],
-		isCredentialUsableByNode: () => true,
-		getCredentialsProperties: () => type.properties,
-		getDecrypted: async (...given: Parameters<ICredentialsHelper['getDecrypted']>) => {
-			const { itemIndex = 0 } = given[6] ?? {};
-			const defaults = { apiKey: TEST_KEY, baseUrl: SERVICE_URL };
-			return await Promise.resolve({ ...defaults, ...valuesOf(itemIndex) });
-		},
-		preAuthentication: async () => {
-			await Promise.resolve(undefined);
-		},
-		authenticate: async (
-			data: ICredentialDataDecryptedObject,
-			_: string,
-			options: IHttpRequestOptions,
-		) => {
-			if (typeof type.authenticate !== 'function') throw new Error('not a function');
-			return await type.authenticate(data, options);
-		},
-		updateCredentials: async () => {
-			await Promise.resolve();
-		},
-	};
-}
-
-/**
- * The time limit of n8n's HTTP layer, in virtual time: like axios' it counts until an answer starts.
- *
- * @param send gets a signal that ends the request, and what rejects when the time is up
- */
-async function limited<T>(
-	clock: VirtualClock,
-	{ timeout }: IHttpRequestOptions,
-	send: (signal: AbortSignal, limit?: Promise<never>) => Promise<T>,
-): Promise<T> {
-	const late = new AbortController();
-	if (timeout === undefined) return await send(late.signal);
-	const answered = new AbortController();
-	const limit = clock.wait(timeout, answered.signal).then(async () => {
-		if (answered.signal.aborted) return await new Promise<never>(() => undefined);
-		late.abort();
-		const message = `timeout of ${timeout}ms exceeded`;
-		throw Object.assign(new Error(message), { code: 'ECONNABORTED' });
-	});
-	try {
-		return await send(late.signal, limit);
-	} finally {
-		answered.abort();
-	}
-}
-
 /** The node, with its requests and files known to the virtual clock. */
-function timed(nodeType: INodeType, clock: VirtualClock, onCall: () => void): INodeType {
+function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INodeType {
+	const trackBody = (body: unknown, end: () => void): void => {
+		if (!(body instanceof Readable)) {
+			end();
+			return;
+		}
+		for (const event of ['end', 'error', 'close']) body.once(event, end);
+		const read = body.read.bind(body);
+		body.read = (size): unknown => {
+			clock.moved();
+			return read(size);
+		};
+	};
+	const tracked = async <T>(work: Promise<T>): Promise<T> => {
+		const end = clock.begin();
+		try {
+			const result = await work;
+			trackBody((result as Partial<IN8nHttpFullResponse>).body, end);
+			return result;
+		} catch (error) {
+			const { cause } = error as { cause?: { response?: { data?: unknown } } };
+			trackBody(cause?.response?.data, end);
+			throw error;
+		}
+	};
 	return {
 		description: nodeType.description,
 		async execute(this: IExecuteFunctions) {
 			onCall();
 			const { helpers } = this;
 			const original = { ...helpers };
-			const trackBody = (body: unknown, end: () => void): void => {
-				if (!(body instanceof Readable)) {
-					end();
-					return;
-				}
-				for (const event of ['end', 'error', 'close']) body.once(event, end);
-				const read = body.read.bind(body);
-				body.read = (size): unknown => {
-					clock.moved();
-					return read(size);
-				};
-			};
-			const track = async <T>(work: Promise<T>, limit?: Promise<never>): Promise<T> => {
-				const end = clock.begin();
+			// Its time limit is virtual, too: like axios' it counts until an answer starts.
+			helpers.httpRequest = async (options) => {
+				const [answered, late] = [new AbortController(), new AbortController()];
+				const { timeout = 300_000, abortSignal = late.signal } = options;
+				const either = AbortSignal.any([abortSignal as AbortSignal, late.signal]);
+				const request: Promise<unknown> = original.httpRequest({ ...options, abortSignal: either });
+				const limit = clock.wait(timeout, 'n8n', answered.signal).then(async () => {
+					if (answered.signal.aborted) return await request;
+					late.abort();
+					const error = new Error(`timeout of ${timeout}ms exceeded`);
+					throw Object.assign(error, { code: 'ECONNABORTED' });
+				});
 				try {
-					const result = await Promise.race(limit ? [work, limit] : [work]);
-					trackBody((result as Partial<IN8nHttpFullResponse>).body, end);
-					return result;
-				} catch (error) {
-					const { cause } = error as { cause?: { response?: { data?: unknown } } };
-					trackBody(cause?.response?.data, end);
-					throw error;
+					return await tracked(Promise.race([request, limit]));
+				} finally {
+					answered.abort();
 				}
 			};
-			helpers.httpRequest = async (options) =>
-				await limited(clock, options, async (signal, limit) => {
-					const { abortSignal } = options;
-					const either =
-						abortSignal instanceof AbortSignal ? AbortSignal.any([abortSignal, signal]) : signal;
-					const request = original.httpRequest({ ...options, abortSignal: either });
-					return await track(request as Promise<unknown>, limit);
-				});
-			helpers.httpRequestWithAuthentication = async function (type, options) {
-				return await limited(clock, options, async (_, limit) => {
-					const request = original.httpRequestWithAuthentication.call(this, type, options);
-					return await track(request as Promise<unknown>, limit);
-				});
+			// The nodes end this one by a limit of their own.
+			helpers.httpRequestWithAuthentication = async function (...given) {
+				const request: Promise<unknown> = original.httpRequestWithAuthentication.apply(this, given);
+				return await tracked(request);
 			};
 			helpers.prepareBinaryData = async (...given) =>
-				await track(original.prepareBinaryData(...given));
-			const output = await nodeType.execute?.call(this);
-			return output ?? [];
+				await tracked(original.prepareBinaryData(...given));
+			return (await nodeType.execute?.call(this)) ?? [];
 		},
 	};
 }
@@ -293,24 +241,18 @@ async function call(
 	additionalData: IWorkflowExecuteAdditionalData,
 	items: INodeExecutionData[],
 ): Promise<Pick<EngineResult, 'items' | 'error' | 'saved'>> {
+	const isAgent = by === 'agents';
+	const saved = isAgent
+		? createEmptyRunExecutionData()
+		: createRunExecutionData({ executionData: { nodeExecutionStack: [] } });
+	const { nodeTypes } = workflow;
+	const alone = new Workflow({ nodes: [node], connections: {}, active: false, nodeTypes });
 	const source = { node, data: { main: [items] }, source: null };
-	const saved =
-		by === 'agents'
-			? createEmptyRunExecutionData()
-			: createRunExecutionData({ executionData: { nodeExecutionStack: [] } });
-	const contextOfAgents = (): ExecuteContext => {
-		const { nodeTypes } = workflow;
-		const alone = new Workflow({ nodes: [node], connections: {}, active: false, nodeTypes });
-		const input = { main: [items] };
-		const common = [alone, node, additionalData, 'internal', saved, 0, items] as const;
-		return new ExecuteContext(...common, input, source, []);
-	};
-	const contextOfMcpTrigger = (): SupplyDataContext => {
-		const input = { ai_tool: [items] };
-		const common = [workflow, node, additionalData, 'webhook', saved, 0, items] as const;
-		return new SupplyDataContext(...common, input, 'ai_tool', source, []);
-	};
-	const context = by === 'agents' ? contextOfAgents() : contextOfMcpTrigger();
+	const mode = isAgent ? 'internal' : 'webhook';
+	const given = [node, additionalData, mode, saved, 0, items] as const;
+	const context = isAgent
+		? new ExecuteContext(alone, ...given, { main: [items] }, source, [])
+		: new SupplyDataContext(workflow, ...given, { ai_tool: [items] }, 'ai_tool', source, []);
 	try {
 		const output = await nodeType.execute?.call(context as IExecuteFunctions);
 		return { items: (output as INodeExecutionData[][])[0] ?? [], error: undefined, saved };
@@ -319,18 +261,11 @@ async function call(
 	}
 }
 
-const start: INodeType = {
-	description: {
-		displayName: 'Start',
-		name: 'start',
-		group: ['trigger'],
-		version: 1,
-		description: '',
-		defaults: {},
-		inputs: [],
-		outputs: ['main'],
-		properties: [],
-	},
+const start: Partial<INodeType['description']> = {
+	group: ['trigger'],
+	inputs: [],
+	outputs: ['main'],
+	properties: [],
 };
 
 /**
@@ -338,18 +273,13 @@ const start: INodeType = {
  * Retry On Fail and error outputs. Only time is virtual.
  */
 export async function runEngine(options: EngineOptions): Promise<EngineResult> {
-	const clock = options.clock ?? new VirtualClock();
-	const spies: jest.SpyInstance[] = [
-		jest.spyOn(systemClock, 'now').mockImplementation(() => clock.now()),
-		jest.spyOn(systemClock, 'sleep').mockImplementation(async (durationMs, signal) => {
-			await clock.sleep(durationMs, signal);
-		}),
-	];
+	const clock = options.clock ?? new EngineClock();
+	const real = { ...systemClock };
+	clock.drive(systemClock);
 	const log: string[] = [];
 	const write = (level: string) => (message: string, metadata?: object) => {
-		log.push(
-			`${level} ${message}${metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`}`,
-		);
+		const more = metadata === undefined ? [] : [inspect(metadata, { depth: 8 })];
+		log.push([level, message, ...more].join(' '));
 	};
 	const logger = {
 		error: write('error'),
@@ -364,40 +294,37 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		return await runTimed();
 	} finally {
 		clock.stop();
-		for (const spy of spies) spy.mockRestore();
+		Object.assign(systemClock, real);
 	}
 
 	async function runTimed(): Promise<EngineResult> {
 		const tested = typeof options.node === 'string' ? NODES[options.node] : options.node;
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
 		const nodeType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
+		const { around, parameters = {}, items = [{ json: {} }], mode = 'manual' } = options;
+		const common = { typeVersion: 1, position: [0, 0] as [number, number], parameters: {} };
+		const startNode: INode = { ...common, id: 'start', name: 'Start', type: 'start' };
+		const credentials = { aetherForgeApi: { id: '1', name: 'AetherForge' } };
 		const node: INode = {
+			...common,
 			id: 'node',
 			name: 'Node',
 			type,
-			typeVersion: 1,
-			position: [0, 0],
-			parameters: options.parameters ?? {},
-			credentials: { aetherForgeApi: { id: '1', name: 'AetherForge' } },
+			parameters,
+			credentials,
 			...options.nodeSettings,
 		};
-		const startNode: INode = {
-			id: 'start',
-			name: 'Start',
-			type: 'start',
-			typeVersion: 1,
-			position: [0, 0],
-			parameters: {},
-		};
-		const { around } = options;
 		const nodes = [startNode, node, ...(around?.nodes ?? [])];
-		const known: Record<string, INodeType> = { [type]: nodeType, start, ...around?.nodeTypes };
+		const known: Record<string, INodeType | undefined> = {
+			[type]: nodeType,
+			start: { description: start as INodeType['description'] },
+			...around?.nodeTypes,
+		};
 		const byName = (name: string) => {
 			const found = known[name];
 			if (!found) throw new Error(`no node type ${name}`);
 			return found;
 		};
-		const settings = { executionOrder: 'v1' as const, ...options.workflowSettings };
 		const workflow = new Workflow({
 			id: 'workflow',
 			name: 'workflow',
@@ -407,45 +334,24 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				...around?.connections,
 			},
 			active: false,
-			nodeTypes: {
-				getByName: byName,
-				getByNameAndVersion: byName,
-				getKnownTypes: () => ({}),
-			},
-			settings,
+			nodeTypes: { getByName: byName, getByNameAndVersion: byName, getKnownTypes: () => ({}) },
+			settings: { executionOrder: 'v1', ...options.workflowSettings },
 			...(around?.pinData && { pinData: around.pinData }),
 		});
-		const mode = options.mode ?? 'manual';
-		const executionId = options.executionId ?? '1';
+		const { executionId = '1', credential = {} } = options;
 		const workflowData = { id: 'workflow', name: 'workflow', nodes };
 		const first = nodes.find(({ name }) => name === around?.startAt) ?? node;
-		const additionalData = {
-			credentialsHelper: credentialsHelper((itemIndex) => {
-				const { credential = {} } = options;
-				return typeof credential === 'function' ? credential(itemIndex) : credential;
-			}),
-			executionId,
-			restApiUrl: 'http://n8n.test/rest',
-			instanceBaseUrl: 'http://n8n.test',
-			webhookBaseUrl: 'http://n8n.test/webhook',
-			webhookWaitingBaseUrl: 'http://n8n.test/webhook-waiting',
-			webhookTestBaseUrl: 'http://n8n.test/webhook-test',
-			formWaitingBaseUrl: 'http://n8n.test/form-waiting',
-			hooks: new ExecutionLifecycleHooks(mode, executionId, workflowData as IWorkflowBase),
-			variables: {},
-			currentNodeExecutionIndex: 0,
-			setExecutionStatus: () => undefined,
-			sendDataToUI: () => undefined,
-			logAiEvent: () => undefined,
-		} as object as IWorkflowExecuteAdditionalData;
-
-		const items = options.items ?? [{ json: {} }];
+		const hooks = new ExecutionLifecycleHooks(mode, executionId, workflowData as IWorkflowBase);
+		const additionalData = additionalDataOf(executionId, hooks, (itemIndex) => ({
+			apiKey: 'test-key',
+			baseUrl: SERVICE_URL,
+			...(typeof credential === 'function' ? credential(itemIndex) : credential),
+		}));
 		const data = { main: [items] };
 		if (options.calledBy) {
-			const withoutExecution = { ...additionalData, executionId: undefined, hooks: undefined };
-			const given = withoutExecution as object as IWorkflowExecuteAdditionalData;
-			const called = await call(options.calledBy, nodeType, workflow, node, given, items);
-			return { ...called, errorItems: [], hints: [], calls, log, clock };
+			Object.assign(additionalData, { executionId: undefined, hooks: undefined });
+			const called = await call(options.calledBy, nodeType, workflow, node, additionalData, items);
+			return { ...called, errorItems: [], hints: [], calls, log };
 		}
 		const task: ITaskData = {
 			startTime: 0,
@@ -486,7 +392,6 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			calls,
 			saved,
 			log,
-			clock,
 		};
 	}
 }

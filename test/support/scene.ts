@@ -9,29 +9,62 @@ import {
 	type RequestRecord,
 } from '../emulator/emulator';
 import { runEngine, startBinaryStorage, type EngineOptions, type EngineResult } from './engine';
-import { VirtualClock } from './virtualClock';
+import { EngineClock } from './virtualClock';
 
 /** Distinctive, so that any trace of it anywhere is a leak. */
 export const KEY = 'af-key-3f9c0d5e7b2a4816';
 
 /** An emulator that lives by the same virtual clock as the node. */
-export interface Scene {
-	emulator: Emulator;
-	clock: VirtualClock;
-	run: (options: EngineOptions) => Promise<EngineResult>;
+export class Scene {
+	constructor(
+		readonly emulator: Emulator,
+		readonly clock: EngineClock,
+	) {}
+
+	/** Runs a node with the key for this emulator. */
+	run = async ({ credential, ...rest }: EngineOptions): Promise<EngineResult> => {
+		const { emulator, clock } = this;
+		const result = await runEngine({
+			clock,
+			credential: (itemIndex) => ({
+				apiKey: KEY,
+				baseUrl: emulator.apiUrl,
+				...(typeof credential === 'function' ? credential(itemIndex) : credential),
+			}),
+			...rest,
+		});
+		expectKeyKept(emulator, result);
+		return result;
+	};
+
 	/** How often the paid POST came in. */
-	postCount: () => number;
+	postCount = () => this.emulator.requests.filter(({ method }) => method === 'POST').length;
+
 	/** The prompts of the accepted submits, in order. */
-	paidPrompts: () => (string | undefined)[];
+	paidPrompts = () => this.emulator.submits.map(({ fields }) => fields.prompt);
+
 	/** The ID of the job that the submit of this index, from 0, has started. */
-	jobIdOf: (index: number) => string;
+	jobIdOf = (index: number): string => {
+		const submit = this.emulator.submits[index];
+		if (!submit) throw new Error(`there was no submit ${index}`);
+		return submit.jobId;
+	};
+
 	/** The status checks that came in. */
-	polls: () => RequestRecord[];
+	polls = (): RequestRecord[] =>
+		this.emulator.requests.filter(({ path }) => path.startsWith('/public/v1/job/'));
+
 	/** The requests for results that came in. */
-	downloads: () => RequestRecord[];
+	downloads = (): RequestRecord[] =>
+		this.emulator.requests.filter(({ server }) => server === 'cdn');
+
 	/** @param number of the result, from 1 */
-	resultUrl: (jobId: string, number: number, format?: ImageFormat) => string;
-	close: () => Promise<void>;
+	resultUrl = (jobId: string, number: number, format: ImageFormat = 'png') =>
+		`${this.emulator.cdnUrl}/results/${jobId}/${number}.${format}`;
+
+	close = async (): Promise<void> => {
+		await this.emulator.close();
+	};
 }
 
 /** A scene of its own for each test of a file, or of a group where it is called in one. */
@@ -44,58 +77,18 @@ export function useScene(options: EmulatorOptions = {}): Scene {
 	afterEach(async () => {
 		await current?.close();
 	});
-	return new Proxy<Partial<Scene>>(
-		{},
-		{
-			get: (_, name: keyof Scene) => {
-				if (!current) throw new Error('There is a scene only while a test runs');
-				return current[name];
-			},
+	return new Proxy({} as Scene, {
+		get: (_, name: keyof Scene) => {
+			if (!current) throw new Error('There is a scene only while a test runs');
+			return current[name];
 		},
-	) as Scene;
+	});
 }
 
-export async function openScene(
-	options: EmulatorOptions = {},
-	clock = new VirtualClock(),
-): Promise<Scene> {
-	const emulator = await startEmulator({
-		pictures: false,
-		apiKeys: [KEY],
-		now: () => clock.now(),
-		...options,
-	});
-	return {
-		emulator,
-		clock,
-		run: async ({ credential, ...rest }) => {
-			const result = await runEngine({
-				clock,
-				credential: (itemIndex) => ({
-					apiKey: KEY,
-					baseUrl: emulator.apiUrl,
-					...(typeof credential === 'function' ? credential(itemIndex) : credential),
-				}),
-				...rest,
-			});
-			expectKeyKept(emulator, result);
-			return result;
-		},
-		postCount: () => emulator.requests.filter(({ method }) => method === 'POST').length,
-		paidPrompts: () => emulator.submits.map(({ fields }) => fields.prompt),
-		jobIdOf: (index) => {
-			const submit = emulator.submits[index];
-			if (!submit) throw new Error(`there was no submit ${index}`);
-			return submit.jobId;
-		},
-		polls: () => emulator.requests.filter(({ path }) => path.startsWith('/public/v1/job/')),
-		downloads: () => emulator.requests.filter(({ server }) => server === 'cdn'),
-		resultUrl: (jobId, number, format = 'png') =>
-			`${emulator.cdnUrl}/results/${jobId}/${number}.${format}`,
-		close: async () => {
-			await emulator.close();
-		},
-	};
+export async function openScene(options: EmulatorOptions = {}): Promise<Scene> {
+	const clock = new EngineClock();
+	const own = { pictures: false, apiKeys: [KEY], now: () => clock.now() };
+	return new Scene(await startEmulator({ ...own, ...options }), clock);
 }
 
 /** The key goes to the API alone, and stays out of all that n8n shows, logs or saves. */
@@ -114,12 +107,6 @@ function expectKeyKept(emulator: Emulator, result: EngineResult): void {
 
 /** The job IDs that a person or a workflow gets to see other than in the log. */
 export function shownText({ items, errorItems, error, hints }: EngineResult): string {
-	return JSON.stringify([
-		items,
-		errorItems,
-		error?.message,
-		error?.description,
-		error?.context,
-		hints,
-	]);
+	const { message, description, context } = error ?? {};
+	return JSON.stringify([items, errorItems, message, description, context, hints]);
 }

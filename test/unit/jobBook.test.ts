@@ -2,7 +2,7 @@ import type { IDataObject, IExecuteFunctions, INode, IWorkflowDataProxyData } fr
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
-import { SimulatedClock } from '../support/simulatedClock';
+import { VirtualClock } from '../support/virtualClock';
 
 const slotOf = (itemIndex: number): JobSlot => ({ itemIndex, jobNumber: 1, jobCount: 1 });
 const [A, B, C] = [slotOf(0), slotOf(1), slotOf(2)];
@@ -42,7 +42,7 @@ function bookOf(kept: IDataObject, given: Given = {}): { book: JobBook; log: str
 	const book = new JobBook(
 		context as object as IExecuteFunctions,
 		generateImage,
-		new SimulatedClock(),
+		new VirtualClock(0),
 	);
 	if (isBroken) Object.freeze(kept.aetherForgeJobs);
 	return { book, log };

@@ -4,7 +4,7 @@ import type { IExecuteFunctions } from 'n8n-workflow';
 import type { Clock } from '../../nodes/shared/clock';
 import { Journal, type Recorded } from '../../nodes/shared/engine/jobs/journal';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
-import { DayClock } from '../simulator/clock';
+import { VirtualClock } from '../support/virtualClock';
 import { Deduplication } from '../simulator/disk';
 
 type Helpers = IExecuteFunctions['helpers'];
@@ -20,13 +20,13 @@ const slotOf = (itemIndex: number, jobNumber = 1): JobSlot => ({
 const idOf = (number: number) => `0a1b2c3d-0000-4000-8000-${String(number).padStart(12, '0')}`;
 const jobOf = (number: number): Recorded => ({ jobId: idOf(number) });
 
-let clock: DayClock;
+let clock: VirtualClock;
 let store: Deduplication;
 let workflowCount = 0;
 let workflowId: string;
 
 beforeEach(() => {
-	clock = new DayClock();
+	clock = new VirtualClock();
 	store = new Deduplication(clock, 4);
 	// What the module holds of a row outlives a test, as it outlives a run.
 	workflowId = `w${workflowCount++}`;

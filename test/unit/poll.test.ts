@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Clock } from '../../nodes/shared/clock';
 import { isFinished } from '../../nodes/shared/api/job';
 import { nextPauseMs, PollScheduler } from '../../nodes/shared/engine/jobs/poll';
-import { SimulatedClock } from '../support/simulatedClock';
+import { VirtualClock } from '../support/virtualClock';
 
 const INTERVAL_MS = 2000;
 const FIRST_POLL_MS = 1000;
@@ -59,7 +59,7 @@ describe('the time between two polls of a job', () => {
 });
 
 it('spreads the polls whose time came while n8n was busy', async () => {
-	const clock = new SimulatedClock();
+	const clock = new VirtualClock(0);
 	const BUSY_UNTIL_MS = 1000;
 	const late: Clock = {
 		now: () => clock.now(),

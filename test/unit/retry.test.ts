@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { backOffMs, retry, retryAfterMs, type Attempt } from '../../nodes/shared/api/retry';
-import { SimulatedClock } from '../support/simulatedClock';
+import { VirtualClock } from '../support/virtualClock';
 
 const NOW = Date.UTC(2026, 10, 22, 12, 0, 0);
 
@@ -90,7 +90,7 @@ describe('retrying', () => {
 		signal: AbortSignal = new AbortController().signal,
 		onTry: (triedCount: number) => void = () => undefined,
 	): Promise<Outcome> {
-		const clock = new SimulatedClock();
+		const clock = new VirtualClock(0);
 		const triedAtMs: number[] = [];
 		const value = await clock.run(
 			retry(clock, limits, signal, async () => {
@@ -170,7 +170,7 @@ describe('retrying', () => {
 	});
 
 	it('passes on what a try throws', async () => {
-		const clock = new SimulatedClock();
+		const clock = new VirtualClock(0);
 		const tried = retry(clock, limits, new AbortController().signal, async () => {
 			await Promise.resolve();
 			throw new Error('broken');

@@ -5,7 +5,7 @@ import type { JobSettings } from '../../nodes/shared/engine/check/settings';
 import type { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
 import { Submitter } from '../../nodes/shared/engine/jobs/submit';
 import { Failure } from '../../nodes/shared/failure';
-import { SimulatedClock } from '../support/simulatedClock';
+import { VirtualClock } from '../support/virtualClock';
 
 const submit: JobRequest = { path: '/public/v1/generate/image', values: {}, files: [] };
 const settings = { resubmitIfUnknown: false } as JobSettings;
@@ -26,7 +26,7 @@ function accepted(): SubmitOutcome {
 }
 
 interface Service {
-	clock: SimulatedClock;
+	clock: VirtualClock;
 	submitter: Submitter;
 	/** When the POSTs came in, and what came of them. */
 	posts: { atMs: number; kind: SubmitOutcome['kind'] }[];
@@ -36,7 +36,7 @@ interface Service {
 const account: Account = { baseUrl: new URL('https://api.example'), apiKey: 'key' };
 
 /** A submitter, and what the book was told of its only slot. */
-function submitterOf(postJob: Api['postJob'], clock: SimulatedClock) {
+function submitterOf(postJob: Api['postJob'], clock: VirtualClock) {
 	const api: Pick<Api, 'accountOf' | 'postJob'> = {
 		accountOf: async () => await Promise.resolve(account),
 		postJob,
@@ -58,7 +58,7 @@ function submitterOf(postJob: Api['postJob'], clock: SimulatedClock) {
 
 /** An API that answers after 40 ms, by its own rule. */
 function serviceThat(answer: (atMs: number, postCount: number) => SubmitOutcome): Service {
-	const clock = new SimulatedClock();
+	const clock = new VirtualClock(0);
 	const posts: Service['posts'] = [];
 	const postJob: Api['postJob'] = () => {
 		const atMs = clock.now();
@@ -282,7 +282,7 @@ describe('a request that may have been accepted', () => {
 describe('stopping the execution during a request', () => {
 	/** Stops right after the request went out; gives what became of it. */
 	async function stopDuring(isSent: boolean, outcome: SubmitOutcome) {
-		const clock = new SimulatedClock();
+		const clock = new VirtualClock(0);
 		const stop = new AbortController();
 		const state = { wasCanceled: false };
 		const postJob: Api['postJob'] = () => ({
