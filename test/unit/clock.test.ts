@@ -87,11 +87,11 @@ describe('a semaphore', () => {
 				events.push(`${name} ends`);
 			});
 		};
-		const inOrder = ['a begins', 'b begins', 'b ends', 'c begins', 'c ends', 'a ends'];
+		const inOrder = 'a begins, b begins, b ends, c begins, c ends, d begins, d ends, a ends';
 		for (let round = 0; round < 2; round++) {
-			await Promise.all([work('a', 100), work('b', 1), work('c', 1)]);
+			await Promise.all([work('a', 100), work('b', 1), work('c', 1), work('d', 1)]);
 		}
-		expect(events).toEqual([...inOrder, ...inOrder]);
+		expect(events.join(', ')).toBe(`${inOrder}, ${inOrder}`);
 	});
 
 	it('frees the place of work that throws', async () => {

@@ -31,7 +31,12 @@ function readings(error: Error, more: Error[] = []): boolean[] {
 	return [...all, ...more].map((each) => readConnectionFailure(each).wasNeverConnected);
 }
 
-describe('whether a connection was never established', () => {
+/** Rows that a failure names. */
+function named(errors: Error[]): [string, Error][] {
+	return errors.map((error) => [error.message, error]);
+}
+
+describe('whether a connection was established', () => {
 	const NEVER = [
 		...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL'],
 		...['ETIMEDOUT', 'EACCES', 'ECONNRESET'],
@@ -42,7 +47,7 @@ describe('whether a connection was never established', () => {
 	].map((code) => coded(`failed: ${code}`, code));
 	const REWORDED = Object.assign(new Error('No way to the host'), { syscall: 'connect' });
 
-	it.each([...NEVER, ...NO_HOST, REWORDED])('it was: $message', (error) => {
+	it.each(named([...NEVER, ...NO_HOST, REWORDED]))('it was not: %s', (_, error) => {
 		expect(readings(error)).toEqual([true, true, true]);
 	});
 
@@ -54,13 +59,13 @@ describe('whether a connection was never established', () => {
 		'Invalid header from proxy CONNECT response: "x"',
 		'Client network socket disconnected before secure TLS connection was established',
 		'write EPROTO 0:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../a.c:1:',
-	])('it was, by the words that n8n keeps: %s', (message) => {
+	])('it was not, by the words that n8n keeps: %s', (message) => {
 		const error = coded(message, 'ECONNRESET');
 		expect(asNodeApiError(error)).not.toHaveProperty('syscall');
 		expect(readings(error, [asNodeApiError(error)])).toEqual([true, true, true, true]);
 	});
 
-	it.each([
+	const LATER = [
 		systemError('read', 'ETIMEDOUT'),
 		systemError('read', 'ECONNRESET'),
 		systemError('write', 'EPIPE'),
@@ -70,11 +75,13 @@ describe('whether a connection was never established', () => {
 		Object.assign(coded('wrong version number', 'EPROTO'), { syscall: 'write' }),
 		new Error('I could not connect ETIMEDOUT'),
 		new Error('bad gateway: Invalid header from proxy CONNECT response'),
-	])('it was, and broke later: $message', (error) => {
+	];
+
+	it.each(named(LATER))('it was, and broke later: %s', (_, error) => {
 		expect(readings(error, [asNodeApiError(error)])).toEqual([false, false, false, false]);
 	});
 
-	it('it was not, to a host with several addresses, only when every attempt came to nothing', () => {
+	it('it was not, to a host with several addresses, only if every attempt came to nothing', () => {
 		const [refused, timedOut] = [
 			systemError('connect', 'ECONNREFUSED'),
 			systemError('read', 'ETIMEDOUT'),

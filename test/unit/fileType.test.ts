@@ -181,6 +181,7 @@ describe('the size of an image by its first bytes', () => {
 		['JPEG', drawn('jpeg', false), SIZE],
 		['WebP', drawn('webp', false), SIZE],
 		['WebP that is clear in places', drawn('webp', true), SIZE],
+		['lossy WebP', latin1(`RIFF\0\0\0\0WEBPVP8 ${'\0'.repeat(10)}\x60\x04\x23\0`), SIZE],
 		['lossless WebP', latin1('RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f\x5f\x84\x08\0'), SIZE],
 		['AVIF', drawn('avif', false), SIZE],
 		['GIF', tinyPicture('x', 'gif'), { width: 1, height: 1 }],

@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { IBinaryData, IDataObject, INodeProperties } from 'n8n-workflow';
+import type { IBinaryData, INodeProperties } from 'n8n-workflow';
 
 import type { FileToFetch, RequestFile } from '../../nodes/shared/api/request';
 import type { FilesField } from '../../nodes/shared/endpoint';
 import { readInputFiles } from '../../nodes/shared/engine/check/inputFiles';
 import { ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { KnownFiles } from '../../nodes/shared/engine/files/knownFiles';
+import type { Failure } from '../../nodes/shared/failure';
 import { shortened } from '../../nodes/shared/messages';
 import { fakeContext } from './fakeContext';
 
@@ -14,6 +15,8 @@ type Files = Record<string, IBinaryData>;
 
 const PNG = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(100_000)]);
 const BASE64 = PNG.toString('base64');
+const IN_LINES = BASE64.replace(/.{76}/g, '$&\r\n');
+const CONTENT = 'contains the content of a file, not where to find it';
 const STORED: IBinaryData = { id: 'stored', data: 'filesystem-v2', mimeType: 'image/png' };
 
 const property = (name: string, displayName: string): INodeProperties => ({
@@ -144,7 +147,9 @@ async function urlsOf(urls: unknown, given: Given = {}): Promise<unknown[]> {
 const THREE: Files = { image_10: inMemory(), image_2: inMemory(), a: inMemory() };
 
 describe('the binary fields that are sent', () => {
-	const COMMAS: Files = { ...THREE, 'Photo, front': inMemory(), Photo: inMemory() };
+	const COMMAS: Files = Object.fromEntries(
+		['a', 'image_2', 'Photo', 'Photo, front', '__proto__'].map((name) => [name, inMemory()]),
+	);
 
 	it.each<[names: unknown, sent: string[], binary: Files]>([
 		['image_10, a', ['image_10', 'a'], THREE],
@@ -154,6 +159,7 @@ describe('the binary fields that are sent', () => {
 		['Photo, front', ['Photo, front'], COMMAS],
 		['a, Photo, front, image_2', ['a', 'Photo, front', 'image_2'], COMMAS],
 		['Photo, front, Photo', ['Photo, front', 'Photo'], COMMAS],
+		[['__proto__', 'Photo, front'], ['__proto__', 'Photo, front'], COMMAS],
 		[' my photo ', [' my photo '], { ' my photo ': inMemory() }],
 	])('are those that %j names, in its order', async (names, sent, binary) => {
 		expect(await namesOf({ names, binary })).toEqual(sent);
@@ -165,36 +171,22 @@ describe('the binary fields that are sent', () => {
 		expect(await namesOf({ source: 'none', binary })).toEqual([]);
 	});
 
-	it('may have any name, also one that JavaScript knows or that holds a comma', async () => {
-		const binary = Object.fromEntries(['__proto__', 'a, b'].map((name) => [name, inMemory()]));
-		expect(await namesOf({ names: ['__proto__', 'a, b'], binary })).toEqual(['__proto__', 'a, b']);
-		expect(await namesOf({ field: ONE, names: 'a, b', binary })).toEqual(['a, b']);
-	});
-
 	it.each<[string, Given, string]>([
 		['a name that JavaScript knows', { names: 'toString' }, 'no binary field "toString"'],
 		['null in place of a file', { names: 'gone' }, 'The item has no binary field "gone"'],
 		[
-			'text beside a file, as the editor writes it when a file is dragged',
+			'text beside a dragged file',
 			{ names: 'data [object Object]' },
-			'"Field Names" contains both text and a file',
+			'contains both text and a file',
 		],
 		['an object', { names: { a: 1 } }, 'The "Field Names" parameter must be text, but is'],
 		['a list with a hole', { names: ['a', undefined] }, 'Entry 2 of "Field Names" is empty'],
+		['base64', { names: IN_LINES }, `"Field Names" ${CONTENT}`],
+		['a data URL', { names: `data:image/png;base64,${BASE64}` }, `"Field Names" ${CONTENT}`],
 		[
-			'base64 in place of a name',
-			{ names: BASE64.replace(/.{76}/g, '$&\r\n') },
-			'"Field Names" contains the content of a file, not where to find it',
-		],
-		[
-			'a data URL in place of a name',
-			{ names: `data:image/png;base64,${BASE64}` },
-			'"Field Names" contains the content of a file, not where to find it',
-		],
-		[
-			'a URL in place of a name, without what is secret in it',
-			{ names: 's3://KEY:SE/CRET@bucket/1.png?signature=SECRET' },
-			'The item has no binary field "s3://***@bucket/1.png"',
+			'a URL with secrets',
+			{ names: 's3://KEY:SE/CRET@bucket/1.png?SECRET' },
+			'"s3://***@bucket/1.png"',
 		],
 	])('are none, but a message, for %s', async (_, given, message) => {
 		const binary = { ...THREE, gone: null as never };
@@ -218,7 +210,7 @@ describe('a file that is sent', () => {
 	});
 
 	it.each<[string, unknown]>([
-		['in lines of 76 characters', BASE64.replace(/.{76}/g, '$&\r\n')],
+		['in lines of 76 characters', IN_LINES],
 		['without padding', BASE64.replace(/=+$/, '')],
 		['as a data URL', `data:image/png;base64,${BASE64}`],
 		['as a Buffer', PNG],
@@ -247,42 +239,42 @@ describe('a file that an expression gives', () => {
 		]);
 	});
 
-	const FORM = { formRuns: [{ photo: STORED }] };
+	const BY_FORM = [{ photo: STORED }];
+	const OTHER_BRANCH = [
+		"={{ $('It\\'s').first(1).binary.stored }}",
+		'={{ $( "It\'s" ).item.binary.stored }}',
+		'={{ $node["It\'s"].binary.stored }}',
+		'={{ $items("It\'s")[0].binary.stored }}',
+	];
 
-	it.each<[string, Given]>([
-		['the item itself has it', { binary: { photo: STORED } }],
-		['the item has it in its JSON', { combined: { photo: STORED }, binaryMode: 'combined' }],
-		['a node before this one put it out', FORM],
-		['an earlier run of that node put it out', { formRuns: [...FORM.formRuns, THREE] }],
-		['a node before the agent whose tool this is put it out', { ...FORM, isTool: true }],
-		...[
-			"={{ $('It\\'s').first(1).binary.stored }}",
-			'={{ $( "It\'s" ).item.binary.stored }}',
-			'={{ $node["It\'s"].binary.stored }}',
-			'={{ $items("It\'s")[0].binary.stored }}',
-		].map((written): [string, Given] => [
-			`a node in another branch put it out, and is named: ${written}`,
+	it.each<[where: string, isOpened: boolean, given: Given]>([
+		['the item itself has it', true, { binary: { photo: STORED } }],
+		['its JSON has it', true, { combined: { photo: STORED }, binaryMode: 'combined' }],
+		['its JSON has it, but no files are kept there', false, { combined: { photo: STORED } }],
+		['a node before this one put it out', true, { formRuns: BY_FORM }],
+		['an earlier run of that node put it out', true, { formRuns: [...BY_FORM, THREE] }],
+		['that node put out another one', false, { formRuns: [THREE] }],
+		['a node before a tool’s agent put it out', true, { formRuns: BY_FORM, isTool: true }],
+		...OTHER_BRANCH.map((written): [string, boolean, Given] => [
+			`a node in another branch put it out: ${written}`,
+			true,
 			{ elsewhere: STORED, written },
 		]),
-	])('is opened by its ID where %s', async (_, given) => {
-		expect(await filesOf({ names: STORED, ...given })).toMatchObject([
-			{ from: undefined, fileName: 'image.png', bytes: PNG.length },
-		]);
-	});
-
-	it.each<[string, Given]>([
-		['nothing before this node put it out', { formRuns: [{ photo: inMemory() }] }],
-		['the JSON of a workflow that keeps files elsewhere names it', { combined: { photo: STORED } }],
 		[
 			'a node in another branch put it out, but is not named',
+			false,
 			{ elsewhere: STORED, written: "={{ $('Form').item.json['It\'s'] }}" },
 		],
-	])('is not opened by its ID where %s', async (_, given) => {
+	])('is opened by its ID where %s: %s', async (_, isOpened, given) => {
 		const onRead = jest.fn();
-		await expect(filesOf({ names: STORED, onRead, ...given })).rejects.toThrow(
-			'The file in "Field Names" does not belong to this execution',
-		);
-		expect(onRead).not.toHaveBeenCalled();
+		const files = filesOf({ names: STORED, onRead, ...given });
+		if (isOpened) {
+			const file = { from: undefined, fileName: 'image.png', bytes: PNG.length };
+			await expect(files).resolves.toMatchObject([file]);
+		} else {
+			await expect(files).rejects.toThrow('"Field Names" does not belong to this execution');
+			expect(onRead).not.toHaveBeenCalled();
+		}
 	});
 
 	it('is the item’s own file of the same description where it holds no content', async () => {
@@ -369,28 +361,17 @@ describe('the URLs of files', () => {
 		['a gap in a list', [null, A], 'Entry 1 of "Image URLs" must be a URL, but is empty'],
 		['a number', 7, 'The "Image URLs" parameter must be text, but is a number'],
 		['an object', { a: A }, 'The "Image URLs" parameter must be text, but is an object'],
-		[
-			'base64',
-			BASE64.replace(/.{76}/g, '$&\n'),
-			'"Image URLs" contains the content of a file, not where to find it',
-		],
-		[
-			'a data URL in a list',
-			`${A} data:image/png;base64,SECRET`,
-			'"Image URLs" contains the content of a file, not where to find it',
-		],
+		['base64', IN_LINES, `"Image URLs" ${CONTENT}`],
+		['a data URL in a list', `${A} data:image/png;base64,SECRET`, `"Image URLs" ${CONTENT}`],
 	])('are refused for %s', async (_, urls, message) => {
 		await expect(urlsOf(urls)).rejects.toThrow(message);
 	});
 
 	it('are asked for as a list of URLs where their JSON is broken, and are not quoted', async () => {
-		const refused: unknown = await urlsOf('[https://me:SECRET@a.example').catch(
-			(error: unknown) => error,
-		);
-		const { message, facts } = refused as { message: string; facts: IDataObject };
-		expect(message).toBe('The "Image URLs" parameter is not valid JSON');
-		expect(facts.description).toContain('so that it is a JSON list of URLs');
-		expect(facts.description).not.toContain('SECRET');
+		const refused = (await urlsOf('[me:SECRET').catch((error: unknown) => error)) as Failure;
+		expect(refused.message).toBe('The "Image URLs" parameter is not valid JSON');
+		expect(refused.facts.description).toContain('so that it is a JSON list of URLs');
+		expect(refused.facts.description).not.toContain('SECRET');
 	});
 
 	it.each([
