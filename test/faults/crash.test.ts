@@ -15,8 +15,9 @@ const atOnce: Pick<DayClock, 'wait' | 'after'> = {
 		return () => undefined;
 	},
 };
+const database = new Deduplication(atOnce as DayClock, 0);
 beforeAll(async () => {
-	await DataDeduplicationService.init(new Deduplication(atOnce as DayClock, 0));
+	await DataDeduplicationService.init(database);
 });
 
 const killed = deferred();
@@ -40,18 +41,24 @@ it('a retry after a crash, of which n8n has saved nothing, collects all jobs and
 		node: 'imageGenerate',
 		parameters: { prompt: '={{ $json.prompt }}' },
 		items: ['soon', 'late', 'unknown'].map((prompt) => ({ json: { prompt } })),
-		nodeSettings: { onError: 'continueErrorOutput' },
+		nodeSettings: { id: 'node', onError: 'continueErrorOutput' },
 	} as const;
 	void scene.run({ ...run, mode: 'trigger' });
 	await killed.promise;
-	// Nothing that the process waits for comes any more.
+	// Nothing that the process waits for comes any more, and its memory is gone: that goes by the node's ID.
 	scene.clock.stop();
+	database.rows.set('workflow n:new', database.rows.get('workflow n:node') ?? []);
 
 	const jobIds = ['soon', 'late'].map((prompt) =>
 		scene.jobIdOf(scene.paidPrompts().indexOf(prompt)),
 	);
 	scene.emulator.jobs.finish(jobIds[1] ?? '');
-	const retry = await scene.run({ ...run, mode: 'retry', executionId: '2' });
+	const retry = await scene.run({
+		...run,
+		mode: 'retry',
+		executionId: '2',
+		nodeSettings: { ...run.nodeSettings, id: 'new' },
+	});
 	expect(retry.items.map(({ json }) => json.job_id)).toEqual(jobIds);
 	expect(retry.items.map(({ binary }) => binary?.data?.mimeType)).toEqual([
 		'image/png',
