@@ -1,29 +1,69 @@
-import fc from 'fast-check';
 import type { ICredentialDataDecryptedObject, IHttpRequestOptions } from 'n8n-workflow';
+
 import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
+import { checkBaseUrl } from '../../nodes/shared/api/baseUrl';
 
 const KEY = 'k-123';
+const API = 'https://api.aetherforgeai.com';
+const EVIL = 'https://evil.example';
 const credential = new AetherForgeApi();
 
+type Request = IHttpRequestOptions & { uri?: unknown };
+
 async function authenticate(
-	options: IHttpRequestOptions & { uri?: unknown },
+	options: Request,
 	data: ICredentialDataDecryptedObject = {},
 ): Promise<IHttpRequestOptions> {
 	if (typeof credential.authenticate !== 'function') throw new Error('not a function');
-	return await credential.authenticate(
-		{ apiKey: KEY, baseUrl: 'https://api.aetherforgeai.com', ...data },
-		options,
-	);
+	return await credential.authenticate({ apiKey: KEY, baseUrl: API, ...data }, options);
 }
 
+describe('the Base URL', () => {
+	it.each([
+		[API, `${API}/`],
+		[` ${API}/\n`, `${API}/`],
+		['HTTPS://API.AetherForgeAI.com', `${API}/`],
+		['https://proxy.example:8443/a/b', 'https://proxy.example:8443/a/b/'],
+		['https://192.168.0.7', 'https://192.168.0.7/'],
+		['http://localhost:4010', 'http://localhost:4010/'],
+		['http://127.8.9.1', 'http://127.8.9.1/'],
+		['http://0x7f.1', 'http://127.0.0.1/'],
+		['http://[0:0:0:0:0:0:0:1]', 'http://[::1]/'],
+	])('%j is %s', (given, href) => {
+		expect(checkBaseUrl(given)).toEqual({ url: new URL(href) });
+	});
+
+	it.each([
+		['', 'invalid'],
+		['api.aetherforgeai.com', 'invalid'],
+		['https://', 'invalid'],
+		['http://api.aetherforgeai.com', 'insecure'],
+		['http://localhost.evil.example', 'insecure'],
+		['http://127.0.0.1.evil.example', 'insecure'],
+		['http://10.0.0.1', 'insecure'],
+		['http://0.0.0.0', 'insecure'],
+		['http://[::2]', 'insecure'],
+		['file:///etc/passwd', 'insecure'],
+		['javascript:alert(1)', 'insecure'],
+		['localhost:4010', 'insecure'],
+		['https://user@api.aetherforgeai.com', 'userInfo'],
+		['https://:secret@api.aetherforgeai.com', 'userInfo'],
+		[`${API}@evil.example`, 'userInfo'],
+		[`${API}?x=1`, 'query'],
+		[`${API}/#x`, 'query'],
+	])('%j is refused: %s', (given, flaw) => {
+		expect(checkBaseUrl(given)).toEqual({ flaw });
+	});
+});
+
 describe('where the key is sent', () => {
-	it.each<[string, IHttpRequestOptions & { uri?: unknown }]>([
-		['the base URL', { url: 'https://api.aetherforgeai.com' }],
-		['a path below it', { url: 'https://api.aetherforgeai.com/public/v1/job/1?x=2' }],
-		['its default port, spelt out', { url: 'https://api.aetherforgeai.com:443/x' }],
+	it.each<[string, Request]>([
+		['the base URL', { url: API }],
+		['a path below it', { url: `${API}/public/v1/job/1?x=2` }],
+		['its default port, spelt out', { url: `${API}:443/x` }],
 		['other letter case', { url: 'HTTPS://API.aetherforgeai.COM/x' }],
-		['a path with a base URL', { url: '/x', baseURL: 'https://api.aetherforgeai.com' }],
-		['the older name of the address', { url: '', uri: 'https://api.aetherforgeai.com/x' }],
+		['a path with a base URL', { url: '/x', baseURL: API }],
+		['the older name of the address', { url: '', uri: `${API}/x` }],
 	])('%s', async (_, options) => {
 		await expect(authenticate(options)).resolves.toEqual({
 			...options,
@@ -33,135 +73,74 @@ describe('where the key is sent', () => {
 		});
 	});
 
-	it.each<[string, IHttpRequestOptions & { uri?: unknown }]>([
-		['another host', { url: 'https://evil.example/public/v1/job/1' }],
+	it.each<[string, Request]>([
 		['the results’ host', { url: 'https://cdn.aetherforgeai.com/1.png' }],
 		['a host below it', { url: 'https://x.api.aetherforgeai.com/' }],
-		['a host that starts alike', { url: 'https://api.aetherforgeai.com.evil.example/' }],
-		['a user name that looks like it', { url: 'https://api.aetherforgeai.com@evil.example/' }],
-		['another port', { url: 'https://api.aetherforgeai.com:8443/' }],
+		['a host that starts alike', { url: `${API}.evil.example/` }],
+		['a user name that looks like it', { url: `${API}@evil.example/` }],
+		['another port', { url: `${API}:8443/` }],
 		['plain http', { url: 'http://api.aetherforgeai.com/' }],
-		[
-			'another host by the older name',
-			{ url: 'https://api.aetherforgeai.com/', uri: 'https://evil.example/' },
-		],
-		['a path with another base URL', { url: '/x', baseURL: 'https://evil.example' }],
-		[
-			'a whole address in spite of the base URL',
-			{ url: 'https://evil.example/', baseURL: 'https://api.aetherforgeai.com' },
-		],
-		[
-			'an address without a scheme',
-			{ url: '//evil.example/', baseURL: 'https://api.aetherforgeai.com' },
-		],
+		['another host by the older name', { url: `${API}/`, uri: EVIL }],
+		['a path with another base URL', { url: '/x', baseURL: EVIL }],
+		['a whole address in spite of the base URL', { url: EVIL, baseURL: API }],
+		['an address without a scheme', { url: '//evil.example/', baseURL: API }],
 		['a path without a base URL', { url: '/public/v1/job/1' }],
 		['nothing at all', { url: '' }],
 	])('not to %s', async (_, options) => {
 		const refused = authenticate(options);
 		await expect(refused).rejects.toThrow(
-			'The AetherForge API key is only sent to https://api.aetherforgeai.com, the Base URL in its credential',
+			`The AetherForge API key is only sent to ${API}, the Base URL in its credential`,
 		);
 		await expect(refused).rejects.not.toThrow(KEY);
 	});
 
-	it('on this machine also over http, and only to the very port', async () => {
+	it('on this machine also over http, and only to the very host and port', async () => {
 		const data = { baseUrl: 'http://127.0.0.1:4010/' };
-		await expect(authenticate({ url: 'http://127.0.0.1:4010/x' }, data)).resolves.toHaveProperty(
-			'headers.Authorization',
-			`Bearer ${KEY}`,
-		);
-		await expect(authenticate({ url: 'http://127.0.0.1:4011/x' }, data)).rejects.toThrow(
-			'only sent',
-		);
-		await expect(authenticate({ url: 'http://localhost:4010/x' }, data)).rejects.toThrow(
-			'only sent',
-		);
-	});
-
-	it.each([
-		['http://api.aetherforgeai.com', 'must start with https://'],
-		['', 'is not a valid URL'],
-		['https://user:pw@api.aetherforgeai.com', 'must not contain a user name'],
-	])('nowhere with the base URL %j', async (baseUrl, reason) => {
-		await expect(authenticate({ url: `${baseUrl}/x` }, { baseUrl })).rejects.toThrow(reason);
-	});
-
-	it.each([
-		['an API key', { apiKey: undefined }, 'The API key in the AetherForge credential is not text'],
-		['an API key', { apiKey: 7 }, 'The API key in the AetherForge credential is not text'],
-		[
-			'a Base URL',
-			{ baseUrl: undefined },
-			'The Base URL in the AetherForge credential is not text',
-		],
-		['a Base URL', { baseUrl: 7 }, 'The Base URL in the AetherForge credential is not text'],
-	] as [string, ICredentialDataDecryptedObject, string][])(
-		'nowhere with an expression for %s that gives no text',
-		async (_, data, message) => {
-			await expect(authenticate({ url: 'https://api.aetherforgeai.com/x' }, data)).rejects.toThrow(
-				message,
-			);
-		},
-	);
-
-	it('to no other origin, whatever the address', async () => {
-		await fc.assert(
-			fc.asyncProperty(fc.webUrl({ validSchemes: ['http', 'https'] }), async (url) => {
-				await expect(authenticate({ url })).rejects.toThrow('only sent');
-			}),
-		);
-	});
-});
-
-describe('what is sent', () => {
-	const url = 'https://api.aetherforgeai.com/x';
-
-	it('is the key without the blanks that copying may add', async () => {
-		const { headers } = await authenticate({ url }, { apiKey: `\t ${KEY} \n` });
+		const { headers } = await authenticate({ url: 'http://127.0.0.1:4010/x' }, data);
 		expect(headers).toEqual({ Authorization: `Bearer ${KEY}` });
+		for (const url of ['http://127.0.0.1:4011/x', 'http://localhost:4010/x']) {
+			await expect(authenticate({ url }, data)).rejects.toThrow('only sent');
+		}
 	});
 
-	it('follows no redirect, even where the request would', async () => {
-		const asked = { url, disableFollowRedirect: false, maxRedirects: 21 };
-		await expect(authenticate(asked)).resolves.toMatchObject({
-			disableFollowRedirect: true,
-			maxRedirects: 0,
-		});
-	});
-
-	it('leaves other headers, and the options that were given, as they are', async () => {
-		const given = { url, headers: { Accept: 'application/json' }, method: 'POST' as const };
-		const before = structuredClone(given);
-		const sent = await authenticate(given);
-		expect(sent.headers).toEqual({ Accept: 'application/json', Authorization: `Bearer ${KEY}` });
-		expect(given).toEqual(before);
-	});
-});
-
-describe('what people see', () => {
-	it('hides the key, and asks for both', () => {
-		expect(
-			credential.properties.map(({ name, type, default: preset, required, typeOptions }) => ({
-				name,
-				type,
-				preset,
-				required,
-				isHidden: typeOptions?.password ?? false,
-			})),
-		).toEqual([
-			{ name: 'apiKey', type: 'string', preset: '', required: true, isHidden: true },
-			{
-				name: 'baseUrl',
-				type: 'string',
-				preset: 'https://api.aetherforgeai.com',
-				required: true,
-				isHidden: false,
-			},
-		]);
+	it.each<[string, ICredentialDataDecryptedObject, string]>([
+		['an http Base URL', { baseUrl: 'http://api.aetherforgeai.com' }, 'must start with https://'],
+		['no Base URL', { baseUrl: 7 }, 'The Base URL in the AetherForge credential is not text'],
+		[
+			'an API key that is no text',
+			{ apiKey: 7 },
+			'The API key in the AetherForge credential is not text',
+		],
+	])('nowhere with %s', async (_, data, message) => {
+		await expect(authenticate({ url: `${API}/x` }, data)).rejects.toThrow(message);
 	});
 });
 
-describe('the test request', () => {
+it('sends the key without blanks, beside other headers, to where no redirect leads', async () => {
+	const given = {
+		url: `${API}/x`,
+		headers: { Accept: 'application/json' },
+		disableFollowRedirect: false,
+		maxRedirects: 21,
+	};
+	const before = structuredClone(given);
+	await expect(authenticate(given, { apiKey: `\t ${KEY} \n` })).resolves.toEqual({
+		url: given.url,
+		headers: { Accept: 'application/json', Authorization: `Bearer ${KEY}` },
+		disableFollowRedirect: true,
+		maxRedirects: 0,
+	});
+	expect(given).toEqual(before);
+});
+
+it('hides the key, and asks for both', () => {
+	const [apiKey, baseUrl, ...others] = credential.properties;
+	expect(apiKey).toMatchObject({ default: '', required: true, typeOptions: { password: true } });
+	expect(baseUrl).toMatchObject({ default: API, required: true });
+	expect(others).toEqual([]);
+});
+
+describe('the test of a credential', () => {
 	it('asks for a job that cannot exist, which costs nothing', () => {
 		expect(credential.test.request).toEqual({
 			baseURL: '={{$credentials.baseUrl.trim().replace(/\\/+$/, "")}}',
@@ -171,43 +150,23 @@ describe('the test request', () => {
 		});
 	});
 
-	it('tells bad answers apart by their very texts, for older n8n versions, and other servers by what they lack', () => {
-		const rules = (credential.test.rules ?? []).map(({ type, properties }) => ({
-			type,
-			...properties,
-		}));
-		expect(rules).toEqual([
-			{ type: 'responseCode', value: 401, message: 'The API key is wrong or has expired' },
-			{
-				type: 'responseSuccessBody',
-				key: 'detail',
-				value: 'Invalid API key',
-				message: 'The API key is wrong or has expired',
-			},
-			{
-				type: 'responseSuccessBody',
-				key: 'detail',
-				value: 'Not Found User',
-				message: 'The API key is known, but its account no longer exists',
-			},
-			{
-				type: 'responseSuccessBody',
-				key: 'detail',
-				value: 'User not found',
-				message: 'The API key is known, but its account no longer exists',
-			},
-			{
-				type: 'responseSuccessBody',
-				key: 'detail',
-				value: 'Not Found',
-				message: 'There is no AetherForge API at this Base URL',
-			},
-			{
-				type: 'responseSuccessBody',
-				key: 'detail',
-				value: undefined,
-				message: 'There is no AetherForge API at this Base URL',
-			},
+	it('tells bad answers apart by their very texts, for older n8n versions, and other servers', () => {
+		const [wrong, gone, none] = [
+			'The API key is wrong or has expired',
+			'The API key is known, but its account no longer exists',
+			'There is no AetherForge API at this Base URL',
+		];
+		const detail = (value: string | undefined, message: string | undefined) => ({
+			type: 'responseSuccessBody',
+			properties: { key: 'detail', value, message },
+		});
+		expect(credential.test.rules).toEqual([
+			{ type: 'responseCode', properties: { value: 401, message: wrong } },
+			detail('Invalid API key', wrong),
+			detail('Not Found User', gone),
+			detail('User not found', gone),
+			detail('Not Found', none),
+			detail(undefined, none),
 		]);
 	});
 });

@@ -1,49 +1,58 @@
-import type { IDataObject, IExecuteFunctions, INode, IWorkflowDataProxyData } from 'n8n-workflow';
+import { DateTime } from 'luxon';
+import type { IDataObject, INodeExecutionData, INodeParameters } from 'n8n-workflow';
+
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
+import type { Endpoint } from '../../nodes/shared/endpoint';
 import { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
-import { VirtualClock } from '../support/virtualClock';
+import { fakeContext } from './fakeContext';
 
-const slotOf = (itemIndex: number): JobSlot => ({ itemIndex, jobNumber: 1, jobCount: 1 });
+const slotOf = (itemIndex: number, jobNumber = 1): JobSlot => ({
+	itemIndex,
+	jobNumber,
+	jobCount: 1,
+});
 const [A, B, C] = [slotOf(0), slotOf(1), slotOf(2)];
+const NOW = 1_700_000_000_000;
 
-interface Given {
+/** One attempt of a node. */
+interface Attempt {
+	/** Undefined where a tool is called without an execution. */
 	executionId?: string | undefined;
-	prompt?: string;
+	runIndex?: number;
+	parameters?: INodeParameters;
+	items?: INodeExecutionData[];
+	endpoint?: Endpoint;
 	/** Each place but memory fails. */
 	isBroken?: boolean;
 }
 
-/** The book of one attempt, with what n8n keeps for the node between the attempts. */
-function bookOf(kept: IDataObject, given: Given = {}): { book: JobBook; log: string[] } {
-	const { executionId = '1', prompt = 'p', isBroken = false } = given;
+/** The book of an attempt, with what n8n keeps for the node between the attempts. */
+function bookOf(kept: IDataObject, given: Attempt = {}): { book: JobBook; log: string[] } {
+	const { executionId, runIndex, parameters, items, endpoint, isBroken } = {
+		executionId: '1',
+		runIndex: 0,
+		parameters: { prompt: 'a fox' },
+		items: Array.from({ length: 12 }, () => ({ json: {} })),
+		endpoint: generateImage,
+		isBroken: false,
+		...given,
+	};
 	const log: string[] = [];
 	const write = (level: string) => (line: string) => {
 		if (isBroken) throw new Error('the log is full');
 		log.push(`${level} ${line}`);
 	};
-	const node: INode = {
-		id: 'node',
-		name: 'Node',
-		type: 'n8n-nodes-aetherforge.imageGenerate',
-		typeVersion: 1,
-		position: [0, 0],
-		parameters: { prompt },
-	};
-	const context = {
+	const context = fakeContext(parameters, {
 		getContext: () => kept,
-		getExecutionId: () => ('executionId' in given ? given.executionId : executionId),
-		getNode: () => node,
+		getExecutionId: () => executionId,
 		getWorkflow: () => ({}),
-		getInputData: () => [{ json: {} }, { json: {} }, { json: {} }],
-		getWorkflowDataProxy: () => ({ $runIndex: 0 }) as Partial<IWorkflowDataProxyData>,
+		getInputData: () => items,
+		getWorkflowDataProxy: () => ({ $runIndex: runIndex }),
 		logger: { info: write('info'), warn: write('warn') },
-	};
-	const book = new JobBook(
-		context as object as IExecuteFunctions,
-		generateImage,
-		new VirtualClock(0),
-	);
+	});
+	const clock = { now: () => NOW, sleep: jest.fn() };
+	const book = new JobBook(context, endpoint, clock);
 	if (isBroken) Object.freeze(kept.aetherForgeJobs);
 	return { book, log };
 }
@@ -53,10 +62,20 @@ function saved(kept: IDataObject): IDataObject {
 	return JSON.parse(JSON.stringify(kept)) as IDataObject;
 }
 
+/** Whether the second attempt finds the job that the first one has started for its first item. */
+function isFound(first: Attempt, second: Attempt): boolean {
+	const kept: IDataObject = {};
+	bookOf(kept, first).book.started(A, 'job-a');
+	return bookOf(saved(kept), second).book.of(A) !== undefined;
+}
+
+const itemOf = (json: unknown): Attempt => ({ items: [{ json: json as IDataObject }] });
+
 describe('what the book knows', () => {
 	it('is each job from its answer on, in memory, log and context', () => {
 		const kept: IDataObject = {};
-		const { book, log } = bookOf(kept);
+		const secret = { parameters: { prompt: 'secret' }, items: [{ json: { secret: 'secret' } }] };
+		const { book, log } = bookOf(kept, secret);
 		book.started(A, 'job-a');
 		book.unknown(B, 'No response.');
 		expect([book.of(A), book.of(B), book.jobIds(), book.unknownSlots()]).toEqual([
@@ -69,9 +88,11 @@ describe('what the book knows', () => {
 			'info AetherForge started the job job-a for item 0',
 			expect.stringMatching(/^warn It is not known .* for item 1\. No response\.$/) as string,
 		]);
-		const later = bookOf(saved(kept)).book;
-		expect(later.recalled(A)).toMatchObject({ jobId: 'job-a' });
-		expect(later.recalled(B)).toMatchObject({ outcomeUnknown: true });
+		expect(JSON.stringify(kept)).not.toContain('secret');
+		const later = bookOf(saved(kept), secret).book;
+		const started = { jobId: 'job-a', submittedAtMs: NOW, executionId: '1' };
+		expect(later.recalled(A)).toMatchObject(started);
+		expect(later.recalled(B)).toMatchObject({ outcomeUnknown: true, executionId: '1' });
 		expect([later.jobIds(), later.unknownSlots(), later.isEmpty]).toEqual([['job-a'], [B], false]);
 	});
 
@@ -96,49 +117,171 @@ describe('what the book knows', () => {
 	it('of jobs that are no longer asked for is what they are, so that they can be named', () => {
 		const kept: IDataObject = {};
 		bookOf(kept).book.started(A, 'job-a');
-		const { book, log } = bookOf(saved(kept), { prompt: 'another' });
+		const { book, log } = bookOf(saved(kept), { parameters: { prompt: 'another' } });
 		expect([book.leftBehind, book.jobIds()]).toEqual([['job-a'], []]);
 		expect(log).toEqual([expect.stringContaining('job-a')]);
 	});
+
+	it('is forgotten with the call where there is no execution', () => {
+		const kept: IDataObject = {};
+		const { book } = bookOf(kept, { executionId: undefined });
+		book.started(A, 'job-a');
+		expect(book.of(A)).toBe('job-a');
+		expect(bookOf(kept, { executionId: undefined }).book.isEmpty).toBe(true);
+	});
+});
+
+describe('what the next attempt finds', () => {
+	it('is what was written for the same run, item and variation, and nothing else', () => {
+		const kept: IDataObject = {};
+		const written: [runIndex: number, item: number, variation: number][] = [
+			[0, 0, 1],
+			[0, 0, 2],
+			[0, 2, 1],
+			[1, 0, 1],
+			[1, 1, 3],
+		];
+		for (const place of written) {
+			const [runIndex, item, variation] = place;
+			bookOf(kept, { runIndex }).book.started(slotOf(item, variation), place.join());
+		}
+		for (const runIndex of [0, 1, 2]) {
+			const { book } = bookOf(saved(kept), { runIndex });
+			const found = [0, 1, 2].flatMap((item) =>
+				[1, 2, 3].flatMap((variation) => book.of(slotOf(item, variation)) ?? []),
+			);
+			expect(found).toEqual(written.filter(([run]) => run === runIndex).map(String));
+			expect(book.jobIds()).toEqual(found);
+		}
+	});
+
+	it('is in the order of items and variations, in whatever order these were started', () => {
+		const kept: IDataObject = {};
+		const { book } = bookOf(kept);
+		const slots = [slotOf(10, 2), slotOf(2, 10), slotOf(2, 9), slotOf(0, 1), slotOf(10, 1)];
+		for (const slot of slots) book.started(slot, `${slot.itemIndex}/${slot.jobNumber}`);
+		expect(bookOf(saved(kept)).book.jobIds()).toEqual(['0/1', '2/9', '2/10', '10/1', '10/2']);
+	});
+
+	it('is not of a run whose number starts alike, nor gone with it', () => {
+		const kept: IDataObject = {};
+		const [first, eleventh] = [bookOf(kept, { runIndex: 1 }), bookOf(kept, { runIndex: 11 })];
+		first.book.started(slotOf(11), 'job-1');
+		eleventh.book.started(slotOf(1), 'job-11');
+		expect(bookOf(kept, { runIndex: 11 }).book.jobIds()).toEqual(['job-11']);
+		first.book.forget();
+		expect(bookOf(kept, { runIndex: 1 }).book.isEmpty).toBe(true);
+		expect(bookOf(kept, { runIndex: 11 }).book.jobIds()).toEqual(['job-11']);
+		eleventh.book.forget();
+		expect(kept.aetherForgeJobs).toEqual({});
+	});
+
+	const prompt = (written: string): Attempt => ({ parameters: { prompt: written } });
+	const options = (given: INodeParameters): Attempt => ({ parameters: { options: given } });
+	const fields = (additionalFields: string) => options({ additionalFields });
+	const fileAt = (place: string, uuid = 'c3') =>
+		`filesystem-v2:workflows/w1/executions/${place}/binary_data/${uuid}`;
+	const withFile = (id: string): Attempt => ({
+		items: [
+			{
+				json: { a: 1, _files: { data: { id } } },
+				binary: { data: { id, data: 'filesystem-v2', mimeType: 'image/png' } },
+			},
+		],
+	});
+	const deepFile = (id: string) => itemOf({ a: [{ b: { photo: { mimeType: 'image/png', id } } }] });
+
+	const odd = {
+		...{ date: new Date(0), luxon: DateTime.utc(2026), toNothing: { toJSON: () => undefined } },
+		...{ nan: Number.NaN, minus: -0, buffer: Buffer.from('a'), list: [undefined, () => 1] },
+	};
+	const json = (data: unknown): unknown => JSON.parse(JSON.stringify(data));
+
+	it.each<[what: string, isFound: boolean, first: Attempt, second: Attempt]>([
+		['an item as n8n has saved it', true, itemOf(odd), itemOf(json(odd))],
+		['an item that n8n had saved', true, itemOf(json(odd)), itemOf(odd)],
+		['another item', false, itemOf({ a: { b: [1, 2] } }), itemOf({ a: { b: [1, 3] } })],
+		['a number as text', false, itemOf({ a: 1 }), itemOf({ a: '1' })],
+		['another order', false, itemOf({ a: [1, 2] }), itemOf({ a: [2, 1] })],
+		['null in place of nothing', false, itemOf({ a: null }), itemOf({})],
+		['another prompt', false, prompt('a fox'), prompt('a wolf')],
+		['a prompt of another value', true, prompt('={{ $now }}'), prompt('={{ $now }}')],
+		['another model', false, { parameters: { aiModel: 'A' } }, { parameters: { aiModel: 'B' } }],
+		['other waiting', true, options({ timeout: 5 }), options({ resubmitIfUnknown: true })],
+		['fewer variations', true, options({ jobsPerItem: 3 }), options({ jobsPerItem: 1 })],
+		['the same form field', true, fields('{"seed": 1}'), fields('{"seed": 1}')],
+		['another form field', false, fields('{"seed": 1}'), fields('{"seed": 2}')],
+		['a form field less', false, fields('{"seed": 1}'), options({})],
+		['no form field yet', true, options({}), fields(' { } ')],
+		['another endpoint', false, {}, { endpoint: { ...generateImage, path: '/another' } }],
+		['an item that is gone', false, itemOf({ a: 1 }), { items: [] }],
+		['other storage IDs of its files', true, withFile('temp/1'), withFile('executions/1')],
+		['a file that n8n has moved', true, deepFile(fileAt('temp')), deepFile(fileAt('27'))],
+		['the ID of a moved file', true, itemOf([fileAt('temp')]), itemOf([fileAt('27')])],
+		['another file', false, deepFile(fileAt('temp')), deepFile(fileAt('temp', 'd4'))],
+	])('with %s: %s', (_, expected, first, second) => {
+		expect(isFound(first, second)).toBe(expected);
+	});
+
+	it('is of the item as it was when the job was prepared', async () => {
+		const kept: IDataObject = {};
+		const item = { json: { a: 1 } };
+		const { book } = bookOf(kept, { items: [item] });
+		await book.prepare(0);
+		item.json = { a: 2 };
+		book.started(A, 'job-a');
+		expect(bookOf(kept, itemOf({ a: 1 })).book.of(A)).toBe('job-a');
+		expect(bookOf(kept, itemOf({ a: 2 })).book.of(A)).toBeUndefined();
+	});
+
+	const broken = (): never => {
+		throw new TypeError('broken');
+	};
+	const brokenGetter = () => Object.defineProperty({}, 'x', { get: broken, enumerable: true });
+
+	it.each<[string, (id: number) => unknown]>([
+		['a reference to itself', circular],
+		['a getter that throws', brokenGetter],
+		['20,000 levels', (id) => ({ id, deep: nested(20_000) })],
+	])('is also of items with %s, which cannot be told apart', (_, jsonOf) => {
+		const [first, second] = [itemOf(jsonOf(7)), itemOf(jsonOf(7))];
+		expect(isFound(first, second)).toBe(true);
+		expect(isFound(first, itemOf({}))).toBe(false);
+		expect(isFound(first, { ...second, parameters: { prompt: 'another' } })).toBe(false);
+	});
+
+	function circular(id: number): object {
+		const data: IDataObject = { id };
+		return Object.assign(data, { self: data });
+	}
+
+	function nested(levels: number): object {
+		let value = {};
+		for (let level = 0; level < levels; level++) value = { value };
+		return value;
+	}
 });
 
 describe('a request that is open when the execution is stopped', () => {
-	it.each<[string, (book: JobBook) => void, unknown[], RegExp]>([
-		[
-			'started',
-			(book) => {
-				book.started(A, 'job-a');
-			},
-			['job-a', []],
-			/started the job job-a/,
-		],
-		[
-			'not started',
-			(book) => {
-				book.notStarted(A);
-			},
-			[undefined, []],
-			/started no job/,
-		],
-		[
-			'unknown',
-			(book) => {
-				book.unknown(A, '');
-			},
-			[undefined, [A]],
-			/still not known/,
-		],
-	])('has a job of unknown outcome until its answer: %s', (_, answer, known, line) => {
+	it.each<[how: string, jobId: string | undefined, unknown: JobSlot[], line: RegExp]>([
+		['started', 'job-a', [], /started the job job-a/],
+		['not started', undefined, [], /started no job/],
+		['unknown', undefined, [A], /still not known/],
+	])('has a job of unknown outcome until its answer: %s', (how, jobId, unknown, line) => {
 		const kept: IDataObject = {};
 		const { book, log } = bookOf(kept);
+		book.started(slotOf(0, 2), 'its other variation');
 		book.stopped(A, '');
 		expect(book.unknownSlots()).toEqual([A]);
-		answer(book);
-		expect([book.of(A), book.unknownSlots()]).toEqual(known);
+		if (how === 'started') book.started(A, 'job-a');
+		else if (how === 'unknown') book.unknown(A, '');
+		else book.notStarted(A);
+		expect([book.of(A), book.unknownSlots()]).toEqual([jobId, unknown]);
 		expect(log.at(-1)).toMatch(line);
 		const later = bookOf(saved(kept)).book;
-		expect([later.of(A), later.unknownSlots()]).toEqual(known);
-		expect(book.counts.total).toBeLessThanOrEqual(1);
+		expect([later.of(A), later.unknownSlots()]).toEqual([jobId, unknown]);
+		expect(later.of(slotOf(0, 2))).toBe('its other variation');
+		expect(book.counts.total).toBeLessThanOrEqual(2);
 	});
 });
 
@@ -171,17 +314,15 @@ describe('the number of jobs that a node has started', () => {
 		expect([again.countedJobs, again.counts]).toEqual([1, { started: 1, unknown: 0, total: 2 }]);
 	});
 
-	it('begins anew in a retry from the executions list, which gets a copy of what n8n has kept', () => {
+	it.each([
+		['a retry from the executions list, which gets a copy of what n8n has kept', '1', '2'],
+		['each call without an execution', undefined, undefined],
+	])('begins anew in %s', (_, before, now) => {
 		const kept: IDataObject = {};
-		bookOf(kept).book.reserve([A, B]);
-		bookOf(kept).book.started(A, 'a');
-		const { book } = bookOf(structuredClone(kept), { executionId: '2' });
-		expect([book.countedJobs, book.isCounted(A)]).toEqual([0, false]);
-	});
-
-	it('begins anew in each call without an execution', () => {
-		const kept: IDataObject = {};
-		bookOf(kept, { executionId: undefined }).book.reserve([A, B]);
-		expect(bookOf(kept, { executionId: undefined }).book.countedJobs).toBe(0);
+		const { book } = bookOf(kept, { executionId: before });
+		book.reserve([A, B]);
+		book.started(A, 'a');
+		const { book: again } = bookOf(structuredClone(kept), { executionId: now });
+		expect([again.countedJobs, again.isCounted(A)]).toEqual([0, false]);
 	});
 });

@@ -1,16 +1,17 @@
 import * as fc from 'fast-check';
 import type { IExecuteFunctions } from 'n8n-workflow';
 
-import type { Clock } from '../../nodes/shared/clock';
 import { Journal, type Recorded } from '../../nodes/shared/engine/jobs/journal';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 import { VirtualClock } from '../support/virtualClock';
 import { Deduplication } from '../simulator/disk';
+import { fakeContext } from './fakeContext';
 
 type Helpers = IExecuteFunctions['helpers'];
 
 const TEXTS_PER_JOB = 36;
 const UNKNOWN: Recorded = { outcomeUnknown: true };
+const HOUR_MS = 3_600_000;
 
 const slotOf = (itemIndex: number, jobNumber = 1): JobSlot => ({
 	itemIndex,
@@ -18,6 +19,7 @@ const slotOf = (itemIndex: number, jobNumber = 1): JobSlot => ({
 	jobCount: 1,
 });
 const idOf = (number: number) => `0a1b2c3d-0000-4000-8000-${String(number).padStart(12, '0')}`;
+const NO_DASHES = idOf(1).replaceAll('-', '');
 const jobOf = (number: number): Recorded => ({ jobId: idOf(number) });
 
 let clock: VirtualClock;
@@ -37,14 +39,12 @@ interface Attempt {
 	mode?: 'trigger' | 'retry';
 	/** What the trigger put out; of equal ones nothing tells which is which. */
 	origin?: string;
+	items?: number;
 	helpers?: Partial<Helpers>;
 }
 
 /** n8n's helpers for one node, as they reach the store. */
-function helpersOf(): Pick<
-	Helpers,
-	'checkProcessedAndRecord' | 'removeProcessed' | 'getProcessedDataCount'
-> {
+function helpersOf() {
 	const data = { workflow: { id: workflowId, active: true }, node: { id: 'node' } } as Parameters<
 		Deduplication['removeProcessed']
 	>[2];
@@ -56,24 +56,35 @@ function helpersOf(): Pick<
 		},
 		getProcessedDataCount: async (scope, options) =>
 			await store.getProcessedDataCount(scope, data, options),
+	} satisfies Partial<Helpers>;
+}
+
+/** The same, with something that happens before each write. */
+function writingAfter(before: () => Promise<void>): Partial<Helpers> {
+	const { checkProcessedAndRecord } = helpersOf();
+	return {
+		checkProcessedAndRecord: async (...given) => {
+			await before();
+			return await checkProcessedAndRecord(...given);
+		},
 	};
 }
 
-async function open(
-	{ executionId = '1', mode = 'trigger', origin = 'a', helpers }: Attempt = {},
-	items = 3,
-): Promise<{ journal: Journal; failures: string[] }> {
+async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: string[] }> {
+	const { executionId = '1', mode = 'trigger', origin = 'a', items = 3, helpers } = given;
 	const failures: string[] = [];
-	const context = {
-		getWorkflow: () => ({ id: workflowId }),
-		getNode: () => ({ id: 'node', type: 'n8n-nodes-aetherforge.imageGenerate' }),
-		getExecutionId: () => executionId,
-		getMode: () => mode,
-		helpers: { ...helpersOf(), ...helpers },
-	};
-	const time: Clock = {
+	const context = fakeContext(
+		{},
+		{
+			getWorkflow: () => ({ id: workflowId }),
+			getExecutionId: () => executionId,
+			getMode: () => mode,
+			helpers: { ...helpersOf(), ...helpers },
+		},
+	);
+	const time = {
 		now: () => clock.now(),
-		sleep: async (durationMs, signal) => {
+		sleep: async (durationMs: number, signal?: AbortSignal) => {
 			await clock.wait(durationMs, 'n8n', signal);
 		},
 	};
@@ -83,16 +94,15 @@ async function open(
 		keyOf: async (itemIndex: number) => await Promise.resolve(`${origin} ${itemIndex}`),
 		end: () => undefined,
 	};
-	const journal = new Journal(context as object as IExecuteFunctions, time, attempt, (reason) =>
-		failures.push(reason),
-	);
+	const journal = new Journal(context, time, attempt, (reason) => failures.push(reason));
 	for (let itemIndex = 0; itemIndex < items; itemIndex++) await journal.prepare(itemIndex);
 	return { journal, failures };
 }
 
 /** What a retry finds after a crash, by item and variation. */
-async function recalled(given: Attempt = {}, items = 3): Promise<Record<string, Recorded>> {
-	const { journal } = await open({ executionId: '2', mode: 'retry', ...given }, items);
+async function recalled(given: Attempt = {}): Promise<Record<string, Recorded>> {
+	const { items = 3 } = given;
+	const { journal } = await open({ executionId: '2', mode: 'retry', ...given });
 	const indexes = Array.from({ length: items }, (_, index) => index);
 	const found = await clock.run(journal.recall(indexes, () => undefined));
 	journal.close();
@@ -101,9 +111,25 @@ async function recalled(given: Attempt = {}, items = 3): Promise<Record<string, 
 	);
 }
 
-async function started(journal: Journal, slot: JobSlot, jobId: string): Promise<void> {
-	await clock.run(journal.intend(slot, undefined, false));
+async function intend(
+	journal: Journal,
+	slot: JobSlot,
+	hasFiles = false,
+): Promise<Recorded | undefined> {
+	return await clock.run(journal.intend(slot, undefined, hasFiles));
+}
+
+async function start(journal: Journal, slot: JobSlot, jobId: string, hasFiles = false) {
+	await intend(journal, slot, hasFiles);
 	journal.started(slot, jobId);
+	await settled();
+}
+
+/** An execution that starts so many jobs and ends. */
+async function execution(given: Attempt, firstJob = 1, jobs = 1): Promise<void> {
+	const { journal } = await open({ items: jobs, ...given });
+	for (let at = 0; at < jobs; at++) await start(journal, slotOf(at), idOf(firstJob + at));
+	journal.close();
 	await settled();
 }
 
@@ -116,12 +142,11 @@ const row = () => [...store.rows.values()][0] ?? [];
 
 describe('after a crash', () => {
 	it('each request is found as it was: its job, its unknown outcome, or nothing', async () => {
-		type Step = 'sent' | 'started' | 'withdrawn';
 		const steps = fc.array(
 			fc.record({
 				item: fc.nat(2),
 				variation: fc.integer({ min: 1, max: 3 }),
-				step: fc.constantFrom<Step>('sent', 'started', 'withdrawn'),
+				step: fc.constantFrom('sent', 'started', 'withdrawn'),
 			}),
 			{ maxLength: 12 },
 		);
@@ -134,12 +159,10 @@ describe('after a crash', () => {
 					const slot = slotOf(item, variation);
 					const name = `${item}.${variation}`;
 					if (expected[name]) continue;
-					await clock.run(journal.intend(slot, undefined, false));
-					expected[name] = step === 'started' ? jobOf(index) : UNKNOWN;
+					await intend(journal, slot);
 					if (step === 'started') journal.started(slot, idOf(index));
-					if (step !== 'withdrawn') continue;
-					journal.withdraw(slot);
-					Reflect.deleteProperty(expected, name);
+					if (step === 'withdrawn') journal.withdraw(slot);
+					else expected[name] = step === 'started' ? jobOf(index) : UNKNOWN;
 				}
 				await settled();
 				journal.close();
@@ -151,24 +174,18 @@ describe('after a crash', () => {
 		);
 	});
 
-	it('a job is not found for another trigger’s output', async () => {
+	it.each<[string, string, Attempt, Record<string, Recorded>]>([
+		['a job is not found for another trigger’s output', idOf(1), { origin: 'b' }, {}],
+		['an ID of another kind is an unknown outcome', NO_DASHES, {}, { '0.1': UNKNOWN }],
+	])('%s', async (_, jobId, retry, expected) => {
 		const { journal } = await open();
-		await started(journal, slotOf(0), idOf(1));
+		await start(journal, slotOf(0), jobId);
 		journal.close();
-		expect(await recalled({ origin: 'b' })).toEqual({});
-	});
-
-	it('an ID of another kind is an unknown outcome', async () => {
-		const { journal } = await open();
-		await started(journal, slotOf(0), 'job-17');
-		journal.close();
-		expect(await recalled()).toEqual({ '0.1': UNKNOWN });
+		expect(await recalled(retry)).toEqual(expected);
 	});
 
 	it('a retry that was killed while it was asking has changed nothing, or left an unknown outcome', async () => {
-		const { journal } = await open();
-		await started(journal, slotOf(0), idOf(1));
-		journal.close();
+		await execution({});
 		for (let killedAfterMs = 0; killedAfterMs < 200; killedAfterMs += 7) {
 			const before = structuredClone([...store.rows]);
 			const retry = await open({ executionId: '3', mode: 'retry' });
@@ -185,49 +202,40 @@ describe('after a crash', () => {
 	});
 });
 
-describe('two executions that began alike', () => {
-	async function both(hasFiles: boolean) {
-		const [first, second] = [await open(), await open({ executionId: '7' })];
-		await started(first.journal, slotOf(0), idOf(1));
-		await clock.run(second.journal.intend(slotOf(0), undefined, hasFiles));
-		second.journal.started(slotOf(0), idOf(2));
-		await settled();
-		return await recalled();
-	}
-
-	it('have the latest job, where they are interchangeable', async () => {
-		expect(await both(false)).toEqual({ '0.1': jobOf(2) });
-	});
-
-	it('have an unknown outcome, where each had its files', async () => {
-		expect(await both(true)).toEqual({ '0.1': UNKNOWN });
-	});
+it.each<[string, boolean, Recorded]>([
+	['the latest job, where they are interchangeable', false, jobOf(2)],
+	['an unknown outcome, where each had its files', true, UNKNOWN],
+])('two executions that began alike have %s', async (_, hasFiles, expected) => {
+	const [first, second] = [await open(), await open({ executionId: '7' })];
+	await start(first.journal, slotOf(0), idOf(1));
+	await start(second.journal, slotOf(0), idOf(2), hasFiles);
+	expect(await recalled()).toEqual({ '0.1': expected });
 });
 
 it('tells an execution that n8n runs again what it has sent before', async () => {
 	const { journal } = await open();
-	await started(journal, slotOf(0), idOf(1));
-	await clock.run(journal.intend(slotOf(1), undefined, false));
+	await start(journal, slotOf(0), idOf(1));
+	await intend(journal, slotOf(1));
 	journal.close();
-	const again = await open();
-	expect(await clock.run(again.journal.intend(slotOf(0), undefined, false))).toEqual(jobOf(1));
-	expect(await clock.run(again.journal.intend(slotOf(1), undefined, false))).toEqual(UNKNOWN);
-	expect(await clock.run(again.journal.intend(slotOf(2), undefined, false))).toBeUndefined();
+	const again = (await open()).journal;
+	expect(await intend(again, slotOf(0))).toEqual(jobOf(1));
+	expect(await intend(again, slotOf(1))).toEqual(UNKNOWN);
+	expect(await intend(again, slotOf(2))).toBeUndefined();
 });
 
 it('tells a retry what another one beside it has sent', async () => {
 	const retry = async () => (await open({ executionId: '8', mode: 'retry' })).journal;
 	const [first, second, third] = [await retry(), await retry(), await retry()];
-	expect(await clock.run(first.intend(slotOf(0), undefined, false))).toBeUndefined();
-	expect(await clock.run(second.intend(slotOf(0), undefined, false))).toEqual(UNKNOWN);
+	expect(await intend(first, slotOf(0))).toBeUndefined();
+	expect(await intend(second, slotOf(0))).toEqual(UNKNOWN);
 	first.started(slotOf(0), idOf(1));
 	await settled();
-	expect(await clock.run(third.intend(slotOf(0), undefined, false))).toEqual(jobOf(1));
+	expect(await intend(third, slotOf(0))).toEqual(jobOf(1));
 });
 
 it('keeps the order of what is taken back and announced again', async () => {
 	const { journal } = await open();
-	await clock.run(journal.intend(slotOf(0), undefined, false));
+	await intend(journal, slotOf(0));
 	// The database is at the first of these while the second one waits.
 	const waiting = [slotOf(1), slotOf(2)].map(async (slot) => {
 		await journal.intend(slot, undefined, false);
@@ -245,9 +253,9 @@ describe('a database that does not do its part', () => {
 			helpers: { checkProcessedAndRecord: broken, getProcessedDataCount: broken },
 		});
 		const beganAtMs = clock.now();
-		expect(await clock.run(journal.intend(slotOf(0), undefined, false))).toBeUndefined();
+		expect(await intend(journal, slotOf(0))).toBeUndefined();
 		journal.started(slotOf(0), idOf(1));
-		expect(await clock.run(journal.intend(slotOf(1), undefined, false))).toBeUndefined();
+		expect(await intend(journal, slotOf(1))).toBeUndefined();
 		journal.close();
 		await clock.run(Promise.resolve());
 		expect(failures).toEqual(['no such table: processed_data']);
@@ -256,18 +264,13 @@ describe('a database that does not do its part', () => {
 
 	it('holds a run up for two seconds at most when it hangs, and comes to its writes later', async () => {
 		let isLocked = true;
-		const { checkProcessedAndRecord } = helpersOf();
-		const { journal, failures } = await open({
-			helpers: {
-				checkProcessedAndRecord: async (...given) => {
-					while (isLocked) await clock.wait(500, 'n8n');
-					return await checkProcessedAndRecord(...given);
-				},
-			},
+		const helpers = writingAfter(async () => {
+			while (isLocked) await clock.wait(500, 'n8n');
 		});
+		const { journal, failures } = await open({ helpers });
 		const beganAtMs = clock.now();
-		await clock.run(journal.intend(slotOf(0), undefined, false));
-		await clock.run(journal.intend(slotOf(1), undefined, false));
+		await intend(journal, slotOf(0));
+		await intend(journal, slotOf(1));
 		expect(clock.now() - beganAtMs).toBeGreaterThanOrEqual(2000);
 		expect(clock.now() - beganAtMs).toBeLessThan(2100);
 		journal.started(slotOf(0), idOf(1));
@@ -278,9 +281,7 @@ describe('a database that does not do its part', () => {
 	});
 
 	it('is asked again by a retry, which would pay again otherwise', async () => {
-		const { journal } = await open();
-		await started(journal, slotOf(0), idOf(1));
-		journal.close();
+		await execution({});
 		let failures = 4;
 		const { getProcessedDataCount } = helpersOf();
 		const flaky: Partial<Helpers> = {
@@ -294,27 +295,19 @@ describe('a database that does not do its part', () => {
 
 	it('that loses a write has it back with the next one', async () => {
 		const { journal } = await open();
-		await started(journal, slotOf(0), idOf(1));
+		await start(journal, slotOf(0), idOf(1));
 		store.rows.set(`${workflowId} n:node`, []);
-		await started(journal, slotOf(1), idOf(2));
+		await start(journal, slotOf(1), idOf(2));
 		expect(await recalled()).toEqual({ '0.1': jobOf(1), '1.1': jobOf(2) });
 	});
 
 	it('that fails the first row, since another process has written it, is asked again', async () => {
-		let isFirst = true;
-		const { checkProcessedAndRecord } = helpersOf();
-		const { journal, failures } = await open({
-			helpers: {
-				checkProcessedAndRecord: async (...given) => {
-					if (isFirst) {
-						isFirst = false;
-						throw new Error('UNIQUE constraint failed');
-					}
-					return await checkProcessedAndRecord(...given);
-				},
-			},
+		let attempts = 0;
+		const helpers = writingAfter(async () => {
+			if (attempts++ === 0) await Promise.reject(new Error('UNIQUE constraint failed'));
 		});
-		await started(journal, slotOf(0), idOf(1));
+		const { journal, failures } = await open({ helpers });
+		await start(journal, slotOf(0), idOf(1));
 		expect(failures).toEqual([]);
 		expect(await recalled()).toEqual({ '0.1': jobOf(1) });
 	});
@@ -323,11 +316,8 @@ describe('a database that does not do its part', () => {
 describe('how much is kept', () => {
 	it('is the newest 60 jobs of all runs', async () => {
 		for (let run = 0; run < 70; run++) {
-			const { journal } = await open({ executionId: String(run), origin: `run ${run}` });
-			await started(journal, slotOf(0), idOf(run));
-			journal.close();
+			await execution({ executionId: String(run), origin: `run ${run}` }, run);
 		}
-		await settled();
 		expect(row()).toHaveLength(60 * TEXTS_PER_JOB);
 		expect(await recalled({ origin: 'run 69' })).toEqual({ '0.1': jobOf(69) });
 		expect(await recalled({ origin: 'run 10' })).toEqual({ '0.1': jobOf(10) });
@@ -335,26 +325,19 @@ describe('how much is kept', () => {
 	});
 
 	it('is all that a run waits for, which is dropped hours later', async () => {
-		const { journal } = await open({}, 100);
-		for (let item = 0; item < 100; item++) await started(journal, slotOf(item), idOf(item));
-		const other = await open({ executionId: '5', origin: 'other' });
-		await started(other.journal, slotOf(0), idOf(500));
-		other.journal.close();
+		const { journal } = await open({ items: 100 });
+		for (let item = 0; item < 100; item++) await start(journal, slotOf(item), idOf(item));
+		await execution({ executionId: '5', origin: 'other' }, 500);
 		journal.close();
 		await settled();
-		expect(Object.keys(await recalled({}, 100))).toHaveLength(100);
-		await clock.run(clock.wait(2 * 3_600_000, 'service'));
-		const last = await open({ executionId: '6', origin: 'last' });
-		await started(last.journal, slotOf(0), idOf(600));
-		last.journal.close();
-		await settled();
+		expect(Object.keys(await recalled({ items: 100 }))).toHaveLength(100);
+		await clock.run(clock.wait(2 * HOUR_MS, 'service'));
+		await execution({ executionId: '6', origin: 'last' }, 600);
 		expect(row()).toHaveLength(60 * TEXTS_PER_JOB);
 	});
 
 	it('is never searched in one go for so long that n8n stands still', async () => {
-		const { journal } = await open({}, 100);
-		for (let item = 0; item < 100; item++) await started(journal, slotOf(item), idOf(item));
-		journal.close();
+		await execution({}, 1, 100);
 		const comparisons: number[] = [];
 		const { removeProcessed } = helpersOf();
 		const spied: Partial<Helpers> = {
@@ -363,7 +346,7 @@ describe('how much is kept', () => {
 				await removeProcessed(texts, ...given);
 			},
 		};
-		expect(Object.keys(await recalled({ helpers: spied }, 100))).toHaveLength(100);
+		expect(Object.keys(await recalled({ helpers: spied, items: 100 }))).toHaveLength(100);
 		expect(comparisons.length).toBeGreaterThan(100);
 		// The row holds what is asked for as well.
 		expect(Math.max(...comparisons)).toBeLessThan(2 * 4_000_000);

@@ -1,269 +1,255 @@
-import fc from 'fast-check';
-import type { IExecuteFunctions, INode, INodeParameters } from 'n8n-workflow';
+import type { INodeParameters, INodeProperties } from 'n8n-workflow';
+
+import type { Values } from '../../nodes/shared/api/request';
+import type { Endpoint } from '../../nodes/shared/endpoint';
 import {
 	asBoolean,
 	asChoice,
 	asNumber,
-	asText,
 	ParameterReader,
 } from '../../nodes/shared/engine/check/parameters';
-import { Failure } from '../../nodes/shared/failure';
+import { readValues } from '../../nodes/shared/engine/check/request';
+import type { AdditionalFields } from '../../nodes/shared/engine/check/settings';
+import { fakeContext } from './fakeContext';
 
-const CIRCLE: { self?: unknown } = {};
-CIRCLE.self = CIRCLE;
+function property(name: string, ...choices: (string | number)[]): INodeProperties {
+	const options = choices.map((value) => ({ name: String(value), value }));
+	return { displayName: name, name, type: 'options', default: '', options };
+}
 
-/** What an expression can give instead of what was meant. */
-const STRANGE: [unknown][] = [[undefined], [null], [[]], [['a']], [{}], [{ a: 1 }], [CIRCLE]];
+/** An endpoint with every kind of value field; its labels are its parameters' names. */
+const ENDPOINT: Endpoint = {
+	path: '/public/v1/test',
+	name: 'Test',
+	adviceIfFailed: 'Try again.',
+	fields: [
+		{ kind: 'text', apiName: 'text', property: property('Text') },
+		{ kind: 'choice', apiName: 'frame', property: property('Frame', 4, 9, 16) },
+		{ kind: 'choice', apiName: 'model', property: property('Model', 'A'), isOpen: true },
+		{
+			kind: 'choice',
+			apiName: 'style',
+			property: property('Style', 'none', 'pixel'),
+			none: 'none',
+		},
+		{ kind: 'boolean', apiName: 'is_pixel', property: property('Pixel') },
+		{
+			kind: 'table',
+			apiName: 'rows',
+			source: property('RowsInput', 'fields', 'json'),
+			list: property('Rows'),
+			json: property('RowsJson'),
+			columns: [
+				{ name: 'row', kind: 'wholeNumber', isPosition: true },
+				{ name: 'title', kind: 'text' },
+			],
+		},
+	],
+};
 
-describe('a switch', () => {
-	it.each<[unknown, boolean]>([
-		[true, true],
-		[false, false],
-		['true', true],
-		['false', false],
-		['TRUE', true],
-		['False', false],
-		[' true\n', true],
-	])('that is %j counts as %s', (value, read) => {
-		expect(asBoolean(value, 'Dry Run')).toBe(read);
+const GIVEN = {
+	Text: 'walk',
+	Frame: 9,
+	Model: 'A',
+	Style: 'none',
+	Pixel: false,
+	RowsInput: 'json',
+	RowsJson: '[{"title":"Idle","row":3}]',
+};
+const READ = {
+	text: 'walk',
+	frame: 9,
+	model: 'A',
+	is_pixel: false,
+	rows: [{ row: 3, title: 'Idle' }],
+};
+
+type Parameters = Record<string, unknown>;
+
+function valuesOf(changes: Parameters, additional: AdditionalFields = {}): Values {
+	const parameters: Parameters = { ...GIVEN, ...changes };
+	const context = fakeContext({}, { getNodeParameter: (name: string) => parameters[name] });
+	return readValues(new ParameterReader(context), ENDPOINT, 0, additional);
+}
+
+const asList = (...rows: object[]): Parameters => ({ RowsInput: 'fields', Rows: { row: rows } });
+const WHOLE = 'must be a whole number from 1';
+const asRows = (...rows: unknown[]): Parameters => ({ RowsJson: rows });
+
+describe('the values of a request', () => {
+	it('have the API’s names and order, and leave out what is not chosen', () => {
+		expect(JSON.stringify(valuesOf({}))).toBe(JSON.stringify(READ));
 	});
 
-	it.each<[unknown]>([
-		...STRANGE,
-		[1],
-		[0],
-		['1'],
-		['0'],
-		[''],
-		[' '],
-		['yes'],
-		['no'],
-		['on'],
-		['truefalse'],
-		[Number.NaN],
-		[10n],
-		[[true]],
-	])('that is %p is refused', (value) => {
-		expect(() => asBoolean(value, 'Dry Run')).toThrow('"Dry Run" must be true or false');
+	it.each<[Parameters, Values]>([
+		[{ Text: '  a\n' }, { text: '  a\n' }],
+		[{ Text: 7 }, { text: '7' }],
+		[{ Text: false }, { text: 'false' }],
+		[{ Text: 2 ** 53 - 1 }, { text: '9007199254740991' }],
+		[{ Text: 'null lighthouse' }, { text: 'null lighthouse' }],
+		[{ Frame: ' 16 ' }, { frame: 16 }],
+		[{ Model: 'a model of tomorrow' }, { model: 'a model of tomorrow' }],
+		[{ Style: 'pixel' }, { style: 'pixel' }],
+		[{ Pixel: true }, { is_pixel: true }],
+		[{ Pixel: ' TRUE\n' }, { is_pixel: true }],
+		[{ Pixel: 'False' }, { is_pixel: false }],
+		[asRows({ row: 1, title: 'a' }), { rows: [{ row: 1, title: 'a' }] }],
+		[{ RowsJson: '[{"row":" 2 ","title":"a"}]' }, { rows: [{ row: 2, title: 'a' }] }],
+		[
+			asList({ title: 'Idle' }, { title: 'Walk', row: 9 }),
+			{
+				rows: [
+					{ row: 1, title: 'Idle' },
+					{ row: 2, title: 'Walk' },
+				],
+			},
+		],
+	])('of %j are read as %j', (changes, values) => {
+		expect(valuesOf(changes)).toMatchObject(values);
 	});
 
-	it('is never guessed at: whatever is no boolean and none of the two words is refused', () => {
-		fc.assert(
-			fc.property(fc.anything(), (value) => {
-				fc.pre(typeof value !== 'boolean');
-				fc.pre(typeof value !== 'string' || !/^\s*(true|false)\s*$/i.test(value));
-				expect(() => asBoolean(value, 'Dry Run')).toThrow(Failure);
-			}),
-		);
+	it.each<[Parameters, string]>([
+		...['', ' \n\t ', undefined, null].map((blank): [Parameters, string] => [
+			{ Text: blank },
+			'The "Text" parameter is empty',
+		]),
+		...['undefined', ' null\n', 'NaN', '[object Object]'].map((left): [Parameters, string] => [
+			{ Text: left },
+			`"Text" is only the text "${left.trim()}"`,
+		]),
+		[
+			{ Text: Number.NaN },
+			'The "Text" parameter must be text, but is not a number (NaN or Infinity)',
+		],
+		[{ Text: ['arm'] }, 'The "Text" parameter must be text, but is a list'],
+		[{ Text: { a: 1 } }, 'The "Text" parameter must be text, but is an object'],
+		[{ Text: 2 ** 53 }, '"Text" is a number with too many digits'],
+		[{ Frame: 5 }, '"Frame" must be 4, 9, or 16'],
+		[{ Frame: undefined }, '"Frame" must be 4, 9, or 16'],
+		[{ Model: '' }, 'The "Model" parameter is empty'],
+		[{ Model: { name: 'A' } }, 'The "Model" parameter must be text'],
+		[{ Style: 'Pixel' }, '"Style" must be "none" or "pixel"'],
+		[{ Style: '' }, '"Style" must be "none" or "pixel"'],
+		[{ Pixel: 1 }, '"Pixel" must be true or false'],
+		[{ RowsInput: 'csv' }, '"RowsInput" must be "fields" or "json"'],
+		[asList(), 'The "Rows" parameter has no rows'],
+		[{ RowsInput: 'fields', Rows: '' }, 'The "Rows" parameter has no rows'],
+		[asRows(), 'The "RowsJson" parameter has no rows'],
+		[{ RowsJson: '[{' }, 'The "RowsJson" parameter is not valid JSON'],
+		[{ RowsJson: '{"row":1}' }, 'The "RowsJson" parameter must be a list'],
+		[asRows('Idle'), 'Row 1 of "RowsJson" must be an object'],
+		[asRows({ row: 1, title: 'a' }, { title: 'b' }), `"row" in row 2 of "RowsJson" ${WHOLE}`],
+		[asRows({ row: 0, title: 'a' }), `"row" in row 1 of "RowsJson" ${WHOLE}`],
+		[asRows({ row: '1.5', title: 'a' }), `"row" in row 1 of "RowsJson" ${WHOLE}`],
+		[
+			asRows({ row: 2 ** 53, title: 'a' }),
+			'"row" in row 1 of "RowsJson" must be a smaller whole number',
+		],
+		[asRows({ row: 1, ' Title': 'a' }), 'The row has " Title"; the field must be "title"'],
+		[asList({ title: ' undefined' }), '"title" in row 1 of "Rows" is only the text "undefined"'],
+		[asList({ title: ' ' }), '"title" in row 1 of "Rows" must be text'],
+	])('of %j are refused: %s', (changes, message) => {
+		expect(() => valuesOf(changes)).toThrow(message);
 	});
+
+	it('are followed by additional form fields, which cannot take the place of declared ones', () => {
+		const additional = { seed: 42, is_fast: false, '0': 'zero' };
+		expect(valuesOf({}, additional)).toEqual({ ...READ, ...additional });
+		for (const name of ['text', 'style', 'rows']) {
+			const refused = `"${name}" cannot be sent as an extra field`;
+			expect(() => valuesOf({}, { seed: 1, [name]: 'x' })).toThrow(refused);
+		}
+	});
+});
+
+/** Those of the values that are read although they should be refused in these words. */
+function taken(values: unknown[], read: (value: unknown) => unknown, words: string): unknown[] {
+	return values.filter((value) => {
+		try {
+			read(value);
+		} catch (error) {
+			return !(error as Error).message.startsWith(words);
+		}
+		return true;
+	});
+}
+
+it('a switch is never guessed at: what is no boolean and none of the two words is refused', () => {
+	const values = [1, 0, '1', '', 'yes', 'truefalse', Number.NaN, [true], {}, null, undefined];
+	const read = (value: unknown) => asBoolean(value, 'Dry Run');
+	expect(taken(values, read, '"Dry Run" must be true or false')).toEqual([]);
+});
+
+it('a choice is one of those that are there, as it is written', () => {
+	const values = ['', '5', '9.0', '0x9', true, ['9'], null];
+	const read = (value: unknown) => asChoice(value, 'L', [4, 9, 16]);
+	expect(taken(values, read, '"L" must be 4, 9, or 16')).toEqual([]);
+	expect(() => asChoice(9, 'L', ['4', '9'])).toThrow('"L" must be "4" or "9"');
 });
 
 describe('a number', () => {
 	it.each<[unknown, number]>([
-		[5, 5],
 		[2.5, 2.5],
 		[0, 0],
-		['5', 5],
 		[' 5 ', 5],
 		['2.5', 2.5],
 		['+3', 3],
 		['007', 7],
 	])('given as %j is %d', (value, read) => {
-		expect(asNumber(value, 'Timeout (Seconds)', {})).toBe(read);
+		expect(asNumber(value, 'N', {})).toBe(read);
 	});
 
-	it.each<[unknown]>([
-		...STRANGE,
-		[Number.NaN],
-		[Infinity],
-		[-Infinity],
-		[true],
-		[false],
-		[''],
-		[' '],
-		[' 0x10 '],
-		['1e3'],
-		['0b1'],
-		['1,5'],
-		['1 000'],
-		['5s'],
-		['.'],
-		['Infinity'],
-		['NaN'],
-		[[5]],
-		[5n],
-	])('is not what is given as %p', (value) => {
-		expect(() => asNumber(value, 'Timeout (Seconds)', {})).toThrow(
-			'"Timeout (Seconds)" must be a number of at least 0',
-		);
-	});
-
-	it('has to be within its limits, whether it is given as a number or as text', () => {
-		fc.assert(
-			fc.property(
-				fc.integer({ min: -50, max: 50 }),
-				fc.integer({ min: -50, max: 50 }),
-				fc.nat({ max: 50 }),
-				(value, min, span) => {
-					const limits = { min, max: min + span };
-					for (const given of [value, String(value)]) {
-						const read = () => asNumber(given, 'N', limits);
-						if (value >= limits.min && value <= limits.max) expect(read()).toBe(value);
-						else expect(read).toThrow(`"N" must be a number from ${min} to ${min + span}`);
-					}
-				},
-			),
-		);
-	});
-
-	it('has to be small enough to be exact', () => {
-		for (const value of [2 ** 53, '9007199254740993']) {
-			expect(() => asNumber(value, 'N', {})).toThrow('from 0 to 9007199254740991');
-		}
-	});
-
-	it('has to be whole where it counts something', () => {
-		expect(asNumber('3', 'N', { isWhole: true })).toBe(3);
-		expect(asNumber(3.0, 'N', { isWhole: true })).toBe(3);
-		for (const value of [2.5, '2.5']) {
-			expect(() => asNumber(value, 'N', { isWhole: true })).toThrow(
-				'"N" must be a whole number of at least 0',
-			);
-		}
-	});
-});
-
-describe('a choice', () => {
-	it('is one of those that are there, as it is written', () => {
-		expect(asChoice('perJob', 'L', ['perImage', 'perJob'])).toBe('perJob');
-		expect(asChoice(9, 'L', [4, 9, 16])).toBe(9);
-	});
-
-	it('can be a numeric text where the choices are numbers, and only there', () => {
-		expect(asChoice(' 9 ', 'L', [4, 9, 16])).toBe(9);
-		expect(() => asChoice(9, 'L', ['4', '9'])).toThrow('"L" must be "4" or "9"');
-	});
-
-	it.each<[unknown]>([
-		...STRANGE,
-		[''],
-		['5'],
-		['9.0'],
-		['0x9'],
-		[5],
-		[Number.NaN],
-		[true],
-		[['9']],
-	])('is not %p', (value) => {
-		expect(() => asChoice(value, 'L', [4, 9, 16])).toThrow('"L" must be 4, 9, or 16');
-	});
-});
-
-describe('a text', () => {
-	it.each<[unknown, string]>([
-		['a lighthouse', 'a lighthouse'],
-		['  a\n', '  a\n'],
-		[7, '7'],
-		[0, '0'],
-		[false, 'false'],
-	])('given as %j is %j', (value, read) => {
-		expect(asText(value, 'Prompt')).toBe(read);
-	});
-
-	it.each<[unknown]>([[''], [' \n\t'], [undefined], [null]])(
-		'is empty when it is given as %j',
-		(value) => {
-			expect(() => asText(value, 'Prompt')).toThrow('The "Prompt" parameter is empty');
-		},
-	);
-
-	it.each(['undefined', ' null\n', 'NaN', '[object Object]'])(
-		'is not what an expression leaves of nothing or of an object: %j',
-		(value) => {
-			expect(() => asText(value, 'Prompt')).toThrow(`"Prompt" is only the text "${value.trim()}"`);
-			expect(asText(`${value} lighthouse`, 'Prompt')).toBe(`${value} lighthouse`);
-		},
-	);
-
-	it('is no number whose last digits are lost', () => {
-		expect(() => asText(2 ** 53, 'Prompt')).toThrow('"Prompt" is a number with too many digits');
-		expect(asText(2 ** 53 - 1, 'Prompt')).toBe('9007199254740991');
-	});
-
-	it.each<[unknown, string]>([
-		[Number.NaN, 'not a number (NaN or Infinity)'],
-		[Infinity, 'not a number (NaN or Infinity)'],
-		[['a'], 'a list'],
-		[{ a: 1 }, 'an object'],
-	])('is not what is given as %p', (value, type) => {
-		expect(() => asText(value, 'Prompt')).toThrow(
-			`The "Prompt" parameter must be text, but is ${type}`,
-		);
+	it('is nothing else, within its limits, small enough to be exact, and whole where it counts', () => {
+		const circular: { self?: unknown } = {};
+		circular.self = circular;
+		const values = [undefined, null, [], [5], {}, circular, true, 5n, Number.NaN, Infinity, -1];
+		const texts = ['-1', '', ' ', '0x10', '1e3', '1,5', '1 000', '5s', '.', 'NaN'];
+		const read = (value: unknown) => asNumber(value, 'N', {});
+		expect(taken([...values, ...texts], read, '"N" must be a number of at least 0')).toEqual([]);
+		const large = [2 ** 53, '9007199254740993'];
+		expect(taken(large, read, '"N" must be a number from 0 to 9007199254740991')).toEqual([]);
+		const limited = (value: unknown) => asNumber(value, 'N', { min: 1, max: 20, isWhole: true });
+		expect([1, '1', 20, '20'].map(limited)).toEqual([1, 1, 20, 20]);
+		const outside = [0, '0', 21, '21', 2.5, '2.5'];
+		expect(taken(outside, limited, '"N" must be a whole number from 1 to 20')).toEqual([]);
 	});
 });
 
 describe('reading parameters', () => {
-	/** A node of which n8n counts the reads; expressions give their item's number. */
-	function readerOf(parameters: INodeParameters): {
-		reader: ParameterReader;
-		reads: (readonly [string, number])[];
-	} {
-		const reads: (readonly [string, number])[] = [];
-		const node: INode = {
-			id: 'node',
-			name: 'Node',
-			type: 'n8n-nodes-aetherforge.imageGenerate',
-			typeVersion: 1,
-			position: [0, 0],
-			parameters,
-		};
-		const context: Pick<IExecuteFunctions, 'getNode' | 'getNodeParameter'> = {
-			getNode: () => node,
-			getNodeParameter: (name: string, itemIndex: number, fallback?: unknown) => {
+	/** Reads each parameter for three items; expressions give their item's number. */
+	function readAll(parameters: INodeParameters) {
+		const reads: [name: string, itemIndex: number][] = [];
+		const context = fakeContext(parameters, {
+			getNodeParameter: (name: string, itemIndex: number) => {
 				reads.push([name, itemIndex]);
 				const written = parameters[name];
-				const isExpression = typeof written === 'string' && written.startsWith('=');
-				return (isExpression ? itemIndex : (written ?? fallback)) as never;
+				return typeof written === 'string' && written.startsWith('=') ? itemIndex : written;
 			},
-		};
-		return { reader: new ParameterReader(context as IExecuteFunctions), reads };
+		});
+		const reader = new ParameterReader(context);
+		const names = Object.keys(parameters);
+		const values = [0, 1, 2].map((item) => names.map((name) => reader.read(name, item)));
+		// Asked again for the last item, it knows.
+		for (const name of names) reader.read(name, 2);
+		return { reads, values };
 	}
 
 	it('asks n8n once per run for what holds no expression', () => {
-		const written = { prompt: 'p', frame: 4, isPixel: false, options: { timeout: 5 }, list: ['a'] };
-		const { reader, reads } = readerOf(written);
-		for (let item = 0; item < 3; item++) {
-			for (const [name, value] of Object.entries(written)) {
-				expect(reader.read(name, item)).toBe(value);
-			}
-		}
+		const written = { prompt: 'a = {{ b }}', frame: 4, isPixel: false, options: { timeout: 5 } };
+		const { reads, values } = readAll(written);
+		expect(values).toEqual([0, 1, 2].map(() => Object.values(written)));
 		expect(reads).toEqual(Object.keys(written).map((name) => [name, 0]));
 	});
 
 	it('asks n8n once per item for an expression, however deep it lies', () => {
-		const { reader, reads } = readerOf({
-			prompt: '={{ $json.row }}',
-			options: { nested: { list: [{ timeout: '={{ 5 }}' }] } },
-		});
-		for (let item = 0; item < 3; item++) {
-			expect(reader.read('prompt', item)).toBe(item);
-			reader.read('options', item);
-		}
-		const prompts = reads.filter(([name]) => name === 'prompt');
-		const options = reads.filter(([name]) => name === 'options');
-		expect(prompts.map(([, item]) => item)).toEqual([0, 1, 2]);
-		expect(options.map(([, item]) => item)).toEqual([0, 1, 2]);
-	});
-
-	it('does not take a text for an expression because of what stands inside it', () => {
-		const { reader, reads } = readerOf({ prompt: 'a = {{ b }}' });
-		for (const item of [0, 1]) reader.read('prompt', item);
-		expect(reads).toHaveLength(1);
-	});
-
-	it('gives the value of its choice where n8n shows no parameter', () => {
-		const { reader } = readerOf({});
-		expect(reader.read('downloadImages', 0, false)).toBe(false);
-		expect(reader.read('downloadImages', 1, false)).toBe(false);
+		const options = { nested: { list: [{ timeout: '={{ 5 }}' }] } };
+		const { reads, values } = readAll({ prompt: '={{ $json.row }}', options });
+		expect(values).toEqual([0, 1, 2].map((item) => [item, options]));
+		expect(reads).toEqual(
+			[0, 1, 2].flatMap((item) => [
+				['prompt', item],
+				['options', item],
+			]),
+		);
 	});
 });
