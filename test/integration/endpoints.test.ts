@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { INodeParameters, INodePropertyOptions } from 'n8n-workflow';
 
+import { choicesOf } from '../../nodes/shared/endpoint';
 import { tinyPicture } from '../emulator/pictures';
 import { root, sourcesIn } from '../package/sources';
 import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
@@ -19,7 +20,7 @@ const scene = useScene({
 	wish: () => ({ outcome: { images: ['png', 'gif'] } }),
 });
 
-const BINARY = pictures('data', 'other', 'last', 'knight', 'wizard');
+const BINARY = pictures('data', 'other', 'knight', 'wizard');
 
 async function run(node: string, parameters: INodeParameters): Promise<EngineResult> {
 	return await scene.run({ node, parameters, items: [{ json: {}, binary: BINARY }] });
@@ -35,68 +36,33 @@ const REQUIRED = ENDPOINT_CASES.map(({ fields, ...row }): Case => {
 	return { ...row, files: files.map(({ name }) => [name, 'data']) };
 });
 
-/** What each kind of field can say beyond that. */
-const CHOSEN: Case[] = [
-	{
-		path: '/public/v1/generate/image',
-		node: 'imageGenerate',
-		parameters: {
-			prompt: '={{ "A " + "fox" }}',
-			aiModel: 'Nano Banana 2',
-			referenceImages: 'selected',
-			binaryPropertyName: 'wizard, knight',
-		},
-		sends: { prompt: 'A fox', ai_model: 'Nano Banana 2' },
-		files: [
-			['ref_images', 'wizard'],
-			['ref_images', 'knight'],
-		],
-	},
-	{
-		path: '/public/v1/sprite/make-sprite/v2',
-		node: 'sprite',
-		parameters: {
-			apiVersion: 'v2',
-			text: 'Walking',
-			frame: '={{ "121" }}',
-			isPixel: '={{ "True" }}',
-			startFrameImageField: 'other',
-			endFrameImageSource: 'binary',
-			endFrameImageField: 'last',
-		},
-		sends: { text: 'Walking', frame: '121', is_pixel: 'true' },
-		files: [
-			['start_frame_image', 'other'],
-			['end_frame_image', 'last'],
-		],
-	},
-	{
-		path: '/public/v1/sprite/character-overlay/v2',
-		node: 'sprite',
-		parameters: {
-			operation: 'characterOverlay',
-			apiVersion: 'v2',
-			characterImagesFields: '={{ ["wizard", "knight"] }}',
-			rowsInput: 'json',
-			// Rows that start at 7, with their keys in another order and one more.
-			rowsJson: '={{ [{ note: "", description: "Sleeping", title: "Sleep", row: 7 }] }}',
-			quality: 'pro',
-			style: 'quater_view',
-		},
-		sends: {
-			rows: '[{"row":7,"title":"Sleep","description":"Sleeping"}]',
-			quality: 'pro',
-			style: 'quater_view',
-		},
-		files: [
-			['sprite_sheet', 'data'],
-			['character_images', 'wizard'],
-			['character_images', 'knight'],
-		],
-	},
-];
+/** With a file in each field that takes one, and the last of the values that a field may have. */
+const IN_FULL = ENDPOINT_CASES.map(({ fields, ...row }): Case => {
+	const parameters = { ...row.parameters };
+	const sends = { ...row.sends };
+	const files: Case['files'] = [];
+	for (const field of endpointAt(row.path).fields) {
+		const documented = fields.find(({ name }) => name === field.apiName);
+		if (field.kind === 'files') {
+			const isSeveral = documented?.kind === 'files' && documented.most > 1;
+			const names = isSeveral ? ['wizard', 'knight'] : ['other'];
+			const sources = choicesOf(field.source);
+			parameters[field.source.name] = sources.includes('binary') ? 'binary' : 'selected';
+			parameters[field.names.name] = names.join(', ');
+			files.push(...names.map((name): [string, string] => [field.apiName, name]));
+		} else if (documented && 'allowed' in documented && field.kind === 'choice') {
+			const value = String(documented.allowed.at(-1));
+			parameters[field.property.name] = `={{ "${value}" }}`;
+			sends[field.apiName] = value;
+		} else if (field.kind === 'boolean') {
+			parameters[field.property.name] = '={{ "True" }}';
+			sends[field.apiName] = 'true';
+		}
+	}
+	return { ...row, parameters, sends, files };
+});
 
-it.each([...REQUIRED, ...CHOSEN])(
+it.each([...REQUIRED, ...IN_FULL])(
 	'$path is sent $sends, which the output repeats',
 	async (each) => {
 		const parameters = { ...each.parameters, downloadImages: false };

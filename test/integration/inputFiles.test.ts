@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type {
 	IBinaryData,
 	IBinaryKeyData,
@@ -229,43 +229,27 @@ describe('a file by URL', () => {
 	let web: TestServer;
 	/** What came in, by path with query. */
 	let visits: IncomingMessage[];
-	let pages: Record<string, RequestListener>;
-
-	const sends =
-		(body: Buffer | string, contentType = 'application/octet-stream'): RequestListener =>
-		(_, response) => {
-			response.writeHead(200, { 'content-type': contentType }).end(body);
-		};
+	let pages: Record<string, [status: number, headers: OutgoingHttpHeaders, body?: Buffer | string]>;
 
 	beforeEach(async () => {
 		visits = [];
 		pages = {
-			'/one.png': sends(PNG),
-			'/two.gif': sends(GIF, 'text/plain'),
-			'/page.png': sends('<!doctype html><title>Sign in</title>', 'image/png'),
-			'/text.png': sends('no picture', 'image/png'),
-			'/expired.png': (_, response) => {
-				response.writeHead(403).end();
-			},
-			'/slow.png': (request, response) => {
-				void scene.clock.sleep(55_000).then(() => {
-					sends(PNG)(request, response);
-				});
-			},
-			'/silent.png': () => undefined,
-			'/moved': (_, response) => {
-				response.writeHead(302, { location: '/one.png' }).end();
-			},
-			'/large.png': (_, response) => {
-				response.writeHead(200, { 'content-length': MAX_BYTES + 1 });
-				response.write(PNG);
-			},
+			'/one.png': [200, { 'content-type': 'application/octet-stream' }, PNG],
+			'/slow.png': [200, {}, PNG],
+			'/two.gif': [200, { 'content-type': 'text/plain' }, GIF],
+			'/page.png': [200, { 'content-type': 'image/png' }, '<!doctype html><title>Sign in</title>'],
+			'/text.png': [200, { 'content-type': 'image/png' }, 'no picture'],
+			'/expired.png': [403, {}],
+			'/moved': [302, { location: '/one.png' }],
+			'/large.png': [200, { 'content-length': MAX_BYTES + 1 }, PNG],
 		};
 		web = await serve((request, response) => {
 			visits.push(request);
-			const page = pages[request.url?.split('?')[0] ?? ''];
-			if (page) page(request, response);
-			else response.writeHead(404).end();
+			const path = request.url?.split('?')[0] ?? '';
+			const [status, headers, body] = pages[path] ?? [404, {}];
+			const answer = () => response.writeHead(status, headers).end(body);
+			if (path === '/slow.png') void scene.clock.sleep(55_000).then(answer);
+			else if (path !== '/silent.png') answer();
 		});
 	});
 
@@ -347,11 +331,10 @@ describe('a file by URL', () => {
 	});
 
 	it('that is gone on a retry does not hide the job that another item has paid for', async () => {
-		pages['/two.gif'] = (_, response) => {
-			const isFirst = visited().filter((path) => path === '/two.gif').length === 1;
-			response.writeHead(isFirst ? 200 : 404).end(GIF);
+		const match = () => {
+			pages = {};
+			return scene.emulator.submits.length === 1;
 		};
-		const match = () => scene.emulator.submits.length === 1;
 		scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 422, body: {}, match });
 		const [parameters, items] = eachByUrl('/one.png', '/two.gif');
 		const { error, calls } = await generate(
