@@ -19,7 +19,7 @@ async function generate(
 	return await scene.generate({ ...own, ...parameters }, { mode: 'trigger', ...more });
 }
 
-it('checks everything, sends nothing, and says which file would go into which field', async () => {
+it('checks everything, needs no credential, sends nothing, and says which file would go into which field', async () => {
 	const result = await scene.run({
 		node: 'sprite',
 		parameters: {
@@ -29,8 +29,8 @@ it('checks everything, sends nothing, and says which file would go into which fi
 			options: { dryRun: true, additionalFields: '{"seed": 42, "files": "x"}' },
 		},
 		items: [{ json: {}, binary: pictures('data', 'knight', 'wizard') }],
-		// Nothing listens there.
-		credential: { baseUrl: 'http://127.0.0.1:9' },
+		// Nothing may be sent there.
+		credential: { baseUrl: 'http://not.this.machine' },
 	});
 	const file = (field: string) => ({
 		field,
@@ -78,11 +78,10 @@ it('says where the limit of jobs would refuse the run', async () => {
 	expect(hint).toContain('more than the 2 that "Max Jobs per Execution" allows');
 });
 
-it('of some items says which cannot be sent, needs no credential, and leaves the others', async () => {
+it('of some items says which cannot be sent, and leaves the others', async () => {
 	const parameters = { prompt: '={{ $json.n || "" }}', waitForCompletion: false };
 	const more = { items: numbered(3), parameters, nodeSettings: CONTINUES };
-	const credential = { baseUrl: 'http://not.this.machine' };
-	const all = await generate({ dryRun: true }, { ...more, credential });
+	const all = await generate({ dryRun: true }, more);
 	expect(errorOf(all.items[0]).message).toBe('The "Prompt" parameter is empty [Item 0]');
 	expect(jsonOf(all).map((json) => json.dry_run)).toEqual([undefined, true, true]);
 	expect(scene.emulator.requests).toEqual([]);

@@ -214,10 +214,12 @@ describe('many items of Get Job', () => {
 		expect(errorOf(items[3]).message).toBe('"nonsense" is not a job ID [Item 3]');
 	});
 
-	it('name at most ten of those that are still running', async () => {
+	it('have their time side by side, and name at most ten of those that are still running', async () => {
 		const jobIds = several(12, { durationMs: Infinity });
+		const startedAt = scene.clock.now();
 		const given = { ...WAITS, options: { timeout: 5 } };
 		const result = await getJobs(jobIds, given, CONTINUING);
+		expect(scene.clock.now() - startedAt).toBeLessThan(6000);
 		expect(result.items.map((item) => errorOf(item).status)).toEqual(Array(12).fill('Pending'));
 		const [hint = '', ...others] = hintsOf(result);
 		expect(others).toEqual([]);
