@@ -386,10 +386,11 @@ describe('a file by URL', () => {
 					return [[]];
 				},
 			};
-			const given = { ...byUrl('/one.png'), options: { maxJobsPerExecution: 1 } };
+			const options = { maxJobsPerExecution: 3 };
+			const given = { ...byUrl('/one.png'), jobsPerItem: 2, options };
 			await generate(given, { node: twice, asTool: true });
-			expect(scene.emulator.submits).toHaveLength(1);
-			expect(refusals.map(String)).toEqual([expect.stringContaining('would start 2 jobs')]);
+			expect(scene.emulator.submits).toHaveLength(2);
+			expect(refusals.map(String)).toEqual([expect.stringContaining('would start 4 jobs')]);
 		});
 	});
 });
