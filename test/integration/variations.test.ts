@@ -7,14 +7,7 @@ import { CONTINUES, useScene } from '../support/scene';
 
 // "Number of Images", elsewhere "Number of Variations": the same request several times, each a paid job.
 
-/** What becomes of the next paid jobs, in their order. */
-let wishes: (JobWish | undefined)[];
-
-const scene = useScene({ jobDurationMs: 1000, wish: () => wishes.shift() });
-
-beforeEach(() => {
-	wishes = [];
-});
+const scene = useScene({ jobDurationMs: 1000 });
 
 const NEVER: JobWish = { durationMs: Infinity };
 const FAILS: JobWish = { outcome: { status: 'Failed' } };
@@ -48,10 +41,9 @@ function jobIds(items: EngineResult['items']): unknown[] {
 describe('three variations of two items', () => {
 	it('are six jobs, whose items come in the order of the input and are numbered within it', async () => {
 		// The last job is finished first.
-		wishes = [6, 5, 4, 3, 2, 1].map((seconds) => ({
-			durationMs: seconds * 1000,
-			outcome: { images: ['png', 'png'] },
-		}));
+		for (const seconds of [6, 5, 4, 3, 2, 1]) {
+			scene.wishes.push({ durationMs: seconds * 1000, outcome: { images: ['png', 'png'] } });
+		}
 		const result = await generate({ jobsPerItem: 3 }, TWO_ITEMS);
 		expect(scene.paidPrompts().sort()).toEqual(['a', 'a', 'a', 'b', 'b', 'b']);
 		const numbers = jsonOf(result).map((json, index) => [
@@ -94,7 +86,7 @@ it('a single variation is not numbered, and each item can ask for another number
 });
 
 it('failed and pending variations that are returned as items are numbered', async () => {
-	wishes = [FAILS, NEVER];
+	scene.wishes.push(FAILS, NEVER);
 	const returned = { onFailed: 'returnFailed', onTimeout: 'returnPending', timeout: 5 };
 	const result = await generate({ ...IN_ORDER, ...returned, jobsPerItem: 2 });
 	expect(jsonOf(result).map((json) => [json.status, json.job_number, json.job_count])).toEqual([
@@ -127,7 +119,7 @@ it('up to 20 of them belong to the panel in Image Generate, and to the options e
 
 describe('a variation that fails', () => {
 	it('leaves the others to come out when the node continues', async () => {
-		wishes = [undefined, FAILS];
+		scene.wishes.push({}, FAILS);
 		const given = { ...IN_ORDER, jobsPerItem: 3 };
 		const { items } = await generate(given, { ...TWO_ITEMS, nodeSettings: CONTINUES });
 		expect(items.map(({ json }) => json.job_number ?? 'error')).toEqual([1, 'error', 3, 1, 2, 3]);
@@ -192,7 +184,7 @@ describe('a variation whose outcome is unknown', () => {
 
 describe('"Max Jobs per Execution"', () => {
 	it('lets the paid variation come out beside those that it refuses', async () => {
-		wishes = [NEVER];
+		scene.wishes.push(NEVER);
 		const retryOf = await generate({ jobsPerItem: 1, timeout: 2 });
 		scene.emulator.jobs.finish(scene.jobIdOf(0));
 		const { items } = await generate(
@@ -215,7 +207,7 @@ describe('"Max Jobs per Execution"', () => {
 
 describe('a retry of three variations, all of them paid', () => {
 	async function threePaid(): Promise<EngineResult> {
-		wishes = [NEVER, NEVER, NEVER];
+		scene.wishes.push(NEVER, NEVER, NEVER);
 		const first = await generate({ jobsPerItem: 3, timeout: 2 });
 		expect(first.error?.message).toContain('is not finished');
 		for (const { jobId } of scene.emulator.submits) scene.emulator.jobs.finish(jobId);
@@ -252,7 +244,7 @@ describe('a retry of three variations, all of them paid', () => {
 });
 
 it('a retry that needs a new one collects the paid one although its file is gone', async () => {
-	wishes = [NEVER];
+	scene.wishes.push(NEVER);
 	const parameters = { referenceImages: 'all' };
 	const items = [{ json: { p: 'a' }, binary: pictures('file') }];
 	const retryOf = await generate({ timeout: 2 }, { parameters, items });
