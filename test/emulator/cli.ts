@@ -16,17 +16,17 @@ const MAX_SHOWN_VALUE = 60;
 const command = new Command('emulator')
 	.description(
 		'A stand-in for the AetherForge API on this machine. It takes jobs on every endpoint, costs nothing, ' +
-			'and draws results of the kind that each endpoint gives: pictures that show the prompt, the model ' +
-			'and the reference images, larger pictures, layers, effects, sprite sheets and animations.',
+			'and draws results of the kind that each endpoint returns: images that show the prompt, the model, ' +
+			'and the reference images, larger images, layers, effects, sprite sheets, and animations.',
 	)
 	.option('--port <number>', 'port of the API; 0 for any free one', wholeNumber, 8787)
 	.option('--cdn-port <number>', 'port that serves the images; 0 for any free one', wholeNumber, 0)
 	.option('--key <key>', 'the API key that is accepted', 'test-key')
 	.option('--duration <seconds>', 'how long a job takes', seconds, 3)
-	.option('--images <number>', 'how many images a job of generate/image gives', wholeNumber, 1)
+	.option('--images <number>', 'how many images a job of generate/image returns', wholeNumber, 1)
 	.addHelpText(
 		'after',
-		`\nTags in a prompt decide what becomes of its job. They work in any text of a request: the prompt, ` +
+		`\nTags in a prompt control the outcome of its job. They work in any text of a request: the prompt, ` +
 			`description, motion, keyword, or the rows of a character overlay.\n${PROMPT_TAGS.map(
 				({ usage, help }) => `  ${usage.padEnd(15)} ${help}`,
 			).join('\n')}\n\nEndpoints:\n${ENDPOINTS.map(({ path }) => `  POST ${path}`).join('\n')}\n` +

@@ -32,7 +32,7 @@ export interface Outcome {
 export interface Job {
 	readonly id: string;
 	readonly createdAtMs: number;
-	/** From creation until the outcome shows; `Infinity`: pending for ever. */
+	/** From creation until the outcome shows; `Infinity`: pending forever. */
 	durationMs: number;
 	outcome: Outcome;
 	/** What the picture is of. */
@@ -63,7 +63,7 @@ interface PromptTag {
 	effect: (argument: number) => TagEffect;
 }
 
-/** Words in a prompt that decide what becomes of its job, for people who develop workflows. */
+/** Words in a prompt that control the outcome of its job, for people who develop workflows. */
 export const PROMPT_TAGS: readonly PromptTag[] = [
 	{
 		usage: '#fail',
@@ -91,7 +91,7 @@ export const PROMPT_TAGS: readonly PromptTag[] = [
 	{
 		usage: '#never',
 		pattern: /(?:^|\s)#never(?=\s|$)/,
-		help: 'the job stays Pending for ever',
+		help: 'the job stays Pending forever',
 		effect: () => ({ outcome: {}, slowness: Infinity }),
 	},
 	{

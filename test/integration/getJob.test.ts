@@ -150,7 +150,7 @@ describe('Get Job, waiting', () => {
 		const jobId = pending();
 		scene.emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
 		const { error } = await getJobs([jobId], { ...WAITS, options: { timeout: 9 } });
-		expect(error?.message).toBe(`The status of job ${jobId} could not be checked`);
+		expect(error?.message).toBe(`The status of the job ${jobId} could not be checked`);
 		expect(error?.description).toContain('for 9 seconds: HTTP 502: 502 Bad Gateway.');
 		const options = { timeout: 9, onTimeout: 'returnPending' };
 		const result = await getJobs([jobId], { ...WAITS, options });
@@ -206,7 +206,7 @@ describe('many items of Get Job', () => {
 			]),
 		);
 		expect(errorOf(items[1])).toEqual({
-			message: `AetherForge does not know the job ${UNKNOWN} [Item 1]`,
+			message: `AetherForge has no job ${UNKNOWN} [Item 1]`,
 			description: expect.any(String) as string,
 			job_id: UNKNOWN,
 			http_status: 404,

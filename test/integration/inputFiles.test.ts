@@ -296,7 +296,7 @@ describe('a file by URL', () => {
 	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
 		const { error } = await generate(...eachByUrl('/one.png', `${path}?signature=secret`));
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
-		expect(error?.description).toContain(`What happened: ${reason}`);
+		expect(error?.description).toContain(`Reason: ${reason}`);
 		expect(error?.description).toContain(NO_JOB);
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(error?.context.itemIndex).toBe(1);
@@ -369,7 +369,7 @@ describe('a file by URL', () => {
 
 		it('in place of all files of the item, which a saved workflow may still ask for', async () => {
 			const { error } = await use('imageGenerate', { prompt: 'p', ...ALL });
-			expect(error?.message).toContain('"Reference Images" must be "none", "selected" or "urls"');
+			expect(error?.message).toContain('"Reference Images" must be "none", "selected", or "urls"');
 			expect(scene.emulator.requests).toEqual([]);
 		});
 

@@ -216,8 +216,8 @@ describe('additional form fields', () => {
 	});
 
 	it.each<[given: string, message: string, description: string]>([
-		['{"prompt": "x"}', '"prompt" cannot be an additional form field', LABEL],
-		['{"ref_images": "x"}', '"ref_images" cannot be an additional form field', LABEL],
+		['{"prompt": "x"}', '"prompt" cannot be sent as an extra field', LABEL],
+		['{"ref_images": "x"}', '"ref_images" cannot be sent as an extra field', LABEL],
 		['{"a b": 1}', `"a b" in "${LABEL}" is not a form field name`, '64'],
 		['{"a\\"; x=\\"": 1}', 'is not a form field name', '64'],
 		['{"": 1}', `"" in "${LABEL}" is not a form field name`, '64'],
