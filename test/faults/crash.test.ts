@@ -2,11 +2,11 @@ import { DataDeduplicationService } from 'n8n-core';
 
 import { deferred } from '../support/deferred';
 import { useScene } from '../support/scene';
-import type { DayClock } from '../simulator/clock';
+import type { VirtualClock } from '../support/virtualClock';
 import { Deduplication } from '../simulator/disk';
 
 /** n8n's database outlives its process. Here it answers at once. */
-const atOnce: Pick<DayClock, 'wait' | 'after'> = {
+const atOnce: Pick<VirtualClock, 'wait' | 'after'> = {
 	wait: async () => {
 		await Promise.resolve();
 	},
@@ -15,9 +15,9 @@ const atOnce: Pick<DayClock, 'wait' | 'after'> = {
 		return () => undefined;
 	},
 };
-const database = new Deduplication(atOnce as DayClock, 0);
+const database = new Deduplication(atOnce as VirtualClock, 0);
 beforeAll(async () => {
-	await DataDeduplicationService.init(database);
+	await DataDeduplicationService.init(database as never);
 });
 
 const killed = deferred();

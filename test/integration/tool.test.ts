@@ -1,5 +1,7 @@
-import { tinyPicture } from '../emulator/pictures';
+import { ENDPOINT_CASES } from '../support/endpointCases';
 import type { EngineOptions, EngineResult } from '../support/engine';
+import { jsonOf, onlyJson } from '../support/items';
+import { endpointAt } from '../support/nodes';
 import { useScene } from '../support/scene';
 
 const scene = useScene();
@@ -9,28 +11,25 @@ async function use(options: EngineOptions): Promise<EngineResult> {
 	return await scene.run({ asTool: true, ...options });
 }
 
+const finishedJob = (): string => scene.emulator.jobs.add({ durationMs: 0 }).id;
+
 describe('as an agent’s tool', () => {
 	it('Image Generate answers in JSON, and leaves the images where they are', async () => {
-		const { items, error } = await use({
-			node: 'imageGenerate',
-			parameters: { prompt: 'p #images-2' },
-		});
-		expect(error).toBeUndefined();
-		const jobId = scene.emulator.submits[0]?.jobId;
-		expect(items.map(({ json, binary }) => ({ json, binary }))).toEqual(
+		// It needs no field for images that it does not download.
+		const parameters = { prompt: 'p #images-2', binaryPropertyOutput: '={{ "" }}' };
+		const result = await use({ node: 'imageGenerate', parameters });
+		expect(jsonOf(result)).toEqual(
 			[1, 2].map((number) => ({
-				json: {
-					job_id: jobId,
-					status: 'Succeed',
-					image_url: `${scene.emulator.cdnUrl}/results/${jobId}/${number}.png`,
-					image_number: number,
-					image_count: 2,
-					prompt: 'p #images-2',
-					ai_model: 'GPT Image 1.5',
-				},
-				binary: undefined,
+				job_id: scene.jobIdOf(0),
+				status: 'Succeed',
+				image_url: scene.resultUrl(scene.jobIdOf(0), number),
+				image_number: number,
+				image_count: 2,
+				prompt: 'p #images-2',
+				ai_model: 'GPT Image 1.5',
 			})),
 		);
+		expect(result.items[0]).not.toHaveProperty('binary');
 		expect(scene.downloads()).toEqual([]);
 	});
 
@@ -42,47 +41,30 @@ describe('as an agent’s tool', () => {
 		);
 	});
 
-	it('Image Generate needs no field for the images that it does not download', async () => {
-		const { error } = await use({
-			node: 'imageGenerate',
-			parameters: { prompt: 'p', binaryPropertyOutput: '={{ "" }}' },
-		});
-		expect(error).toBeUndefined();
-	});
-
 	it.each([{}, { outputItems: 'perJob' }])('Get Job answers in JSON: %j', async (options) => {
-		const jobId = scene.emulator.jobs.add({ durationMs: 0 }).id;
-		const { items, error } = await use({ node: 'getJob', parameters: { jobId, options } });
-		expect(error).toBeUndefined();
-		expect(items).toHaveLength(1);
-		expect(items[0]?.json).toMatchObject({ job_id: jobId, image_url: scene.resultUrl(jobId, 1) });
-		expect(items[0]).not.toHaveProperty('binary');
+		const jobId = finishedJob();
+		const result = await use({ node: 'getJob', parameters: { jobId, options } });
+		expect(onlyJson(result)).toMatchObject({ job_id: jobId, image_url: scene.resultUrl(jobId, 1) });
+		expect(result.items[0]).not.toHaveProperty('binary');
 		expect(scene.downloads()).toEqual([]);
 	});
 
 	it('Sprite gives an item for each image, so that the model passes on one of them', async () => {
-		const earlier = scene.emulator.jobs.add({ durationMs: 0 }).id;
-		const parameters = { imageUrl: scene.resultUrl(earlier, 1), text: 'Walking' };
-		const { items } = await use({ node: 'sprite', parameters });
+		const parameters = { imageUrl: scene.resultUrl(finishedJob(), 1), text: 'Walking' };
+		const items = jsonOf(await use({ node: 'sprite', parameters }));
 		const jobId = scene.jobIdOf(0);
-		expect(items.map(({ json }) => json.image_url)).toEqual([
+		expect(items.map((json) => json.image_url)).toEqual([
 			scene.resultUrl(jobId, 1),
 			scene.resultUrl(jobId, 2, 'gif'),
 		]);
 	});
 
 	it('starts a job for each call: each has a run index of its own', async () => {
-		const parameters = { prompt: 'p' };
+		const call = { node: 'imageGenerate', parameters: { prompt: 'p' } };
 		scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } });
-		const first = await use({ node: 'imageGenerate', parameters });
-		expect(first.error).toBeDefined();
-		const second = await use({
-			node: 'imageGenerate',
-			parameters,
-			retryOf: first,
-			earlierRuns: 1,
-		});
-		expect(second.error).toBeUndefined();
+		const retryOf = await use(call);
+		expect(retryOf.error).toBeDefined();
+		jsonOf(await use({ ...call, retryOf, earlierRuns: 1 }));
 		expect(scene.emulator.submits).toHaveLength(2);
 	});
 
@@ -91,47 +73,39 @@ describe('as an agent’s tool', () => {
 		['may exist', { at: 'submit', kind: 'reset', when: 'accepted' }],
 	] as const)('pays once for a call that n8n retries where its job %s', async (_, fault) => {
 		scene.emulator.faults.add(fault);
+		const nodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
 		const { calls } = await use({
 			node: 'imageGenerate',
 			parameters: { prompt: 'p' },
-			nodeSettings: { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 },
+			nodeSettings,
 		});
 		expect(calls).toBeGreaterThan(1);
 		expect(scene.emulator.submits).toHaveLength(1);
-	});
-
-	it('a node of the same parameters that is no tool does download', async () => {
-		const { items } = await use({
-			node: 'imageGenerate',
-			parameters: { prompt: 'p' },
-			asTool: false,
-		});
-		expect(items[0]?.binary?.data?.bytes).toBe(
-			tinyPicture(`${scene.emulator.submits[0]?.jobId}-1.png`, 'png').length,
-		);
 	});
 });
 
 describe.each(['mcpTrigger', 'agents'] as const)(
 	'called by %s, without an execution,',
 	(calledBy) => {
-		const nodes = ['imageGenerate', 'imageTune', 'effectGenerate', 'sprite'] as const;
-
-		it.each(nodes)('%s starts a job, and names it', async (node) => {
-			const earlier = scene.emulator.jobs.add({ durationMs: 0 }).id;
-			const imageUrl = scene.resultUrl(earlier, 1);
-			const parameters = { prompt: 'p', description: 'd', text: 't', imageUrl };
-			const { items, error } = await use({ node, parameters, calledBy });
-			expect(error).toBeUndefined();
-			expect(scene.emulator.submits).toHaveLength(1);
-			expect(items[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
-		});
+		it.each(ENDPOINT_CASES)(
+			'$path starts a job, and names it',
+			async ({ path, node, parameters }) => {
+				const imageUrl = scene.resultUrl(finishedJob(), 1);
+				const files = endpointAt(path).fields.filter(({ kind }) => kind === 'files');
+				const urls = files.flatMap((field) =>
+					'urls' in field ? [[field.urls.name, imageUrl]] : [],
+				);
+				const given = { ...parameters, ...(Object.fromEntries(urls) as Record<string, string>) };
+				const [json] = jsonOf(await use({ node, parameters: given, calledBy }));
+				expect(scene.emulator.submits).toHaveLength(1);
+				expect(json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+			},
+		);
 
 		it('Get Job checks on a job', async () => {
-			const jobId = scene.emulator.jobs.add({ durationMs: 0 }).id;
-			const { items, error } = await use({ node: 'getJob', parameters: { jobId }, calledBy });
-			expect(error).toBeUndefined();
-			expect(items[0]?.json).toMatchObject({ job_id: jobId, status: 'Succeed' });
+			const jobId = finishedJob();
+			const result = await use({ node: 'getJob', parameters: { jobId }, calledBy });
+			expect(onlyJson(result)).toMatchObject({ job_id: jobId, status: 'Succeed' });
 		});
 
 		it('a call has a limit of jobs to itself', async () => {

@@ -19,20 +19,23 @@ export type FieldCase = {
 	/** The rows of a sprite sheet, as JSON. */
 	| { kind: 'table' }
 	/** Files: where there may be several, the field is repeated; else the API takes the last. */
-	| { kind: 'files'; most: number }
+	| { kind: 'files'; most: number; mostByModel?: Readonly<Record<string, number>> }
 );
 
 /** A paid endpoint. All of them are POSTs of a form that answer `{"job_id"}`. */
 export interface EndpointCase {
 	path: string;
-	/** The node that has it, and the parameters that select it and that it cannot do without. */
+	/** The name of the node that has it. */
 	node: 'imageGenerate' | 'imageTune' | 'effectGenerate' | 'sprite';
+	/** What selects it and what it cannot do without; no `apiVersion` is the node's default. */
 	parameters: INodeParameters;
 	/** The text fields that these parameters send, the node's defaults among them, as they arrive. */
 	sends: Readonly<Record<string, string>>;
 	/** In the order of the API's documentation, which is that of the complaints in a 422. */
 	fields: readonly FieldCase[];
 	results: readonly ImageFormat[];
+	/** What people search for in n8n's nodes panel: it finds this node, and those of other rows with the word. */
+	searchedBy: readonly string[];
 }
 
 const SIZES = ['1K', '2K', '4K'];
@@ -83,9 +86,19 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 					'Nano Banana Pro',
 				],
 			},
-			{ kind: 'files', name: 'ref_images', most: 10, isOptional: true },
+			{
+				kind: 'files',
+				name: 'ref_images',
+				most: 10,
+				mostByModel: { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 },
+				isOptional: true,
+			},
 		],
 		results: ['png'],
+		searchedBy: [
+			...['game art', 'character', 'concept art', 'texture', 'tileset', 'icon'],
+			...['portrait', 'midjourney'],
+		],
 	},
 	{
 		path: '/public/v1/generate/effect/v1',
@@ -94,11 +107,12 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		sends: { description: 'Sparks', resolution: '1K' },
 		fields: [effect, resolution, optionalImage],
 		results: ['png'],
+		searchedBy: ['effect', 'game art'],
 	},
 	{
 		path: '/public/v1/generate/effect/v2',
 		node: 'effectGenerate',
-		parameters: { apiVersion: 'v2', description: 'Sparks' },
+		parameters: { description: 'Sparks' },
 		sends: { description: 'Sparks', quality: 'standard', frame: '16' },
 		fields: [
 			effect,
@@ -107,6 +121,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 			optionalImage,
 		],
 		results: ['png'],
+		searchedBy: ['effect'],
 	},
 	{
 		path: '/public/v1/image-tune/upscale',
@@ -115,6 +130,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		sends: { scale: '2K' },
 		fields: [image, { kind: 'choice', name: 'scale', allowed: SIZES }],
 		results: ['png'],
+		searchedBy: ['upscale', 'enlarge', 'game art'],
 	},
 	{
 		path: '/public/v1/image-tune/inpaint/v2',
@@ -123,6 +139,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		sends: { prompt: 'Remove the hat', quality: 'standard' },
 		fields: [image, { kind: 'text', name: 'prompt', example: 'Add a balloon' }, quality],
 		results: ['png'],
+		searchedBy: ['inpaint', 'remove object'],
 	},
 	{
 		path: '/public/v1/image-tune/split-layer',
@@ -132,11 +149,12 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		// The documented keywords are examples: a public client sends any word.
 		fields: [image, { kind: 'text', name: 'keyword', example: 'arm' }],
 		results: ['png', 'png', 'png', 'png'],
+		searchedBy: ['layers'],
 	},
 	{
 		path: '/public/v1/sprite/make-sprite/v1',
 		node: 'sprite',
-		parameters: { operation: 'make', apiVersion: 'v1', text: 'Walking' },
+		parameters: { operation: 'make', text: 'Walking' },
 		sends: { text: 'Walking', frame: '25', is_pixel: 'false' },
 		fields: [
 			image,
@@ -145,6 +163,7 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 			isPixel,
 		],
 		results: ['png', 'gif'],
+		searchedBy: ['sprite', 'sprite sheet', 'animation', 'game art', 'character'],
 	},
 	{
 		path: '/public/v1/sprite/make-sprite/v2',
@@ -159,14 +178,16 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 			isPixel,
 		],
 		results: ['png', 'gif'],
+		searchedBy: ['sprite'],
 	},
 	{
 		path: '/public/v1/sprite/reskin/v1',
 		node: 'sprite',
-		parameters: { operation: 'reskin', apiVersion: 'v1', description: 'Golden armor' },
+		parameters: { operation: 'reskin', description: 'Golden armor' },
 		sends: { description: 'Golden armor', resolution: '2K' },
 		fields: [image, clothes, resolution, style],
 		results: ['png'],
+		searchedBy: ['reskin'],
 	},
 	{
 		path: '/public/v1/sprite/reskin/v2',
@@ -175,14 +196,16 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		sends: { description: 'Golden armor', quality: 'standard' },
 		fields: [image, clothes, quality, style],
 		results: ['png'],
+		searchedBy: ['reskin'],
 	},
 	{
 		path: '/public/v1/sprite/character-overlay/v1',
 		node: 'sprite',
-		parameters: { ...overlayParameters, apiVersion: 'v1' },
+		parameters: overlayParameters,
 		sends: { rows: ONE_ROW, resolution: '2K' },
 		fields: [...overlay, resolution, style],
 		results: ['png'],
+		searchedBy: ['character'],
 	},
 	{
 		path: '/public/v1/sprite/character-overlay/v2',
@@ -191,5 +214,6 @@ export const ENDPOINT_CASES: readonly EndpointCase[] = [
 		sends: { rows: ONE_ROW, quality: 'standard' },
 		fields: [...overlay, quality, style],
 		results: ['png'],
+		searchedBy: ['character'],
 	},
 ];

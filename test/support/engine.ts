@@ -51,24 +51,13 @@ import {
 	type WorkflowExecuteMode,
 } from 'n8n-workflow';
 
-import { EffectGenerate } from '../../nodes/EffectGenerate/EffectGenerate.node';
-import { GetJob } from '../../nodes/GetJob/GetJob.node';
-import { ImageGenerate } from '../../nodes/ImageGenerate/ImageGenerate.node';
-import { ImageTune } from '../../nodes/ImageTune/ImageTune.node';
-import { Sprite } from '../../nodes/Sprite/Sprite.node';
 import { systemClock } from '../../nodes/shared/clock';
 import { additionalDataOf } from './additionalData';
+import { nodeCalled } from './nodes';
 import { EngineClock } from './virtualClock';
 
 export const SERVICE_URL = 'https://api.aetherforgeai.com';
 
-const NODES = {
-	effectGenerate: new EffectGenerate(),
-	getJob: new GetJob(),
-	imageGenerate: new ImageGenerate(),
-	imageTune: new ImageTune(),
-	sprite: new Sprite(),
-};
 const PREFIX = 'n8n-nodes-aetherforge.';
 
 export interface CredentialValues {
@@ -77,8 +66,8 @@ export interface CredentialValues {
 }
 
 export interface EngineOptions {
-	/** One of the package's nodes, or any other that is built like them. */
-	node: keyof typeof NODES | INodeType;
+	/** The name of one of the package's nodes, or any other that is built like them. */
+	node: string | INodeType;
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
 	/** What the credential's expressions return, which need not be text and may differ by item. */
@@ -298,7 +287,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	}
 
 	async function runTimed(): Promise<EngineResult> {
-		const tested = typeof options.node === 'string' ? NODES[options.node] : options.node;
+		const tested = typeof options.node === 'string' ? nodeCalled(options.node) : options.node;
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
 		const nodeType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
 		const { around, parameters = {}, items = [{ json: {} }], mode = 'manual' } = options;

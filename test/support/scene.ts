@@ -1,11 +1,13 @@
 import { inspect } from 'node:util';
 import { stringify } from 'flatted';
+import type { INode, INodeParameters } from 'n8n-workflow';
 
 import {
 	startEmulator,
 	type Emulator,
 	type EmulatorOptions,
 	type ImageFormat,
+	type JobWish,
 	type RequestRecord,
 } from '../emulator/emulator';
 import { runEngine, startBinaryStorage, type EngineOptions, type EngineResult } from './engine';
@@ -14,11 +16,18 @@ import { EngineClock } from './virtualClock';
 /** Distinctive, so that any trace of it anywhere is a leak. */
 export const KEY = 'af-key-3f9c0d5e7b2a4816';
 
+/** A node that n8n runs up to three times. */
+export const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
+/** A node that gives error items in place of failing. */
+export const CONTINUES: Partial<INode> = { onError: 'continueRegularOutput' };
+
 /** An emulator that lives by the same virtual clock as the node. */
 export class Scene {
 	constructor(
 		readonly emulator: Emulator,
 		readonly clock: EngineClock,
+		/** What becomes of the next paid jobs, in their order, before what the options wish. */
+		readonly wishes: JobWish[],
 	) {}
 
 	/** Runs a node with the key for this emulator. */
@@ -35,6 +44,28 @@ export class Scene {
 		});
 		expectKeyKept(emulator, result);
 		return result;
+	};
+
+	/** Runs Image Generate, with the prompt "p" unless told otherwise. */
+	generate = async (
+		parameters: INodeParameters = {},
+		options: Partial<EngineOptions> = {},
+	): Promise<EngineResult> =>
+		await this.run({
+			node: 'imageGenerate',
+			parameters: { prompt: 'p', ...parameters },
+			...options,
+		});
+
+	/** Has the API refuse the next request with this prompt: HTTP 400. */
+	refuse = (prompt: string): void => {
+		this.emulator.faults.add({
+			at: 'submit',
+			kind: 'respond',
+			status: 400,
+			body: { detail: 'Invalid image file' },
+			match: ({ form }) => form?.fields.prompt === prompt,
+		});
 	};
 
 	/** How often the paid POST came in. */
@@ -85,10 +116,19 @@ export function useScene(options: EmulatorOptions = {}): Scene {
 	});
 }
 
-export async function openScene(options: EmulatorOptions = {}): Promise<Scene> {
-	const clock = new EngineClock();
-	const own = { pictures: false, apiKeys: [KEY], now: () => clock.now() };
-	return new Scene(await startEmulator({ ...own, ...options }), clock);
+export async function openScene(
+	options: EmulatorOptions = {},
+	clock = new EngineClock(),
+): Promise<Scene> {
+	const wishes: JobWish[] = [];
+	const emulator = await startEmulator({
+		pictures: false,
+		apiKeys: [KEY],
+		now: () => clock.now(),
+		...options,
+		wish: (form, endpoint) => wishes.shift() ?? options.wish?.(form, endpoint),
+	});
+	return new Scene(emulator, clock, wishes);
 }
 
 /** The key goes to the API alone, and stays out of all that n8n shows, logs or saves. */
