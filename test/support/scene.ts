@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { stringify } from 'flatted';
+import type { INode, INodeParameters } from 'n8n-workflow';
 
 import {
 	startEmulator,
@@ -14,11 +15,23 @@ import { VirtualClock } from './virtualClock';
 /** Distinctive, so that any trace of it anywhere is a leak. */
 export const KEY = 'af-key-3f9c0d5e7b2a4816';
 
+/** A node that n8n runs up to three times. */
+export const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
+/** A node that gives error items in place of failing. */
+export const CONTINUES: Partial<INode> = { onError: 'continueRegularOutput' };
+
 /** An emulator that lives by the same virtual clock as the node. */
 export interface Scene {
 	emulator: Emulator;
 	clock: VirtualClock;
 	run: (options: EngineOptions) => Promise<EngineResult>;
+	/** Runs Image Generate, with the prompt "p" unless told otherwise. */
+	generate: (
+		parameters?: INodeParameters,
+		options?: Partial<EngineOptions>,
+	) => Promise<EngineResult>;
+	/** Has the API refuse the next request with this prompt: HTTP 400. */
+	refuse: (prompt: string) => void;
 	/** How often the paid POST came in. */
 	postCount: () => number;
 	/** The prompts of the accepted submits, in order. */
@@ -65,7 +78,7 @@ export async function openScene(
 		now: () => clock.now(),
 		...options,
 	});
-	return {
+	const scene: Scene = {
 		emulator,
 		clock,
 		run: async ({ credential, ...rest }) => {
@@ -80,6 +93,21 @@ export async function openScene(
 			});
 			expectKeyKept(emulator, result);
 			return result;
+		},
+		generate: async (parameters = {}, options = {}) =>
+			await scene.run({
+				node: 'imageGenerate',
+				parameters: { prompt: 'p', ...parameters },
+				...options,
+			}),
+		refuse: (prompt) => {
+			emulator.faults.add({
+				at: 'submit',
+				kind: 'respond',
+				status: 400,
+				body: { detail: 'Invalid image file' },
+				match: ({ form }) => form?.fields.prompt === prompt,
+			});
 		},
 		postCount: () => emulator.requests.filter(({ method }) => method === 'POST').length,
 		paidPrompts: () => emulator.submits.map(({ fields }) => fields.prompt),
@@ -96,6 +124,7 @@ export async function openScene(
 			await emulator.close();
 		},
 	};
+	return scene;
 }
 
 /** The key goes to the API alone, and stays out of all that n8n shows, logs or saves. */
