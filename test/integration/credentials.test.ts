@@ -25,7 +25,7 @@ it.each<[CredentialValues, message: string]>([
 		{ baseUrl: 'https://user:pass@x.example' },
 		'The Base URL in the AetherForge credential must not contain a user name or password',
 	],
-])('%j is refused before anything is sent', async (credential, message) => {
+])('%p is refused before anything is sent', async (credential, message) => {
 	const { error } = await scene.generate({}, { credential });
 	expect(error?.message).toBe(message);
 	expect(error?.context.itemIndex).toBeUndefined();
@@ -56,30 +56,27 @@ it('a flaw of the credential is what is wrong with the items that nothing else i
 	]);
 });
 
-it.each<[CredentialValues]>([[{ apiKey: '' }], [{ baseUrl: undefined }]])(
-	'a retry with %j names the jobs that were paid for, in the text and in the data',
-	async (credential) => {
-		const parameters = { options: { timeout: 2 } };
-		const first = await scene.generate(parameters, { items: TWO });
-		const jobIds = [scene.jobIdOf(0), scene.jobIdOf(1)];
-		const requestsBefore = scene.emulator.requests.length;
-		const again = { credential, items: TWO, retryOf: first };
-		const { error } = await scene.generate(parameters, again);
-		for (const jobId of jobIds) expect(error?.description).toContain(jobId);
-		expect(error?.description).toContain('No new job was started.');
-		const { job_id: own, running_job_ids: others } = error?.context.data ?? {};
-		expect([own].concat(others).sort()).toEqual([...jobIds].sort());
-		expect(scene.emulator.requests).toHaveLength(requestsBefore);
+it('a retry without a key names the jobs that were paid for, in the text and in the data', async () => {
+	const parameters = { options: { timeout: 2 } };
+	const first = await scene.generate(parameters, { items: TWO });
+	const jobIds = [scene.jobIdOf(0), scene.jobIdOf(1)];
+	const requestsBefore = scene.emulator.requests.length;
+	const again = { credential: { apiKey: '' }, items: TWO, retryOf: first };
+	const { error } = await scene.generate(parameters, again);
+	for (const jobId of jobIds) expect(error?.description).toContain(jobId);
+	expect(error?.description).toContain('No new job was started.');
+	const { job_id: own, running_job_ids: others } = error?.context.data ?? {};
+	expect([own].concat(others).sort()).toEqual([...jobIds].sort());
+	expect(scene.emulator.requests).toHaveLength(requestsBefore);
 
-		const { items } = await scene.generate(parameters, { ...again, nodeSettings: CONTINUES });
-		expect(items.map(({ json }) => json.error)).toMatchObject(
-			jobIds.map((job_id) => ({
-				job_id,
-				description: expect.stringContaining(job_id) as string,
-			})),
-		);
-	},
-);
+	const { items } = await scene.generate(parameters, { ...again, nodeSettings: CONTINUES });
+	expect(items.map(({ json }) => json.error)).toMatchObject(
+		jobIds.map((job_id) => ({
+			job_id,
+			description: expect.stringContaining(job_id) as string,
+		})),
+	);
+});
 
 describe('a credential by expression', () => {
 	const [ANN, BOB] = ['af-key-of-ann-11111111', 'af-key-of-bob-22222222'];
@@ -98,13 +95,8 @@ describe('a credential by expression', () => {
 		const jobIds = JSON.stringify(submits.map(({ jobId }) => jobId));
 		const jobId = `={{ ${jobIds}[$itemIndex] }}`;
 		const ofItems = (itemIndex: number) => credential(Number(submits[itemIndex]?.fields.prompt));
-		const looked = {
-			node: 'getJob',
-			parameters: { jobId },
-			items: TWO,
-			credential: ofItems,
-		} as const;
-		expect((await scene.run(looked)).items).toHaveLength(2);
+		const looked = { items: TWO, credential: ofItems, parameters: { jobId } };
+		expect((await scene.run({ node: 'getJob', ...looked })).items).toHaveLength(2);
 
 		const posts = requests.filter(({ method }) => method === 'POST');
 		expect(keysOf(posts)).toEqual(posts.map(({ form }) => [ANN, BOB][Number(form?.fields.prompt)]));

@@ -5,13 +5,7 @@ import { deferred } from '../support/deferred';
 import type { EngineOptions, EngineResult } from '../support/engine';
 import { useScene } from '../support/scene';
 
-/** What becomes of the paid jobs, in their order; the rest take a minute. */
-let wishes: JobWish[] = [];
-const scene = useScene({ jobDurationMs: 60_000, wish: () => wishes.shift() });
-
-beforeEach(() => {
-	wishes = [];
-});
+const scene = useScene({ jobDurationMs: 60_000 });
 
 /** As many as the node sends at once. */
 const CONCURRENT_SUBMITS = 20;
@@ -88,10 +82,8 @@ describe('one item’s failure ends the run', () => {
 
 it('with continue-on-error the others come out in order, and the failed ones with their jobs', async () => {
 	const NEVER = { durationMs: Infinity };
-	wishes = [{}, { outcome: { status: 'Failed' } }, {}, NEVER].map((wish) => ({
-		durationMs: 3000,
-		...wish,
-	}));
+	const SOON = { durationMs: 3000 };
+	scene.wishes.push(SOON, { ...SOON, outcome: { status: 'Failed' } }, SOON, NEVER);
 	scene.refuse('item 4');
 	const { items, errorItems, error, hints } = await generate(5, { timeout: 10 }, BRANCHES);
 	expect(error).toBeUndefined();
@@ -110,7 +102,7 @@ it('with continue-on-error the others come out in order, and the failed ones wit
 
 describe('credits that run out after three jobs', () => {
 	beforeEach(() => {
-		wishes = Array.from({ length: 3 }, () => ({ durationMs: 0 }));
+		scene.wishes.push({ durationMs: 0 }, { durationMs: 0 }, { durationMs: 0 });
 		scene.emulator.faults.add({
 			at: 'submit',
 			kind: 'respond',
@@ -176,7 +168,7 @@ describe('the hint after a run', () => {
 			/^3 jobs started\.$/,
 		],
 	])('says how many jobs were started, and how to keep %s', async (_, mode, more, wish, hint) => {
-		wishes = [wish, wish, wish].map((each) => ({ durationMs: 0, ...each }));
+		scene.wishes.push(...[wish, wish, wish].map((each) => ({ durationMs: 0, ...each })));
 		const { hints } = await generate(3, {}, { mode, parameters: { prompt: 'p', ...more } });
 		expect(hints[0]?.message).toMatch(hint);
 	});

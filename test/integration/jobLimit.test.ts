@@ -4,13 +4,7 @@ import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
 import { CONTINUES, RETRIES, useScene } from '../support/scene';
 
-/** What becomes of the paid jobs, in their order. */
-let wishes: JobWish[] = [];
-const scene = useScene({ jobDurationMs: 0, wish: () => wishes.shift() });
-
-beforeEach(() => {
-	wishes = [];
-});
+const scene = useScene({ jobDurationMs: 0 });
 
 const NEVER: JobWish = { durationMs: Infinity };
 const FAILED: JobWish = { outcome: { status: 'Failed' } };
@@ -95,7 +89,7 @@ it.each([
 ])(
 	"an agent's calls of the tool are counted together, though its jobs have %s",
 	async (_, wish) => {
-		wishes = [wish, wish];
+		scene.wishes.push(wish, wish);
 		const options = { maxJobsPerExecution: 2 };
 		const first = await generate(1, options, { asTool: true });
 		const second = await generate(1, options, { asTool: true, retryOf: first, earlierRuns: 1 });
@@ -110,7 +104,7 @@ describe('a retry', () => {
 	const options: INodeParameters = { maxJobsPerExecution: 2, timeout: 2 };
 
 	it('does not count the jobs again that it resumes', async () => {
-		wishes = [{}, NEVER];
+		scene.wishes.push({}, NEVER);
 		const { error, calls } = await generate(2, options, { nodeSettings: RETRIES });
 		expect(calls).toBe(3);
 		expect(error?.message).toContain('is not finished after 2 seconds');
@@ -118,7 +112,7 @@ describe('a retry', () => {
 	});
 
 	it('does not count the job again that takes the place of one that failed', async () => {
-		wishes = [{}, FAILED, FAILED];
+		scene.wishes.push({}, FAILED, FAILED);
 		const { error, items } = await generate(2, options, { nodeSettings: RETRIES });
 		expect(error).toBeUndefined();
 		expect(items).toHaveLength(2);
@@ -138,7 +132,7 @@ describe('a retry', () => {
 	});
 
 	it('that starts nothing is never refused, even when the limit was lowered', async () => {
-		wishes = [NEVER, NEVER];
+		scene.wishes.push(NEVER, NEVER);
 		const first = await generate(2, options);
 		for (const { jobId } of scene.emulator.submits) scene.emulator.jobs.finish(jobId);
 		const again = await generate(2, { maxJobsPerExecution: 1 }, { retryOf: first });

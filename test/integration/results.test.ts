@@ -6,13 +6,7 @@ import { serve } from '../support/server';
 
 // Which URLs an answer holds is tested in unit/answer, and what a file is by its bytes in unit/fileType.
 
-/** What the test wishes of the jobs. */
-let wish: JobWish;
-const scene = useScene({ wish: () => wish });
-
-beforeEach(() => {
-	wish = {};
-});
+const scene = useScene();
 
 const withUrls = (...urls: string[]): JobWish => ({ outcome: { extra: { image_urls: urls } } });
 
@@ -25,7 +19,7 @@ describe('an image that cannot be had', () => {
 	const urls = () => [1, 2, 3].map((number) => scene.resultUrl(scene.jobIdOf(0), number));
 
 	beforeEach(() => {
-		wish = { outcome: { images: ['png', 'png', 'png'] } };
+		scene.wishes.push({ outcome: { images: ['png', 'png', 'png'] } });
 		scene.emulator.faults.add({
 			at: 'download',
 			kind: 'respond',
@@ -118,7 +112,7 @@ it('an image whose transfer is cut off within its first bytes is not one', async
 		response.writeHead(200, { 'content-type': 'image/png', 'content-length': 100 });
 		response.write(Buffer.from('89504e47', 'hex'), () => response.destroy());
 	});
-	wish = withUrls(`${server.url}/1.png`);
+	scene.wishes.push(withUrls(`${server.url}/1.png`));
 	const { error } = await scene.generate();
 	server.close();
 	expect(error?.description).toContain('the response was cut off (');
@@ -146,7 +140,7 @@ describe('an image’s URL', () => {
 	it.each(['ftp://x.example/1.png', 'file:///etc/passwd', '//x.example/1.png', 'no URL'])(
 		'is not fetched when it is %s',
 		async (url) => {
-			wish = withUrls(url);
+			scene.wishes.push(withUrls(url));
 			const { error } = await scene.generate();
 			expect(error?.description).toContain('the URL does not start with http:// or https://');
 			expect(error?.context.data?.image_urls).toEqual([url]);
@@ -167,7 +161,7 @@ describe('an image’s URL', () => {
 	});
 
 	it('gets no key, even where it points to the API', async () => {
-		wish = withUrls(`${scene.emulator.apiUrl}/public/v1/job/none`);
+		scene.wishes.push(withUrls(`${scene.emulator.apiUrl}/public/v1/job/none`));
 		await scene.generate();
 		const downloads = scene.emulator.requests.filter(({ path }) => path.endsWith('/none'));
 		expect(downloads).not.toEqual([]);
@@ -193,7 +187,7 @@ it('results that are not images are all kept, typed, and named, after one downlo
 		if (type !== undefined) response.setHeader('content-type', type);
 		response.end(body);
 	});
-	wish = withUrls(...FILES.map(([path]) => `${server.url}${path}`));
+	scene.wishes.push(withUrls(...FILES.map(([path]) => `${server.url}${path}`)));
 	const { items, error } = await scene.generate({ options: { outputItems: 'perJob' } });
 	server.close();
 	expect(error).toBeUndefined();
@@ -208,7 +202,7 @@ it('results that are not images are all kept, typed, and named, after one downlo
 
 describe('a finished job without URLs', () => {
 	it('is polled for ten more seconds, and then is an error that names it', async () => {
-		wish = { durationMs: 0, outcome: { images: [] } };
+		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
 		const startedAt = scene.clock.now();
 		const { error } = await scene.generate();
 		const jobId = scene.jobIdOf(0);
@@ -223,7 +217,7 @@ describe('a finished job without URLs', () => {
 	});
 
 	it('is collected when its URLs come within these seconds', async () => {
-		wish = { durationMs: 0, outcome: { images: [] } };
+		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
 		const match = (): boolean => {
 			const isThird = scene.polls().length === 3;
 			if (isThird) scene.emulator.jobs.finish(scene.jobIdOf(0), { images: ['png'] });
@@ -235,7 +229,7 @@ describe('a finished job without URLs', () => {
 	});
 
 	it('is polled by a retry, which starts no new job', async () => {
-		wish = { durationMs: 0, outcome: { images: [] } };
+		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
 		const first = await scene.generate({}, { nodeSettings: RETRIES });
 		expect(first.calls).toBe(3);
 		scene.emulator.jobs.finish(scene.jobIdOf(0), { images: ['png'] });
@@ -245,7 +239,7 @@ describe('a finished job without URLs', () => {
 	});
 
 	it('can be a regular item, from both nodes', async () => {
-		wish = { durationMs: 0, outcome: { images: [] } };
+		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
 		const { items } = await scene.generate({ options: { onFailed: 'returnFailed' } });
 		const jobId = scene.jobIdOf(0);
 		const job = { job_id: jobId, status: 'Succeed', image_urls: [] };

@@ -11,13 +11,7 @@ import { KEY, RETRIES, useScene } from '../support/scene';
 const FAILED: JobWish = { outcome: { status: 'Failed' } };
 const NEVER: JobWish = { durationMs: Infinity };
 
-/** What becomes of the paid jobs, in their order. */
-let wishes: JobWish[] = [];
-const scene = useScene({ wish: () => wishes.shift() });
-
-beforeEach(() => {
-	wishes = [];
-});
+const scene = useScene();
 
 const THREE: INodeExecutionData[] = ['a', 'b', 'c'].map((name) => ({ json: { name } }));
 const ONE = THREE.slice(0, 1);
@@ -57,7 +51,7 @@ it('a chain on its defaults charges one job for a character in each node', async
 
 describe('Retry On Fail', () => {
 	it('pays a fourth time only for the job that failed', async () => {
-		wishes = [{}, FAILED];
+		scene.wishes.push({}, FAILED);
 		const result = await generate({}, { nodeSettings: RETRIES });
 		expect([result.error, result.calls]).toEqual([undefined, 2]);
 		expect(namesOf(result)).toEqual(['a', 'b', 'c']);
@@ -65,7 +59,7 @@ describe('Retry On Fail', () => {
 	});
 
 	it('starts a job anew that has failed only while the retry was waiting for it', async () => {
-		wishes = [{ durationMs: 30_000, ...FAILED }];
+		scene.wishes.push({ durationMs: 30_000, ...FAILED });
 		const parameters = { options: { timeout: 20 } };
 		const result = await generate(parameters, { nodeSettings: RETRIES, items: ONE });
 		expect([result.error, result.calls]).toEqual([undefined, 3]);
@@ -74,7 +68,7 @@ describe('Retry On Fail', () => {
 	});
 
 	it('gives up after three failed jobs, and a retry from the list pays for one more', async () => {
-		wishes = [FAILED, FAILED, FAILED, FAILED];
+		scene.wishes.push(FAILED, FAILED, FAILED, FAILED);
 		const result = await generate({}, { nodeSettings: RETRIES, items: ONE });
 		expect(result.error?.context.data).toMatchObject({ status: 'Failed' });
 		expect(scene.emulator.submits).toHaveLength(3);
@@ -83,7 +77,7 @@ describe('Retry On Fail', () => {
 	});
 
 	it('pays for nothing twice when the first output item is an error item', async () => {
-		wishes = [NEVER];
+		scene.wishes.push(NEVER);
 		const nodeSettings = { ...RETRIES, onError: 'continueErrorOutput' } as const;
 		const result = await generate(SHORT, { nodeSettings });
 		expect(result.calls).toBe(3);
@@ -129,7 +123,7 @@ describe('Retry On Fail', () => {
 			}),
 		],
 	])('pays once for an item %s, and names its job', async (_, makeOdd) => {
-		wishes = [NEVER];
+		scene.wishes.push(NEVER);
 		const json: IDataObject = { name: 'a' };
 		json.odd = makeOdd(json) as IDataObject;
 		// Not by the scene, which checks what n8n would save: n8n itself cannot save all of these.
@@ -150,7 +144,7 @@ describe('Retry On Fail', () => {
 describe('Retry from the list', () => {
 	/** Three jobs, of which the second is finished only after the run. */
 	async function timedOut(parameters: INodeParameters = {}): Promise<EngineResult> {
-		wishes = [{}, NEVER];
+		scene.wishes.push({}, NEVER);
 		const result = await generate({ ...SHORT, ...parameters });
 		const late = scene.jobIdOf(1);
 		expect(result.error?.context.data).toMatchObject({ job_id: late, status: 'Pending' });
@@ -232,7 +226,7 @@ describe('Retry from the list', () => {
 
 	it('of a run whose third item was refused names the paid jobs when its prompt is empty now', async () => {
 		const prompt = '={{ $execution.id !== "1" && $json.name === "c" ? "" : $json.name }}';
-		wishes = [NEVER, NEVER];
+		scene.wishes.push(NEVER, NEVER);
 		scene.refuse('c');
 		const retryOf = await generate({ prompt });
 		const { error } = await generate({ prompt }, { retryOf, executionId: '2' });
@@ -248,7 +242,7 @@ describe('Retry from the list', () => {
 	it('checks a job that replaces a failed one like any other, its files too', async () => {
 		const picture = await storeBinary(tinyPicture('p', 'png'), 'p.png', 'image/png');
 		const parameters = { referenceImages: 'all', ...SHORT };
-		wishes = [NEVER, NEVER, NEVER];
+		scene.wishes.push(NEVER, NEVER, NEVER);
 		const first = await generate(parameters, { items: withFile(picture) });
 		const [a, b, c] = ['a', 'b', 'c'].map(jobOf);
 		scene.emulator.jobs.finish(b ?? '', { status: 'Failed' });

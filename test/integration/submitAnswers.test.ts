@@ -64,7 +64,6 @@ it.each<[Answer, message: string, itemIndex: number | undefined, cost: string, s
 	[detail(404, 'User not found'), GONE, ALL, FREE, 'Enter the key of an existing account'],
 	[detail(400, 'Bad file'), REJECTED, ONE, FREE, '(HTTP 400)'],
 	[{ status: 401, body: FIREWALL }, `${ON_THE_WAY} (HTTP 401)`, ONE, FREE, 'Just a moment.'],
-	[{ status: 400, body: FIREWALL }, `${ON_THE_WAY} (HTTP 400)`, ONE, FREE, 'Just a moment.'],
 	[{ status: 403, body: GATEWAY }, `${ON_THE_WAY} (HTTP 403)`, ONE, FREE, 'firewall or proxy'],
 	[{ status: 400 }, `${ON_THE_WAY} (HTTP 400)`, ONE, FREE, 'says: an empty response.'],
 	[{ status: 413, body: '<h1>Large</h1>' }, TOO_LARGE, ONE, FREE, 'AetherForge says: Large.'],
@@ -182,7 +181,8 @@ it.each<[string, Answer]>([
 	['in a page', { status: 500, body: `<title>${KEY}</title>` }],
 	['in a response that is not JSON', { status: 200, body: `your key: ${KEY}` }],
 	// What is cut off would be a part of the key that nobody would know.
-	['where the words are cut', { status: 502, body: `${'x'.repeat(190)}${KEY}` }],
+	['where a page is cut', { status: 502, body: `${'x'.repeat(190)}${KEY}` }],
+	['where a text is cut', { status: 200, body: `${'x'.repeat(100)}${KEY.repeat(9)}` }],
 ])('a server’s copy of the key is not repeated: %s', async (_, answer) => {
 	answerSubmits(answer);
 	// The scene looks for the key in all that n8n shows, logs, and saves.

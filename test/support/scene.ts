@@ -7,6 +7,7 @@ import {
 	type Emulator,
 	type EmulatorOptions,
 	type ImageFormat,
+	type JobWish,
 	type RequestRecord,
 } from '../emulator/emulator';
 import { runEngine, startBinaryStorage, type EngineOptions, type EngineResult } from './engine';
@@ -32,6 +33,8 @@ export interface Scene {
 	) => Promise<EngineResult>;
 	/** Has the API refuse the next request with this prompt: HTTP 400. */
 	refuse: (prompt: string) => void;
+	/** What becomes of the next paid jobs, in their order, before what the options wish. */
+	wishes: JobWish[];
 	/** How often the paid POST came in. */
 	postCount: () => number;
 	/** The prompts of the accepted submits, in order. */
@@ -72,11 +75,13 @@ export async function openScene(
 	options: EmulatorOptions = {},
 	clock = new VirtualClock(),
 ): Promise<Scene> {
+	const wishes: JobWish[] = [];
 	const emulator = await startEmulator({
 		pictures: false,
 		apiKeys: [KEY],
 		now: () => clock.now(),
 		...options,
+		wish: (form, endpoint) => wishes.shift() ?? options.wish?.(form, endpoint),
 	});
 	const scene: Scene = {
 		emulator,
@@ -109,6 +114,7 @@ export async function openScene(
 				match: ({ form }) => form?.fields.prompt === prompt,
 			});
 		},
+		wishes,
 		postCount: () => emulator.requests.filter(({ method }) => method === 'POST').length,
 		paidPrompts: () => emulator.submits.map(({ fields }) => fields.prompt),
 		jobIdOf: (index) => {
