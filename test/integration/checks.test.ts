@@ -161,14 +161,3 @@ it.each(['={{ true }}', '={{ "TRUE" }}', 'true'])(
 		expect(scene.emulator.requests).toEqual([]);
 	},
 );
-
-it.each<[string, INodeParameters, status: string, sent: object]>([
-	['dryRun', { options: { dryRun: VALUE } }, 'Succeed', { post: 1, poll: true, image: true }],
-	['wait', { waitForCompletion: VALUE }, 'Pending', { post: 1, poll: false, image: false }],
-	['download', { downloadImages: VALUE }, 'Succeed', { post: 1, poll: true, image: false }],
-])('a switch given as the word "False" is off: %s', async (_, parameters, status, sent) => {
-	const { items } = await scene.generate(parameters, { items: [{ json: { value: 'False' } }] });
-	expect(items[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status });
-	const [poll, image] = [scene.polls().length > 0, scene.downloads().length > 0];
-	expect({ post: scene.postCount(), poll, image }).toEqual(sent);
-});
