@@ -155,6 +155,9 @@ describe('Retry from the list', () => {
 
 	it('pays nothing and brings the image after a timeout', async () => {
 		const retryOf = await timedOut();
+		// Another node's memory is another one.
+		const { 'node:Node': memory } = retryOf.saved.executionData?.contextData ?? {};
+		expect(JSON.stringify(memory)).toContain(scene.jobIdOf(1));
 		const again = await generate(SHORT, { retryOf, mode: 'retry', executionId: '2' });
 		expect(again.error).toBeUndefined();
 		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
