@@ -174,6 +174,16 @@ describe('during the paid POST', () => {
 		return await runUntilStopped({ node: 'imageGenerate', parameters: PROMPT, items: items(2) });
 	}
 
+	/** The two lines that come into n8n's log with the answers. */
+	async function lateLines(log: string[], answer: () => void): Promise<string[]> {
+		const before = log.length;
+		answer();
+		for (let turn = 0; turn < 200 && log.length < before + 2; turn++) await realTime(5);
+		// Jest fails a test with an unhandled rejection, if that comes before its end.
+		await realTime(30);
+		return log.slice(before).sort();
+	}
+
 	it('ends at once, and the late job IDs go to the log', async () => {
 		const answer = deferred();
 		const { silenceMs, log } = await stopWhilePosting(answer.promise);
@@ -184,12 +194,7 @@ describe('during the paid POST', () => {
 			expect.stringMatching(/^warn It is not known whether .* a job for item 0\b/),
 			expect.stringMatching(/^warn It is not known whether .* a job for item 1\b/),
 		]);
-		const before = log.length;
-		answer.resolve();
-		for (let turn = 0; turn < 200 && log.length < before + 2; turn++) await realTime(5);
-		// Jest fails a test with an unhandled rejection, if that comes before its end.
-		await realTime(30);
-		expect(log.slice(before).sort()).toEqual(
+		expect(await lateLines(log, answer.resolve)).toEqual(
 			submits
 				.map(({ jobId, fields }) => `${jobId} for ${fields.prompt}`)
 				.map((job) => `info AetherForge started the job ${job}`)
@@ -197,6 +202,16 @@ describe('during the paid POST', () => {
 		);
 		// The client has not hung up before.
 		expect(requests.map(({ status }) => status)).toEqual([200, 200]);
+	});
+
+	it('logs a late refusal as no job', async () => {
+		scene.emulator.apiKeys.clear();
+		const answer = deferred();
+		const { log } = await stopWhilePosting(answer.promise);
+		expect(await lateLines(log, answer.resolve)).toEqual([
+			expect.stringMatching(/^info AetherForge started no job for item 0, /),
+			expect.stringMatching(/^info AetherForge started no job for item 1, /),
+		]);
 	});
 
 	it('leaves the outcome as unknown, so that a retry pays nothing and says so', async () => {
