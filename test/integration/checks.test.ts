@@ -1,12 +1,19 @@
-import type { IBinaryData, INodeExecutionData, INodeParameters, OnError } from 'n8n-workflow';
+import type { IBinaryData, INodeParameters } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
 import { storeBinary, type EngineResult } from '../support/engine';
-import { useScene } from '../support/scene';
+import { CONTINUES, useScene } from '../support/scene';
 
-const PNG = tinyPicture('a picture', 'png');
-const NO_JOB = 'No job was started, and nothing was charged.';
+// What a value may be is tested in unit/parameters and unit/inputFiles, and the fields of each endpoint in
+// endpoints; here, that all items are checked before anything is paid for, and what is said of it.
+
 const JOB = '123e4567-e89b-12d3-a456-426614174000';
+const VALUE = '={{ $json.value }}';
+// An expression, so that n8n keeps the options that belong to waiting.
+const NOT_WAITING: INodeParameters = { waitForCompletion: '={{ false }}' };
+const WAITING: INodeParameters = { waitForCompletion: true };
+const PUT_IN = 'Put Output File in Field';
+const UNLESS_X = `={{ $json.value === 'x' ? $('Nowhere').item.json.x : 'p' }}`;
 
 const scene = useScene();
 
@@ -14,366 +21,143 @@ beforeEach(() => {
 	scene.emulator.jobs.add({ id: JOB });
 });
 
-function file(bytes: Buffer | string, rest: Partial<IBinaryData> = {}): IBinaryData {
-	const data = Buffer.from(bytes).toString('base64');
-	return { data, mimeType: 'image/png', fileName: 'a.png', ...rest };
-}
-
-function files(count: number): Record<string, IBinaryData> {
-	return Object.fromEntries(Array.from({ length: count }, (_, n) => [`f${n}`, file(PNG)]));
-}
-
-interface Refusal {
-	name: string;
-	node?: 'imageGenerate' | 'getJob';
-	/** What makes the difference; each item reads its own from its JSON. */
-	parameters: INodeParameters;
-	/** An item that is all right, and one that is not. */
-	good?: INodeExecutionData;
-	bad: INodeExecutionData | (() => Promise<INodeExecutionData>);
-	message: RegExp;
-	description: RegExp | string;
-}
-
-const fromJson = (name: string, parameter: string): INodeParameters => ({
-	[parameter]: `={{ $json.${name} }}`,
-});
-const option = (name: string): INodeParameters => ({ options: { [name]: '={{ $json.value }}' } });
-
-const REFUSALS: Refusal[] = [
-	...(['', ' \n\t ', null, undefined] as const).map((prompt) => ({
-		name: `a prompt that is ${prompt === undefined ? 'not there' : JSON.stringify(prompt)}`,
-		parameters: fromJson('prompt', 'prompt'),
-		bad: { json: { prompt } },
-		message: /^The "Prompt" parameter is empty/,
-		description:
-			/^Row 3 .*Enter some text in "Prompt"\. .* No job was started, and nothing was charged\.$/,
-	})),
-	...[
-		['undefined', 'an expression that returned nothing'],
-		['[object Object]', 'an expression that returned an object instead of text'],
-	].map(([prompt = '', cause = '']) => ({
-		name: `a prompt that is only ${prompt}`,
-		parameters: fromJson('prompt', 'prompt'),
-		bad: { json: { prompt } },
-		message: /^"Prompt" is only the text "[^"]+"$/,
-		description: `That looks like ${cause}.`,
-	})),
-	{
-		name: 'a prompt that is a list',
-		parameters: fromJson('prompt', 'prompt'),
-		bad: { json: { prompt: ['a', 'b'] } },
-		message: /^The "Prompt" parameter must be text, but is a list$/,
-		description: NO_JOB,
-	},
-	{
-		name: 'a prompt that is not a number',
-		parameters: fromJson('value * 2', 'prompt'),
-		good: { json: { value: 1 } },
-		bad: { json: { value: 'x' } },
-		message: /^The "Prompt" parameter must be text, but is not a number \(NaN or Infinity\)$/,
-		description: NO_JOB,
-	},
-	{
-		name: 'a prompt that is an object',
-		parameters: fromJson('prompt', 'prompt'),
-		bad: { json: { prompt: { text: 'a' } } },
-		message: /^The "Prompt" parameter must be text, but is an object$/,
-		description: NO_JOB,
-	},
-	{
-		name: 'a source of references that there is none of',
-		parameters: { prompt: 'p', ...fromJson('value', 'referenceImages') },
-		good: { json: { value: 'none' }, binary: { data: file(PNG) } },
-		bad: { json: { value: 'everything' }, binary: { data: file(PNG) } },
-		message: /^"Reference Images" must be "none", "all", "selected", or "urls"$/,
-		description: 'Its value is "everything".',
-	},
-	{
-		name: 'a blank model',
-		parameters: fromJson('model', 'aiModel'),
-		good: { json: { prompt: 'p', model: 'Nano Banana' } },
-		bad: { json: { prompt: 'p', model: ' ' } },
-		message: /^The "Model" parameter is empty/,
-		description: NO_JOB,
-	},
-	{
-		name: 'an expression that cannot be worked out',
-		parameters: { prompt: `={{ $json.prompt === 'bad' ? $('Nowhere').item.json.x : 'p' }}` },
-		bad: { json: { prompt: 'bad' } },
-		message: /^Referenced node doesn't exist/,
-		description: '',
-	},
-	{
-		name: 'a field that the item does not have',
-		parameters: { referenceImages: 'selected', binaryPropertyName: 'f0, photo' },
-		good: { json: { prompt: 'p' }, binary: { f0: file(PNG), photo: file(PNG) } },
-		bad: { json: { prompt: 'p' }, binary: { f1: file(PNG), f0: file(PNG) } },
-		message: /^The item has no binary field "photo"/,
-		description: `The item's binary fields are: "f0", "f1". Change "Input Data Field Name(s)", or the node before this one, so that the names match. ${NO_JOB}`,
-	},
-	{
-		name: 'a field, when the item has none',
-		parameters: { referenceImages: 'selected', binaryPropertyName: 'photo' },
-		good: { json: { prompt: 'p' }, binary: { photo: file(PNG) } },
-		bad: { json: { prompt: 'p' } },
-		message: /^The item has no binary field "photo"/,
-		description: 'The item has no binary fields at all.',
-	},
-	...['={{ "" }}', ' , ', '={{ [] }}'].map((names) => ({
-		name: `field names that are ${JSON.stringify(names)}`,
-		parameters: {
-			referenceImages: '={{ $json.prompt === "bad" ? "selected" : "none" }}',
-			binaryPropertyName: names,
-		},
-		bad: { json: { prompt: 'bad' }, binary: files(1) },
-		message: /^The "Input Data Field Name\(s\)" parameter does not name a binary field$/,
-		description: /Separate several names with commas/,
-	})),
-	{
-		name: 'all files, when the item has none',
-		parameters: { referenceImages: 'all' },
-		good: { json: { prompt: 'p' }, binary: files(1) },
-		bad: { json: { prompt: 'p' } },
-		message: /^The item has no binary fields to send$/,
-		description: 'To start a job without reference images, set "Reference Images" to None.',
-	},
-	...(
-		[
-			['GPT Image 1.5', 'AetherForge', 'up to 10 reference images', 10],
-			['Grok Imagine', 'Grok Imagine', 'up to 5 reference images', 5],
-			['Grok Imagine Pro', 'Grok Imagine Pro', 'only 1 reference image', 1],
-			['a model of tomorrow', 'AetherForge', 'up to 10 reference images', 10],
-		] as const
-	).map(([model, subject, limit, count]) => ({
-		name: `one file too many for ${model}`,
-		parameters: {
-			aiModel: '={{ $json.model }}',
-			referenceImages: 'all',
-		},
-		good: { json: { prompt: 'p', model: 'Grok Imagine Pro' }, binary: files(1) },
-		bad: { json: { prompt: 'p', model }, binary: files(count + 1) },
-		message: new RegExp(`^${subject} takes ${limit}, but the item has ${count + 1}`),
-		description: NO_JOB,
-	})),
-	{
-		name: 'an empty file in memory',
-		parameters: { referenceImages: 'all' },
-		good: { json: { prompt: 'p' }, binary: files(1) },
-		bad: { json: { prompt: 'p' }, binary: { photo: file('', { fileName: 'b.png' }) } },
-		message: /^The file "b.png" in the binary field "photo" is empty/,
-		description: NO_JOB,
-	},
-	{
-		name: 'an empty file in n8n’s storage',
-		parameters: { referenceImages: 'all' },
-		good: { json: { prompt: 'p' }, binary: files(1) },
-		bad: async () => ({
-			json: { prompt: 'p' },
-			binary: { photo: await storeBinary(Buffer.alloc(0), 'b.png', 'image/png') },
-		}),
-		message: /^The file "b.png" in the binary field "photo" is empty/,
-		description: NO_JOB,
-	},
-	{
-		name: 'a file that is gone from n8n’s storage',
-		parameters: { referenceImages: 'all' },
-		good: { json: { prompt: 'p' }, binary: files(1) },
-		bad: {
-			json: { prompt: 'p' },
-			binary: { photo: file('', { id: 'filesystem-v2:workflows/w/executions/1/binary_data/x' }) },
-		},
-		message: /^The file "a.png" in the binary field "photo" cannot be read/,
-		description:
-			/n8n's binary data storage says: .* the AetherForge Get Job node .*, free of charge\./,
-	},
-	...(
-		[
-			['HTML', '<!doctype html><title>Not here</title>', 'image/png'],
-			['a PDF', '%PDF-1.7\n', 'application/pdf'],
-			['a few letters', 'hi', 'image/jpeg'],
-		] as const
-	).map(([what, bytes, mimeType]) => ({
-		name: `a file that is ${what}`,
-		parameters: { referenceImages: 'all' },
-		good: { json: { prompt: 'p' }, binary: files(1) },
-		bad: async () => ({
-			json: { prompt: 'p' },
-			binary: { photo: await storeBinary(Buffer.from(bytes), 'b.png', mimeType) },
-		}),
-		message: /^The file "b.png" in the binary field "photo" is not an image/,
-		description: `Its content is not a supported image (declared as ${mimeType}).`,
-	})),
-	...(
-		[
-			['timeout', 'Timeout (Seconds)', 'a number of at least 1', 1, ['abc', '', 0, NaN, Infinity]],
-			['maxConcurrentJobs', 'Max Concurrent Jobs', 'a whole number of at least 1', '2', [0, 2.5]],
-			['outputItems', 'Output Items', '"perImage" or "perJob"', 'perJob', ['PERJOB', 5]],
-			['onTimeout', 'On Timeout', '"returnPending" or "error"', 'error', ['ignore']],
-			['onFailed', 'On Failed Job', '"returnFailed" or "error"', 'error', [true]],
-		] as const
-	).flatMap(([name, label, expected, good, values]) =>
-		values.map((value) => ({
-			name: `${label} that is ${typeof value === 'number' ? value : JSON.stringify(value)}`,
-			parameters: option(name),
-			good: { json: { prompt: 'p', value: good } },
-			bad: { json: { prompt: 'p', value } },
-			message: new RegExp(`^"${label.replace(/[()]/g, '\\$&')}" must be ${expected}$`),
-			description: `Its value is ${typeof value === 'number' ? value : JSON.stringify(value)}.`,
-		})),
-	),
-	{
-		name: 'a blank name of the output field',
-		parameters: { waitForCompletion: true, ...fromJson('field', 'binaryPropertyOutput') },
-		good: { json: { prompt: 'p', field: 'data' } },
-		bad: { json: { prompt: 'p', field: ' ' } },
-		message: /^The "Put Output File in Field" parameter is empty/,
-		description: NO_JOB,
-	},
-	...[
-		'abc',
-		'../../v1/account',
-		`${JOB}/`,
-		`${JOB}0`,
-		JOB.slice(1),
-		JOB.replaceAll('-', ''),
-		`x ${JOB}`,
-		'5',
-	].map((jobId) => ({
-		name: `the job ID ${jobId}`,
-		node: 'getJob' as const,
-		parameters: fromJson('jobId', 'jobId'),
-		good: { json: { jobId: JOB } },
-		bad: { json: { jobId } },
-		message: /^"[^"]+" is not a job ID/,
-		description: 'A job ID looks like',
-	})),
-	{
-		name: 'a blank job ID',
-		node: 'getJob',
-		parameters: fromJson('jobId', 'jobId'),
-		good: { json: { jobId: JOB } },
-		bad: { json: { jobId: ' ' } },
-		message: /^The "Job ID" parameter is empty/,
-		description: 'Enter some text in "Job ID".',
-	},
-	{
-		name: 'an option of Get Job',
-		node: 'getJob',
-		parameters: { ...fromJson('jobId', 'jobId'), ...option('onFailed') },
-		good: { json: { jobId: JOB, value: 'error' } },
-		bad: { json: { jobId: JOB, value: 'x' } },
-		message: /^"On Failed Job" must be "returnFailed" or "error"$/,
-		description: 'Its value is "x".',
-	},
-];
-
-async function run(
-	refusal: Refusal,
-	places: ('good' | 'bad')[],
-	onError: OnError = 'stopWorkflow',
-): Promise<EngineResult> {
-	const bad = typeof refusal.bad === 'function' ? await refusal.bad() : refusal.bad;
-	const good = refusal.good ?? { json: { prompt: 'p' } };
-	// An expression, so that n8n keeps the options that belong to waiting.
-	const usual: INodeParameters =
-		refusal.node === 'getJob'
-			? {}
-			: { prompt: '={{ $json.prompt }}', waitForCompletion: '={{ false }}' };
-	return await scene.run({
-		node: refusal.node ?? 'imageGenerate',
-		parameters: { ...usual, ...refusal.parameters },
-		items: places.map((place) => structuredClone(place === 'good' ? good : bad)),
-		nodeSettings: { onError },
-	});
-}
-
-it.each(REFUSALS)('$name: stops the run before anything is sent', async (refusal) => {
-	const { message, description } = refusal;
-	const { error, items } = await run(refusal, ['good', 'good', 'bad']);
+/** That the third item has ended the run, for nothing. n8n shows the item's number by itself. */
+function expectRefused({ error, items }: EngineResult, message: string, says: string): void {
 	expect(scene.emulator.requests).toEqual([]);
 	expect(items).toEqual([]);
-	expect(error).toMatchObject({ name: 'NodeOperationError', context: { itemIndex: 2 } });
-	expect(error?.message).toMatch(message);
-	// n8n shows the item's number beside the message by itself.
-	expect(error?.message).not.toMatch(/Item 2/);
-	if (description instanceof RegExp) expect(error?.description).toMatch(description);
-	else expect(error?.description ?? '').toContain(description);
-	if (refusal.node === 'getJob') expect(error?.description).not.toContain(NO_JOB);
-	else expect(error?.description).toContain(NO_JOB);
+	expect(error).toMatchObject({ name: 'NodeOperationError', message, context: { itemIndex: 2 } });
+	expect(error?.description).toContain(says);
+	expect(error?.description).toContain('No job was started, and nothing was charged.');
+}
+
+/** That a value is fine for the first two items, and refused for the third. */
+async function expectThirdRefused(
+	good: unknown,
+	bad: unknown,
+	parameters: INodeParameters,
+	message: string,
+	says: string,
+): Promise<void> {
+	const items = [good, good, bad].map((value) => ({ json: { value: value as string } }));
+	expectRefused(await scene.generate({ ...NOT_WAITING, ...parameters }, { items }), message, says);
+}
+
+const EMPTY = 'parameter is empty';
+const BOOLEAN = 'must be true or false';
+const AT_LEAST_0 = 'must be a whole number of at least 0';
+const AT_LEAST_1 = 'must be a whole number of at least 1';
+
+it.each<[unknown, bad: unknown, INodeParameters, message: string, says: string]>([
+	['p', ' \n', { prompt: VALUE }, `The "Prompt" ${EMPTY}`, 'Row 3 of the input failed.'],
+	['p', null, { prompt: VALUE }, `The "Prompt" ${EMPTY}`, 'Enter some text in "Prompt".'],
+	['p', 'NaN', { prompt: VALUE }, '"Prompt" is only the text "NaN"', 'That looks like an'],
+	['p', 'x', { prompt: UNLESS_X }, "Referenced node doesn't exist", ''],
+	['f', ' ', { ...WAITING, binaryPropertyOutput: VALUE }, `The "${PUT_IN}" ${EMPTY}`, ''],
+	[
+		false,
+		undefined,
+		{ waitForCompletion: VALUE },
+		`"Wait for Completion" ${BOOLEAN}`,
+		'undefined.',
+	],
+	[false, 'no', { ...WAITING, downloadImages: VALUE }, `"Download Images" ${BOOLEAN}`, 'is "no".'],
+])('a value of %j is fine, but not %j in %j', expectThirdRefused);
+
+it.each<[name: string, good: unknown, bad: unknown, message: string, says: string]>([
+	['dryRun', false, 1, `"Dry Run" ${BOOLEAN}`, 'Its value is 1.'],
+	['resubmitIfUnknown', false, 1, `"Resubmit If Outcome Unknown" ${BOOLEAN}`, 'is 1.'],
+	['timeout', 1, 0, '"Timeout (Seconds)" must be a number of at least 1', 'is 0.'],
+	['maxConcurrentJobs', '2', 0, `"Max Concurrent Jobs" ${AT_LEAST_1}`, 'is 0.'],
+	['maxJobsPerExecution', '100', 0.5, `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is 0.5.'],
+	['maxJobsPerExecution', 100, '', `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is "".'],
+	['outputItems', 'perJob', 5, '"Output Items" must be "perImage" or "perJob"', 'is 5.'],
+	['onTimeout', 'error', 'x', '"On Timeout" must be "returnPending" or "error"', 'is "x".'],
+	['onFailed', 'error', 'x', '"On Failed Job" must be "returnFailed" or "error"', 'is "x".'],
+])('the option %s may be %j, but not %j', async (name, good, bad, message, says) => {
+	await expectThirdRefused(good, bad, { options: { [name]: VALUE } }, message, says);
 });
 
-describe.each<[string, Refusal, string]>([
+const PNG = tinyPicture('a picture', 'png').toString('base64');
+const FILE: IBinaryData = { data: PNG, mimeType: 'image/png', fileName: 'a.png' };
+const GONE = { ...FILE, id: 'filesystem-v2:workflows/w/executions/1/binary_data/x' };
+
+it.each<[string, IBinaryData[] | (() => Promise<IBinaryData>), message: string, says: string]>([
 	[
-		'an item with a blank prompt',
-		{
-			name: '',
-			parameters: {},
-			bad: { json: { prompt: ' ' } },
-			message: /^The "Prompt" parameter is empty \[Item 1\]$/,
-			description: '',
-		},
-		' No job was started for this item, and nothing was charged.',
+		'is more than the model takes',
+		[FILE, FILE, FILE, FILE, FILE, FILE],
+		'Grok Imagine takes up to 5 reference images, but the item has 6',
+		'Select fewer files',
 	],
 	[
-		'an item with a malformed job ID',
-		{
-			name: '',
-			node: 'getJob',
-			parameters: fromJson('jobId', 'jobId'),
-			good: { json: { jobId: JOB } },
-			bad: { json: { jobId: 'abc' } },
-			message: /^"abc" is not a job ID \[Item 1\]$/,
-			description: '',
-		},
-		'from the node that started the job.',
+		'is gone from n8n’s storage',
+		[GONE],
+		'The file "a.png" in the binary field "f0" cannot be read',
+		"with the AetherForge Get Job node (Job ID: the item's job_id), free of charge.",
 	],
-])('%s, when the node continues', (_, refusal, end) => {
-	const isDone = ({ json }: INodeExecutionData): boolean => 'job_id' in json;
-
-	it('is an error item between the others', async () => {
-		const { error, items } = await run(refusal, ['good', 'bad', 'good'], 'continueRegularOutput');
-		expect(error).toBeUndefined();
-		expect(items.map(isDone)).toEqual([true, false, true]);
-		expect(items.map(({ pairedItem }) => pairedItem)).toEqual([0, 1, 2].map((item) => ({ item })));
-		expect(items[1]?.json).toEqual({
-			error: {
-				message: expect.stringMatching(refusal.message) as string,
-				description: expect.stringMatching(new RegExp(`${end}$`)) as string,
-			},
-		});
-		expect(scene.emulator.requests.length).toBeGreaterThan(0);
+	[
+		'is no image in n8n’s storage',
+		async () => await storeBinary(Buffer.from('%PDF-1.7'), 'b.png', 'application/pdf'),
+		'The file "b.png" in the binary field "f0" is not an image',
+		'Its content is not a supported image (declared as application/pdf).',
+	],
+])('a file that %s is refused', async (_, bad, message, says) => {
+	const withFiles = (files: IBinaryData[]) => ({
+		json: { model: files.length > 1 ? 'Grok Imagine' : 'Grok Imagine Pro' },
+		binary: Object.fromEntries(files.map((file, index) => [`f${index}`, file])),
 	});
-
-	it('goes to the error branch with its data', async () => {
-		const places = ['good', 'bad'] as const;
-		const { items, errorItems } = await run(refusal, [...places], 'continueErrorOutput');
-		expect(items.map(isDone)).toEqual([true]);
-		expect(errorItems).toHaveLength(1);
-		expect(errorItems[0]?.json.error).toMatchObject({
-			message: expect.stringMatching(refusal.message) as string,
-		});
-	});
+	const files = typeof bad === 'function' ? [await bad()] : bad;
+	const items = [[FILE], [FILE], files].map(withFiles);
+	const parameters = { referenceImages: 'all', aiModel: '={{ $json.model }}' };
+	expectRefused(await scene.generate(parameters, { items }), message, says);
 });
 
 it.each([
 	['Prompt', { prompt: 'A fox, {{ $json.style }}' }],
-	['File Name', { prompt: 'A fox', fileName: '{{ $json.name }}' }],
+	['File Name', { fileName: '{{ $json.name }}' }],
 ])('refuses braces in "%s" that nobody has made an expression', async (label, parameters) => {
-	const { error } = await scene.run({ node: 'imageGenerate', parameters, items: [{ json: {} }] });
+	const { error } = await scene.generate(parameters);
 	expect(error?.message).toBe(`The "${label}" parameter is text, not an expression`);
-	expect(error?.description).toContain(NO_JOB);
-	expect(scene.emulator.submits).toEqual([]);
-});
-
-it('gives an error item for each when no item can be read', async () => {
-	const { error, items } = await scene.run({
-		node: 'imageGenerate',
-		parameters: { prompt: 'p', options: { timeout: '={{ "soon" }}' } },
-		items: [{ json: {} }, { json: {} }],
-		nodeSettings: { onError: 'continueRegularOutput' },
-	});
-	expect(error).toBeUndefined();
-	expect(items.map(({ json }) => Object.keys(json))).toEqual([['error'], ['error']]);
 	expect(scene.emulator.requests).toEqual([]);
 });
+
+it.each<[string, string, INodeParameters]>([
+	[' ', 'The "Job ID" parameter is empty', {}],
+	['../../v1/account', '"../../v1/account" is not a job ID', {}],
+	[`${JOB}/`, `"${JOB}/" is not a job ID`, {}],
+	[`${JOB}0`, `"${JOB}0" is not a job ID`, {}],
+	[JOB.replaceAll('-', ''), `"${JOB.replaceAll('-', '')}" is not a job ID`, {}],
+	[JOB, '"On Failed Job" must be "returnFailed" or "error"', { options: { onFailed: 'x' } }],
+])('Get Job sends nothing for the job ID %j: %s', async (jobId, message, parameters) => {
+	const { error } = await scene.run({ node: 'getJob', parameters: { jobId, ...parameters } });
+	expect(scene.emulator.requests).toEqual([]);
+	expect(error).toMatchObject({ message, context: { itemIndex: 0 } });
+	expect(error?.description).not.toContain('job was started');
+});
+
+it('an item that is refused is an error item between the others when the node continues', async () => {
+	const { error, items } = await scene.generate(
+		{ prompt: VALUE, waitForCompletion: false },
+		{ items: ['a', ' ', 'b'].map((value) => ({ json: { value } })), nodeSettings: CONTINUES },
+	);
+	expect(error).toBeUndefined();
+	expect(scene.paidPrompts()).toEqual(['a', 'b']);
+	expect(items.map(({ json }) => json.prompt ?? json.error)).toEqual([
+		'a',
+		{
+			message: 'The "Prompt" parameter is empty [Item 1]',
+			description: expect.stringMatching(
+				/ No job was started for this item, and nothing was charged\.$/,
+			) as string,
+		},
+		'b',
+	]);
+});
+
+it.each(['={{ true }}', '={{ "TRUE" }}', 'true'])(
+	'Dry Run as %s spends nothing',
+	async (dryRun) => {
+		const { items } = await scene.generate({ options: { dryRun } });
+		expect(items.map(({ json }) => json.dry_run)).toEqual([true]);
+		expect(scene.emulator.requests).toEqual([]);
+	},
+);

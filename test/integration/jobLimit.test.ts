@@ -1,42 +1,24 @@
-import type { INode, INodeExecutionData, INodeParameters, INodeType } from 'n8n-workflow';
+import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
 
 import type { JobWish } from '../emulator/emulator';
-import { startBinaryStorage, type EngineOptions, type EngineResult } from '../support/engine';
-import { openScene, type Scene } from '../support/scene';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { CONTINUES, RETRIES, useScene } from '../support/scene';
 
-let scene: Scene;
-/** What becomes of the n-th paid job, from 0. */
-let wishes: (JobWish | undefined)[];
-
-beforeAll(startBinaryStorage);
-
-beforeEach(async () => {
-	wishes = [];
-	let count = 0;
-	scene = await openScene({ jobDurationMs: 0, wish: () => wishes[count++] });
-});
-
-afterEach(async () => {
-	await scene.close();
-});
+const scene = useScene({ jobDurationMs: 0 });
 
 const NEVER: JobWish = { durationMs: Infinity };
+const FAILED: JobWish = { outcome: { status: 'Failed' } };
 
-function numbered(count: number): INodeExecutionData[] {
-	return Array.from({ length: count }, (_, n) => ({ json: { n } }));
-}
+const numbered = (count: number): INodeExecutionData[] =>
+	Array.from({ length: count }, (_, n) => ({ json: { n } }));
 
 async function generate(
 	count: number,
 	options: INodeParameters,
 	more: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
-	return await scene.run({
-		node: 'imageGenerate',
-		parameters: { prompt: '={{ $json.n }}', downloadImages: false, options },
-		items: numbered(count),
-		...more,
-	});
+	const parameters = { prompt: '={{ $json.n }}', downloadImages: false, options };
+	return await scene.generate(parameters, { items: numbered(count), ...more });
 }
 
 function refusal(total: number, limit: number): string {
@@ -48,6 +30,7 @@ describe('one run', () => {
 		[101, {}, 100],
 		[4, { maxJobsPerExecution: 3 }, 3],
 		[2, { maxJobsPerExecution: '={{ "1" }}' }, 1],
+		[3, { maxJobsPerExecution: '={{ [0, 2, 9][$json.n] }}' }, 2],
 	])('of %i items with %j is refused as a whole', async (count, options, limit) => {
 		const { error } = await generate(count, options);
 		expect(error?.message).toBe(refusal(count, limit));
@@ -58,16 +41,15 @@ describe('one run', () => {
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
-	it.each<[number, INodeParameters]>([
-		[100, {}],
-		[3, { maxJobsPerExecution: 3 }],
-		[101, { maxJobsPerExecution: 0 }],
-	])('of %i items with %j starts them all', async (count, options) => {
-		const { error } = await generate(count, options, {
-			parameters: { prompt: 'p', waitForCompletion: false, options },
-		});
+	it.each<[number, INodeParameters, started: number]>([
+		[100, {}, 100],
+		[3, { maxJobsPerExecution: 3 }, 3],
+		[101, { maxJobsPerExecution: 0 }, 101],
+		[3, { maxJobsPerExecution: 1, dryRun: '={{ $json.n > 0 }}' }, 1],
+	])('of %i items with %j starts %i jobs', async (count, options, started) => {
+		const { error } = await generate(count, options);
 		expect(error).toBeUndefined();
-		expect(scene.emulator.submits).toHaveLength(count);
+		expect(scene.emulator.submits).toHaveLength(started);
 	});
 
 	it('is refused in the same words with more jobs than a call can have arguments', async () => {
@@ -77,103 +59,52 @@ describe('one run', () => {
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
-	it('obeys the smallest limit that one of its items has', async () => {
-		const { error } = await generate(3, { maxJobsPerExecution: '={{ [0, 2, 9][$json.n] }}' });
-		expect(error?.message).toBe(refusal(3, 2));
-		expect(scene.emulator.requests).toEqual([]);
-	});
-
-	it('does not count dry runs', async () => {
-		const { error } = await generate(3, { maxJobsPerExecution: 1, dryRun: '={{ $json.n > 0 }}' });
-		expect(error).toBeUndefined();
-		expect(scene.emulator.submits).toHaveLength(1);
-	});
-
 	it('is refused item by item when the node continues', async () => {
-		const { items } = await generate(
-			4,
-			{ maxJobsPerExecution: 3 },
-			{ nodeSettings: { onError: 'continueRegularOutput' } },
-		);
+		const { items } = await generate(2, { maxJobsPerExecution: 1 }, { nodeSettings: CONTINUES });
 		expect(scene.emulator.requests).toEqual([]);
-		expect(items).toEqual(
-			[0, 1, 2, 3].map((item) => ({
-				json: {
-					error: { message: refusal(4, 3), description: expect.any(String) as string },
-				},
-				pairedItem: { item },
-			})),
-		);
+		expect(items.map(({ json }) => json.error)).toMatchObject([
+			{ message: refusal(2, 1) },
+			{ message: refusal(2, 1) },
+		]);
 	});
 });
 
-describe('the rounds of a loop', () => {
-	const again: INodeType = {
-		description: {
-			displayName: 'Again',
-			name: 'again',
-			group: ['transform'],
-			version: 1,
-			description: '',
-			defaults: {},
-			inputs: ['main'],
-			outputs: ['main'],
-			properties: [],
-		},
-		async execute() {
-			return await Promise.resolve([numbered(1)]);
-		},
-	};
-	const around: EngineOptions['around'] = {
-		nodes: [
-			{
-				id: 'again',
-				name: 'Again',
-				type: 'again',
-				typeVersion: 1,
-				position: [0, 0],
-				parameters: {},
-			},
-		],
-		nodeTypes: { again },
-		connections: {
-			Node: { main: [[{ node: 'Again', type: 'main', index: 0 }]] },
-			Again: { main: [[{ node: 'Node', type: 'main', index: 0 }]] },
-		},
-		startAt: 'Node',
-	};
-
-	it('are counted together, so that a loop without end is stopped by the limit', async () => {
-		const { error, calls } = await generate(1, { maxJobsPerExecution: 3 }, { around });
-		expect(calls).toBe(4);
-		expect(scene.emulator.submits).toHaveLength(3);
-		expect(error?.message).toBe(refusal(4, 3));
-		expect(error?.description).toContain(
-			'It needs 1 new job, and this node has already started 3 in this execution.',
-		);
-	});
+it('the rounds of a loop are counted together, so that one without end is stopped by the limit', async () => {
+	const toItself = { main: [[{ node: 'Node', type: 'main' as const, index: 0 }]] };
+	const around = { nodes: [], nodeTypes: {}, connections: { Node: toItself }, startAt: 'Node' };
+	const parameters = { prompt: 'p', options: { maxJobsPerExecution: 3 } };
+	const { error, calls } = await generate(1, {}, { parameters, around });
+	expect(calls).toBe(4);
+	// Each round has its own job, although its prompt is always the same.
+	expect(scene.emulator.submits).toHaveLength(3);
+	expect(error?.message).toBe(refusal(4, 3));
+	expect(error?.description).toContain(
+		'It needs 1 new job, and this node has already started 3 in this execution.',
+	);
 });
 
-describe("an agent's calls of the node as a tool", () => {
-	const options: INodeParameters = { maxJobsPerExecution: 2 };
-
-	it('are counted together: the third one at a limit of two starts nothing', async () => {
+it.each([
+	['finished', {}],
+	['failed', FAILED],
+])(
+	"an agent's calls of the tool are counted together, though its jobs have %s",
+	async (_, wish) => {
+		scene.wishes.push(wish, wish);
+		const options = { maxJobsPerExecution: 2 };
 		const first = await generate(1, options, { asTool: true });
 		const second = await generate(1, options, { asTool: true, retryOf: first, earlierRuns: 1 });
-		expect([first.error, second.error]).toEqual([undefined, undefined]);
 		const third = await generate(1, options, { asTool: true, retryOf: second, earlierRuns: 2 });
 		expect(third.error?.message).toContain(refusal(3, 2));
 		expect(third.error?.message).toContain('this node has already started 2 in this execution');
 		expect(scene.emulator.submits).toHaveLength(2);
-	});
-});
+	},
+);
 
 describe('a retry', () => {
-	const RETRIES: Partial<INode> = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1 };
 	const options: INodeParameters = { maxJobsPerExecution: 2, timeout: 2 };
 
 	it('does not count the jobs again that it resumes', async () => {
-		wishes = [undefined, NEVER];
+		scene.wishes.push({}, NEVER);
 		const { error, calls } = await generate(2, options, { nodeSettings: RETRIES });
 		expect(calls).toBe(3);
 		expect(error?.message).toContain('is not finished after 2 seconds');
@@ -181,59 +112,31 @@ describe('a retry', () => {
 	});
 
 	it('does not count the job again that takes the place of one that failed', async () => {
-		wishes = [undefined, { outcome: { status: 'Failed' } }, { outcome: { status: 'Failed' } }];
+		scene.wishes.push({}, FAILED, FAILED);
 		const { error, items } = await generate(2, options, { nodeSettings: RETRIES });
 		expect(error).toBeUndefined();
 		expect(items).toHaveLength(2);
 		expect(scene.emulator.submits).toHaveLength(4);
 	});
 
-	it('of 100 items on defaults, one of which fails, starts what is missing', async () => {
-		wishes = [...Array.from({ length: 3 }, () => undefined), { outcome: { status: 'Failed' } }];
-		const { error, items } = await generate(100, {}, { nodeSettings: RETRIES });
-		expect(error).toBeUndefined();
-		expect(items).toHaveLength(100);
-		expect(scene.emulator.submits).toHaveLength(101);
-	});
-
-	it('counts a job that only failed when the agent calls again', async () => {
-		wishes = [{ outcome: { status: 'Failed' } }, { outcome: { status: 'Failed' } }];
-		const first = await generate(1, options, { asTool: true });
-		const second = await generate(1, options, { asTool: true, retryOf: first, earlierRuns: 1 });
-		const third = await generate(1, options, { asTool: true, retryOf: second, earlierRuns: 2 });
-		expect(third.error?.message).toContain(refusal(3, 2));
-		expect(scene.emulator.submits).toHaveLength(2);
-	});
-
-	it('that starts nothing is never refused, even when the limit was lowered', async () => {
-		wishes = [NEVER, NEVER];
-		const first = await generate(2, options);
-		for (const { jobId } of scene.emulator.submits) scene.emulator.jobs.finish(jobId);
-		const again = await generate(2, { maxJobsPerExecution: 1 }, { retryOf: first });
-		expect(again.error).toBeUndefined();
-		expect(again.items).toHaveLength(2);
-		expect(scene.emulator.submits).toHaveLength(2);
-	});
-
-	it('from the executions list counts anew, as another execution', async () => {
-		wishes = [{ outcome: { status: 'Failed' } }, { outcome: { status: 'Failed' } }];
-		const first = await generate(2, options);
-		expect(first.error).toBeDefined();
-		const again = await generate(2, options, { retryOf: first, executionId: '2' });
-		expect(again.error).toBeUndefined();
-		expect(again.items).toHaveLength(2);
-	});
-
 	it('does not count requests that the API refused', async () => {
-		const refused = { at: 'submit', kind: 'respond', status: 400, body: { detail: 'No' } } as const;
-		scene.emulator.faults.add({ ...refused, times: 2 });
+		scene.refuse('0');
+		scene.refuse('0');
 		const { error, calls } = await generate(
 			1,
 			{ maxJobsPerExecution: 1 },
 			{ nodeSettings: RETRIES },
 		);
-		expect(error).toBeUndefined();
-		expect(calls).toBe(3);
+		expect([error, calls]).toEqual([undefined, 3]);
 		expect(scene.emulator.submits).toHaveLength(1);
+	});
+
+	it('that starts nothing is never refused, even when the limit was lowered', async () => {
+		scene.wishes.push(NEVER, NEVER);
+		const first = await generate(2, options);
+		for (const { jobId } of scene.emulator.submits) scene.emulator.jobs.finish(jobId);
+		const again = await generate(2, { maxJobsPerExecution: 1 }, { retryOf: first });
+		expect([again.error, again.items.length]).toEqual([undefined, 2]);
+		expect(scene.emulator.submits).toHaveLength(2);
 	});
 });

@@ -1,44 +1,43 @@
-import type { INodeExecutionData } from 'n8n-workflow';
+import type { Fault, JobWish } from '../emulator/emulator';
+import { PROXY_HTML_PAGE } from '../emulator/faults';
+import type { EngineResult } from '../support/engine';
+import { RETRIES, useScene } from '../support/scene';
 
-import type { JobWish, ReceivedForm } from '../emulator/emulator';
-import type { EngineOptions, EngineResult } from '../support/engine';
-import { useScene } from '../support/scene';
+// What a status check is answered, and what that makes of a job: for the nodes that have started it, and
+// for Get Job, which is also tested in getJob.
 
-const scene = useScene({ wish: (form) => wish(form) });
-/** What the test wishes of the job of a submit. */
-let wish: (form: ReceivedForm) => JobWish;
+/** What the test wishes of the jobs. */
+let wish: JobWish;
+const scene = useScene({ wish: () => wish });
 
 beforeEach(() => {
-	wish = () => ({});
+	wish = { durationMs: Infinity };
 });
 
-async function generate(
-	parameters: EngineOptions['parameters'] = {},
-	more: Partial<EngineOptions> = {},
-): Promise<EngineResult> {
-	return await scene.run({
-		node: 'imageGenerate',
-		parameters: { prompt: 'p', ...parameters },
-		...more,
-	});
+type Answer = Pick<Extract<Fault, { kind: 'respond' }>, 'status' | 'body' | 'headers' | 'match'>;
+
+const detail = (status: number, text: unknown): Answer => ({ status, body: { detail: text } });
+const BAD_KEY = /^AetherForge does not accept the API key$/;
+const REJECTED = /^AetherForge rejected the status check for job ID: x: Bad$/;
+const UNLISTED = detail(404, 'Job not found');
+
+function answerPolls(answer: Answer, times = Infinity): void {
+	scene.emulator.faults.add({ at: 'poll', kind: 'respond', times, ...answer });
 }
 
-const CONTINUES: Partial<EngineOptions> = { nodeSettings: { onError: 'continueRegularOutput' } };
-
-function errorOf(item: INodeExecutionData | undefined): Record<string, unknown> {
-	expect(Object.keys(item?.json ?? {})).toEqual(['error']);
-	return item?.json.error as Record<string, unknown>;
+/** Get Job, for a job that is running. */
+async function getJob(): Promise<EngineResult & { jobId: string }> {
+	const jobId = scene.emulator.jobs.add({ durationMs: Infinity }).id;
+	return { jobId, ...(await scene.run({ node: 'getJob', parameters: { jobId } })) };
 }
 
-const ECHO = { prompt: 'p', ai_model: 'GPT Image 1.5' };
+function secondsSince(startedAtMs: number): number {
+	return (scene.clock.now() - startedAtMs) / 1000;
+}
 
 describe('a job that is not finished in time', () => {
-	beforeEach(() => {
-		wish = () => ({ durationMs: Infinity });
-	});
-
 	it('ends the run, and says which job, how it was, and what to do', async () => {
-		const { error } = await generate({ options: { timeout: 20 } });
+		const { error } = await scene.generate({ options: { timeout: 20 } });
 		const jobId = scene.jobIdOf(0);
 		expect(error).toMatchObject({
 			name: 'NodeOperationError',
@@ -56,127 +55,79 @@ describe('a job that is not finished in time', () => {
 		}
 	});
 
-	it('is an error item with the job when the node continues', async () => {
-		const { items, hints } = await generate({ options: { timeout: 20 } }, CONTINUES);
-		expect(errorOf(items[0])).toEqual({
-			message: `The job ${scene.jobIdOf(0)} is not finished after 20 seconds`,
-			description: expect.any(String) as string,
+	it('can be a regular item', async () => {
+		const options = { timeout: 12.4, onTimeout: 'returnPending' };
+		const { items } = await scene.generate({ options });
+		expect(items[0]?.json).toEqual({
 			job_id: scene.jobIdOf(0),
 			status: 'Pending',
+			image_urls: [],
+			timed_out: true,
+			waited_seconds: 12,
+			prompt: 'p',
+			ai_model: 'GPT Image 1.5',
 		});
-		expect(hints.map(({ message }) => message)).toContain(
-			`The job is still running: ${scene.jobIdOf(0)}. Collect its images with the AetherForge Get Job node (Job ID: {{ $json.job_id }}), free of charge.`,
-		);
-	});
-
-	it('can be a regular item', async () => {
-		const { items } = await generate({
-			options: { timeout: 12.4, onTimeout: 'returnPending' },
-		});
-		expect(items).toEqual([
-			{
-				json: {
-					job_id: scene.jobIdOf(0),
-					status: 'Pending',
-					image_urls: [],
-					timed_out: true,
-					waited_seconds: 12,
-					...ECHO,
-				},
-				pairedItem: { item: 0 },
-			},
-		]);
 	});
 
 	it('is polled for five minutes unless told otherwise', async () => {
 		const startedAt = scene.clock.now();
-		const { error } = await generate();
+		const { error } = await scene.generate();
 		expect(error?.message).toContain('not finished after 300 seconds');
-		expect(scene.clock.now() - startedAt).toBe(300_000);
+		expect(secondsSince(startedAt)).toBe(300);
 		expect(scene.polls().length).toBeLessThan(80);
 	});
 
-	it('is polled once more at the very end, and at least once', async () => {
-		wish = () => ({ durationMs: 7500 });
-		const late = await generate({ options: { timeout: 7.5 } });
-		expect(late.items[0]?.json.status).toBe('Succeed');
-		wish = () => ({ durationMs: 1000 });
-		const short = await generate({ options: { timeout: 1 } });
-		expect(short.items[0]?.json.status).toBe('Succeed');
+	it.each([7.5, 1])('is polled once more at the very end, after %d s', async (timeout) => {
+		wish = { durationMs: timeout * 1000 };
+		const { items } = await scene.generate({ options: { timeout } });
+		expect(items[0]?.json.status).toBe('Succeed');
 	});
 
 	it('is given up in time, however long the API asks all polls to wait', async () => {
-		wish = () => ({ durationMs: Infinity });
-		const headers = { 'retry-after': '60' };
-		const times = Infinity;
-		scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 429, headers, times });
+		answerPolls({ status: 429, headers: { 'retry-after': '60' } });
 		const startedAt = scene.clock.now();
-		const { error } = await generate({ options: { timeout: 10 } });
+		const { error } = await scene.generate({ options: { timeout: 10 } });
 		expect(error?.context.data).toMatchObject({ status: 'Pending' });
 		// The last status check has five seconds to be answered.
-		expect(scene.clock.now() - startedAt).toBeLessThanOrEqual(15_000);
+		expect(secondsSince(startedAt)).toBeLessThanOrEqual(15);
 	});
 
 	it('does not count the time in which it waited for other jobs to finish', async () => {
-		wish = () => ({ durationMs: 8000 });
-		const { error, items } = await generate(
+		wish = { durationMs: 8000 };
+		const { error, items } = await scene.generate(
 			{ options: { timeout: 10, maxConcurrentJobs: 1 }, downloadImages: false },
 			{ items: [{ json: {} }, { json: {} }, { json: {} }] },
 		);
-		expect(error).toBeUndefined();
-		expect(items).toHaveLength(3);
+		expect([error, items.length]).toEqual([undefined, 3]);
 	});
 
 	it('says why the last status check failed', async () => {
-		scene.emulator.faults.add({ at: 'poll', kind: 'html', status: 502, times: Infinity });
-		const { error } = await generate({ options: { timeout: 20 } });
+		answerPolls({ status: 502, body: PROXY_HTML_PAGE });
+		const { error } = await scene.generate({ options: { timeout: 20 } });
 		expect(error?.description).toContain(
 			'The last status check did not work: HTTP 502: 502 Bad Gateway. The job may be finished by now.',
 		);
 		expect(error?.context.data).toEqual({ job_id: scene.jobIdOf(0), status: 'Pending' });
 	});
 
-	it('keeps the status that the API gave it, and the URLs that came with it', async () => {
+	it('keeps a status that nobody has documented, and the URLs that came with it', async () => {
 		const image_urls = ['https://cdn.example/preview.png'];
-		wish = () => ({ durationMs: 0, outcome: { status: 'In review', extra: { image_urls } } });
-		const { items } = await generate({ options: { timeout: 9, onTimeout: 'returnPending' } });
+		wish = { durationMs: 0, outcome: { status: 'In review', extra: { image_urls } } };
+		const options = { timeout: 9, onTimeout: 'returnPending' };
+		const { items } = await scene.generate({ options });
 		expect(items[0]?.json).toMatchObject({ status: 'In review', timed_out: true, image_urls });
 		expect(scene.polls().length).toBeGreaterThan(3);
 
-		const { error } = await generate({ options: { timeout: 9 } });
-		expect(error?.context.data).toEqual({
-			job_id: scene.jobIdOf(1),
-			status: 'In review',
-			image_urls,
-		});
-	});
-});
-
-describe('a job with a status that nobody has documented', () => {
-	it('is waited for as a job that is still running', async () => {
-		wish = () => ({ durationMs: 0, outcome: { status: 'Rendering' } });
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'hugeBody',
-			megabytes: 0,
-			match: () => {
-				const isFourth = scene.polls().length === 4;
-				if (isFourth) scene.emulator.jobs.finish(scene.jobIdOf(0), { status: 'Succeed' });
-				return false;
-			},
-		});
-		const { items } = await generate();
-		expect(scene.polls()).toHaveLength(4);
-		expect(items[0]?.json.status).toBe('Succeed');
+		const { error } = await scene.generate({ options: { timeout: 9 } });
+		const job = { job_id: scene.jobIdOf(1), status: 'In review', image_urls };
+		expect(error?.context.data).toEqual(job);
 	});
 });
 
 describe('a job that failed', () => {
 	it('ends the run, with its reason', async () => {
-		wish = () => ({
-			outcome: { status: 'Failed', extra: { error_message: 'Content policy' } },
-		});
-		const { error } = await generate();
+		wish = { outcome: { status: 'Failed', extra: { error_message: 'Content policy' } } };
+		const { error } = await scene.generate();
 		expect(error).toMatchObject({
 			name: 'NodeOperationError',
 			message: `AetherForge could not finish the job ${scene.jobIdOf(0)}`,
@@ -186,131 +137,112 @@ describe('a job that failed', () => {
 		expect(error?.description).toContain('set "On Failed Job" under Options');
 	});
 
-	it('ends the run also without a reason', async () => {
-		wish = () => ({ outcome: { status: 'Failed', extra: { error_message: '' } } });
-		const { error } = await generate();
-		expect(error?.description).toContain('AetherForge gave no reason.');
-	});
-
-	it('is an error item between the others when the node continues', async () => {
-		wish = ({ fields }) => ({ outcome: fields.prompt === '1' ? { status: 'Failed' } : {} });
-		const { items } = await generate(
-			{ prompt: '={{ $json.n }}' },
-			{ items: [0, 1, 2].map((n) => ({ json: { n } })), ...CONTINUES },
-		);
-		const failed = scene.emulator.submits.find(({ fields }) => fields.prompt === '1');
-		expect(errorOf(items[1])).toEqual({
-			message: `AetherForge could not finish the job ${failed?.jobId} [Item 1]`,
-			description: expect.any(String) as string,
-			job_id: failed?.jobId,
-			status: 'Failed',
-		});
-		expect(items.map(({ json }) => json.prompt)).toEqual(['0', undefined, '2']);
-	});
-
-	it.each<[Record<string, unknown>, Record<string, unknown>]>([
-		[{}, {}],
-		[{ error_message: 'Content policy' }, { error_message: 'Content policy' }],
-		[{ error_message: 5 }, { error_message: '5' }],
-		[{ error_message: { code: 'X', message: 'No children' } }, { error_message: 'No children' }],
-		[{ error_message: { code: 'X' } }, { error_message: '{"code":"X"}' }],
-		[{ error_message: null }, {}],
-		[{ error: 'x' }, {}],
-	])('can be a regular item: %j', async (extra, told) => {
-		wish = () => ({ outcome: { status: 'Failed', extra } });
-		const { items, error } = await generate({ options: { onFailed: 'returnFailed' } });
-		expect(error).toBeUndefined();
-		expect(items).toEqual([
-			{
-				json: { job_id: scene.jobIdOf(0), status: 'Failed', image_urls: [], ...told, ...ECHO },
-				pairedItem: { item: 0 },
-			},
-		]);
+	it.each([{}, { error_message: 'Content policy' }])('can be a regular item: %j', async (extra) => {
+		wish = { outcome: { status: 'Failed', extra } };
+		const { items } = await scene.generate({ options: { onFailed: 'returnFailed' } });
+		const job = { job_id: scene.jobIdOf(0), status: 'Failed', image_urls: [], ...extra };
+		expect(items[0]?.json).toEqual({ ...job, prompt: 'p', ai_model: 'GPT Image 1.5' });
 	});
 });
 
-describe('a job that the API does not list yet', () => {
-	it('is polled again, for half a minute', async () => {
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			times: 3,
-		});
-		const { items, error } = await generate();
-		expect(error).toBeUndefined();
-		expect(items[0]?.json.status).toBe('Succeed');
-	});
-
-	it('is unknown after that', async () => {
+describe('a job that the API does not list', () => {
+	it('is polled for half a minute, and is unknown after that', async () => {
 		const startedAt = scene.clock.now();
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			times: Infinity,
-		});
-		const { error } = await generate();
+		answerPolls(UNLISTED);
+		const { error } = await scene.generate();
 		expect(error?.message).toBe(`AetherForge does not list the job ${scene.jobIdOf(0)}`);
-		const seconds = (scene.clock.now() - startedAt) / 1000;
-		expect(seconds).toBeGreaterThanOrEqual(30);
-		expect(seconds).toBeLessThan(60);
+		expect(secondsSince(startedAt)).toBeGreaterThanOrEqual(30);
+		expect(secondsSince(startedAt)).toBeLessThan(60);
 	});
 
 	it('still has this half minute in the next try', async () => {
-		scene.emulator.faults.add({
-			at: 'submit',
-			kind: 'respond',
-			status: 400,
-			body: { detail: 'hiccup' },
-			match: ({ form }) => form?.fields.prompt === '1',
-		});
+		wish = {};
+		scene.refuse('1');
 		const startedAt = scene.clock.now();
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			times: Infinity,
-			match: () => scene.clock.now() - startedAt < 25_000,
-		});
-		const { items, calls } = await generate(
+		answerPolls({ ...UNLISTED, match: () => secondsSince(startedAt) < 25 });
+		const { items, calls } = await scene.generate(
 			{ prompt: '={{ $itemIndex }}' },
-			{
-				items: [{ json: {} }, { json: {} }],
-				nodeSettings: { retryOnFail: true, maxTries: 2, waitBetweenTries: 1 },
-			},
+			{ items: [{ json: {} }, { json: {} }], nodeSettings: { ...RETRIES, maxTries: 2 } },
 		);
 		expect(calls).toBe(2);
 		expect(items.map(({ json }) => json.status)).toEqual(['Succeed', 'Succeed']);
 		expect(scene.emulator.submits).toHaveLength(2);
 	});
 
-	it('says so when the time is up before', async () => {
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			times: Infinity,
+	it('is unknown at once when it was listed before', async () => {
+		answerPolls({ ...UNLISTED, match: () => scene.polls().length > 2 });
+		const { error } = await scene.generate();
+		expect(error?.message).toContain('does not list the job');
+		expect(scene.polls()).toHaveLength(3);
+	});
+});
+
+it.each<[Answer, ofAny: RegExp, ofStarted: RegExp, itemIndex: number | undefined, says: string]>([
+	[detail(401, 'No'), BAD_KEY, BAD_KEY, undefined, 'AetherForge says: No.'],
+	[UNLISTED, /does not know the job ID$/, /does not list the job ID$/, 0, 'says: Job not found.'],
+	[detail(422, [{ loc: ['path', 'x'], msg: 'Bad' }]), REJECTED, REJECTED, 0, '(HTTP 422)'],
+])(
+	'a status check that is answered %j ends Get Job, and the waiting for a new job',
+	async (answer, ofAny, ofStarted, itemIndex, says) => {
+		const { status } = answer;
+		answerPolls(answer);
+		const { jobId, ...looked } = await getJob();
+		expect(scene.polls()).toHaveLength(1);
+		const started = await scene.generate();
+		for (const [{ error }, message, id] of [
+			[looked, ofAny, jobId],
+			[started, ofStarted, scene.jobIdOf(0)],
+		] as const) {
+			expect(error).toMatchObject({ name: 'NodeApiError', httpCode: String(status) });
+			expect(error?.message.replace(id, 'ID')).toMatch(message);
+			expect(error?.context.data).toEqual({ http_status: status, job_id: id });
+			expect(error?.context.itemIndex).toBe(itemIndex);
+			expect(error?.description).toContain(says);
+			expect(`${error?.message} ${error?.description}`).toContain(id);
+		}
+	},
+);
+
+describe('a status check that may do better next time', () => {
+	/** What a firewall shows to browsers, with the sentence that its title ends with cut off. */
+	const FIREWALL = '<!DOCTYPE html><title>Just a moment</title><p>Checking your browser</p>';
+	const OTHER = { job_id: '00000000-0000-4000-8000-000000000001', status: 'Failed' };
+
+	it.each<[Answer, reason: string]>([
+		[detail(429, 'Slow down'), 'HTTP 429: Slow down'],
+		[detail(408, 'x'), 'HTTP 408: x'],
+		[detail(425, 'x'), 'HTTP 425: x'],
+		[{ status: 502, body: PROXY_HTML_PAGE }, 'HTTP 502: 502 Bad Gateway'],
+		...[401, 403, 404].map((status): [Answer, string] => [
+			{ status, body: FIREWALL },
+			`HTTP ${status} from a server between n8n and AetherForge: Just a moment`,
+		]),
+		[{ status: 302, headers: { location: '/' } }, 'HTTP 302: an empty response'],
+		[{ status: 200, body: OTHER }, 'the response is about another job'],
+		[{ status: 200, body: FIREWALL }, 'HTTP 200, but the response is not JSON: Just a moment'],
+		[
+			{ status: 200, body: { job_id: 'x' } },
+			'HTTP 200, but the response does not describe a job: {"job_id":"x"}',
+		],
+	])('%j: is repeated for half a minute, and then the reason is told', async (answer, reason) => {
+		answerPolls(answer);
+		const { jobId, error } = await getJob();
+		expect(error).toMatchObject({
+			name: 'NodeOperationError',
+			message: `The status of the job ${jobId} could not be checked`,
+			context: { itemIndex: 0, data: { job_id: jobId } },
 		});
-		const { error } = await generate({ options: { timeout: 5 } });
-		expect(error?.description).toContain('AetherForge does not list the job yet (HTTP 404)');
+		expect(error?.description).toContain(`gave no usable response for 30 seconds: ${reason}.`);
+		expect(scene.polls().length).toBeGreaterThan(5);
 	});
 
-	it('is unknown at once when it was listed before', async () => {
-		wish = () => ({ durationMs: 20_000 });
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			match: () => scene.polls().length > 2,
-		});
-		const { error } = await generate();
-		expect(error?.message).toContain('does not list the job');
+	it('and does, after the time that the API asks for', async () => {
+		answerPolls({ status: 429, headers: { 'retry-after': '7' } }, 1);
+		answerPolls({ status: 503, headers: { 'retry-after': '5' } }, 1);
+		const startedAt = scene.clock.now();
+		const { jobId, items } = await getJob();
+		expect(items[0]?.json).toEqual({ job_id: jobId, status: 'Pending', image_urls: [] });
+		expect(secondsSince(startedAt)).toBe(12);
 		expect(scene.polls()).toHaveLength(3);
 	});
 });

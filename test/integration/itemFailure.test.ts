@@ -1,0 +1,192 @@
+import type { INodeParameters, WorkflowExecuteMode } from 'n8n-workflow';
+
+import type { JobWish, RequestRecord } from '../emulator/emulator';
+import { deferred } from '../support/deferred';
+import type { EngineOptions, EngineResult } from '../support/engine';
+import { useScene } from '../support/scene';
+
+const scene = useScene({ jobDurationMs: 60_000 });
+
+/** As many as the node sends at once. */
+const CONCURRENT_SUBMITS = 20;
+const BRANCHES: Partial<EngineOptions> = { nodeSettings: { onError: 'continueErrorOutput' } };
+
+async function generate(
+	itemCount: number,
+	options: INodeParameters = {},
+	engine: Partial<EngineOptions> = {},
+): Promise<EngineResult> {
+	const items = Array.from({ length: itemCount }, (_, id) => ({ json: { id } }));
+	const parameters = { prompt: '={{ "item " + $itemIndex }}', options };
+	return await scene.generate(parameters, { items, ...engine });
+}
+
+const jobIds = (): string[] => scene.emulator.submits.map(({ jobId }) => jobId);
+const jobOf = (prompt: string): string => scene.jobIdOf(scene.paidPrompts().indexOf(prompt));
+
+describe('one item’s failure ends the run', () => {
+	it('at once, names the jobs that run, and says where to retry', async () => {
+		scene.refuse('item 14');
+		const { error, items } = await generate(40, { maxConcurrentJobs: 15 });
+		expect(items).toEqual([]);
+		expect(scene.postCount()).toBe(15);
+		expect(jobIds()).toHaveLength(14);
+		expect(error?.message).toBe('AetherForge did not accept the request: Invalid image file');
+		expect(error?.context.itemIndex).toBe(14);
+		const { running_job_ids: running, ...data } = error?.context.data ?? {};
+		expect(data).toEqual({ http_status: 400 });
+		expect(new Set(running as string[])).toEqual(new Set(jobIds()));
+		const named = jobIds().filter((jobId) => error?.description?.includes(jobId));
+		expect(named).toHaveLength(10);
+		expect(error?.description).toMatch(
+			/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow pays for all jobs again\. Row 15 of the input failed: "item 14"\..*and 4 more/,
+		);
+	});
+
+	it('and sends none of the requests that waited for their turn', async () => {
+		scene.refuse('item 0');
+		await generate(CONCURRENT_SUBMITS + 20);
+		expect(scene.postCount()).toBe(CONCURRENT_SUBMITS);
+	});
+
+	it('but does not cut off a request under way, whose job is awaited and named', async () => {
+		scene.refuse('item 0');
+		const held = deferred();
+		scene.emulator.faults.add({
+			at: 'submit',
+			kind: 'hold',
+			until: held.promise,
+			match: ({ form }) => {
+				if (form?.fields.prompt !== 'item 1') return false;
+				void scene.clock.wait(1000).then(held.resolve);
+				return true;
+			},
+		});
+		const { error } = await generate(2);
+		expect(error?.context.data).toEqual({ http_status: 400, running_job_ids: jobIds() });
+		expect(error?.description).toContain(scene.jobIdOf(0));
+	});
+
+	it('and does not wait for status checks of other jobs', async () => {
+		const match = ({ form }: RequestRecord) => form?.fields.prompt === 'item 1';
+		const headers = { 'retry-after': '5' };
+		scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 429, headers, match });
+		scene.refuse('item 1');
+		scene.emulator.faults.add({ at: 'poll', kind: 'stall' });
+		const startedAtMs = scene.clock.now();
+		const { error } = await generate(2);
+		expect(error?.context.data?.running_job_ids).toEqual(jobIds());
+		expect(scene.clock.now() - startedAtMs).toBeLessThan(10_000);
+	});
+});
+
+it('with continue-on-error the others come out in order, and the failed ones with their jobs', async () => {
+	const NEVER = { durationMs: Infinity };
+	const SOON = { durationMs: 3000 };
+	scene.wishes.push(SOON, { ...SOON, outcome: { status: 'Failed' } }, SOON, NEVER);
+	scene.refuse('item 4');
+	const { items, errorItems, error, hints } = await generate(5, { timeout: 10 }, BRANCHES);
+	expect(error).toBeUndefined();
+	expect(items.map(({ json, pairedItem }) => [json.prompt, pairedItem])).toEqual(
+		[0, 2].map((item) => [`item ${item}`, { item }]),
+	);
+	expect(errorItems.map(({ json }) => json)).toMatchObject([
+		{ id: 1, error: { job_id: jobOf('item 1'), status: 'Failed' } },
+		{ id: 3, error: { job_id: jobOf('item 3'), status: 'Pending' } },
+		{ id: 4, error: { http_status: 400 } },
+	]);
+	expect(hints.map(({ message }) => message)).toContainEqual(
+		expect.stringContaining(jobOf('item 3')),
+	);
+});
+
+describe('credits that run out after three jobs', () => {
+	beforeEach(() => {
+		scene.wishes.push({ durationMs: 0 }, { durationMs: 0 }, { durationMs: 0 });
+		scene.emulator.faults.add({
+			at: 'submit',
+			kind: 'respond',
+			status: 402,
+			body: { detail: 'Insufficient credits' },
+			times: Infinity,
+			match: () => scene.emulator.submits.length >= 3,
+		});
+	});
+
+	it('end submitting for all, and the rest fail unsent', async () => {
+		const { items, errorItems } = await generate(20, { maxConcurrentJobs: 1 }, BRANCHES);
+		expect(items.map(({ json }) => json.prompt)).toEqual(['item 0', 'item 1', 'item 2']);
+		expect(scene.postCount()).toBe(4);
+		expect(errorItems.map(({ json }) => json.error)).toEqual(
+			Array.from({ length: 17 }, () => ({
+				message: 'The AetherForge account has no credits left',
+				description: expect.stringMatching(/nothing was charged for it\.$/) as string,
+				http_status: 402,
+			})),
+		);
+	});
+
+	it('end the run otherwise, with the paid jobs named', async () => {
+		const { error } = await generate(20, { maxConcurrentJobs: 1 });
+		expect(scene.postCount()).toBe(4);
+		expect(error?.context.data).toEqual({ http_status: 402, running_job_ids: jobIds() });
+	});
+});
+
+it.each<[Partial<EngineOptions>, failed: number]>([
+	[{}, 0],
+	[BRANCHES, 60],
+])(
+	'a wrong key keeps back the items that wait in line to be sent, however many may run: %j',
+	async (settings, failed) => {
+		scene.emulator.apiKeys.clear();
+		const { errorItems, error } = await generate(60, { maxConcurrentJobs: 60 }, settings);
+		expect(scene.postCount()).toBe(CONCURRENT_SUBMITS);
+		expect([errorItems.length, error === undefined]).toEqual([failed, failed > 0]);
+	},
+);
+
+it('a key that dies while the first jobs are waited for ends submitting', async () => {
+	const body = { detail: 'Invalid API key' };
+	scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 401, body, times: Infinity });
+	const { errorItems } = await generate(10, { maxConcurrentJobs: 2 }, BRANCHES);
+	expect(scene.postCount()).toBe(2);
+	expect(errorItems).toHaveLength(10);
+});
+
+describe('the hint after a run', () => {
+	it.each<[string, WorkflowExecuteMode, INodeParameters, JobWish, RegExp]>([
+		['an image and its file', 'manual', {}, {}, /^3 jobs started\. .* new jobs\. .* and press P\./],
+		['an image without its file', 'manual', { downloadImages: false }, {}, /, pin it\.$/],
+		['an image in production', 'trigger', {}, {}, /^3 jobs started\.$/],
+		['a job without an image', 'manual', { waitForCompletion: false }, {}, /^3 jobs started\.$/],
+		[
+			'a failed job',
+			'manual',
+			{ options: { onFailed: 'returnFailed' } },
+			{ outcome: { status: 'Failed' } },
+			/^3 jobs started\.$/,
+		],
+	])('says how many jobs were started, and how to keep %s', async (_, mode, more, wish, hint) => {
+		scene.wishes.push(...[wish, wish, wish].map((each) => ({ durationMs: 0, ...each })));
+		const { hints } = await generate(3, {}, { mode, parameters: { prompt: 'p', ...more } });
+		expect(hints[0]?.message).toMatch(hint);
+	});
+
+	it('suggests no pinning when all jobs are resumed', async () => {
+		const first = await generate(2, { timeout: 2 });
+		const { hints } = await generate(2, {}, { retryOf: first });
+		const [message] = hints.map((hint) => hint.message);
+		expect(message).toBe('0 jobs started, 2 resumed (not charged again).');
+	});
+
+	it('tells a job whose outcome is unknown from those that were started', async () => {
+		scene.emulator.faults.add({ at: 'submit', kind: 'reset', when: 'accepted' });
+		const { hints } = await generate(2, {}, BRANCHES);
+		expect(hints.map(({ message }) => message)).toContainEqual(
+			expect.stringMatching(
+				/^1 job started\. Of 1 request it is not known whether a job was started\./,
+			),
+		);
+	});
+});
