@@ -58,7 +58,7 @@ export class AetherForgeApi implements ICredentialType {
 			required: true,
 			placeholder: 'e.g. https://api.aetherforgeai.com',
 			description:
-				'Where the AetherForge API is. Change it only for a proxy or an emulator. Must be https, except on this machine.',
+				'Change this only if you use a proxy or the emulator. Must start with https://, except for localhost.',
 		},
 	];
 

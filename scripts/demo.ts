@@ -80,8 +80,8 @@ async function main({ exit }: { exit?: true }): Promise<void> {
 }
 
 const command = new Command('demo')
-	.description('Runs an example workflow in a real n8n and leaves the editor open to play with.')
-	.option('--exit', 'end after the run, with a failure if it failed')
+	.description('Runs an example workflow in a real n8n and keeps the editor open.')
+	.option('--exit', 'exit after the run (nonzero if it failed)')
 	.addHelpText(
 		'after',
 		'\nSet AETHERFORGE_API_KEY to use the real service instead of the emulator.',

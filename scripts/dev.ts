@@ -76,7 +76,7 @@ async function main(): Promise<void> {
 			await gulp;
 		});
 		say(
-			`\n${welcome}\n\nChanges of nodes/ and credentials/ show after a moment. Press Ctrl-C to stop.`,
+			`\n${welcome}\n\nChanges in nodes/ and credentials/ appear after a moment. Press Ctrl-C to stop.`,
 		);
 		await Promise.race([server.ended, gulp]);
 	} finally {

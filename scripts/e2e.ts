@@ -66,7 +66,7 @@ async function offerControl({ server, worker }: RunningN8n, started: Started): P
 	await once(control.listen(0, '127.0.0.1'), 'listening');
 	started.add(() => void control.close());
 	const address = control.address();
-	if (address === null || typeof address === 'string') throw new Error('No port could be had.');
+	if (address === null || typeof address === 'string') throw new Error('Could not open a port.');
 	return `http://127.0.0.1:${address.port}`;
 }
 
@@ -195,7 +195,7 @@ async function main(
 ): Promise<void> {
 	const unknown = names.find((name) => !isRelease(name));
 	if (unknown !== undefined) {
-		throw new Error(`No such n8n: ${unknown}. There are ${releases.join(', ')}.`);
+		throw new Error(`Unknown n8n version "${unknown}". Choose from ${releases.join(', ')}.`);
 	}
 	const args = [
 		...(tests === undefined ? [] : ['-t', tests]),

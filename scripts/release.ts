@@ -35,7 +35,7 @@ export function disagreements({ version, lockedVersions, changelog, tag }: Relea
 		...titled
 			.filter((section) => section.version === undefined && section.title !== '## [Unreleased]')
 			.map(
-				({ title }) => `CHANGELOG.md: "${title}" is no heading such as "## [1.2.3] - 2026-01-31"`,
+				({ title }) => `CHANGELOG.md: "${title}" is not a heading like "## [1.2.3] - 2026-01-31"`,
 			),
 		...(newest !== undefined && newest.version !== version
 			? [`CHANGELOG.md ends at ${newest.version ?? ''}, package.json has ${version}`]
@@ -71,7 +71,7 @@ export function releaseIn(directory: string, tag?: string): Release {
 export function refusals(directory: string, environment: NodeJS.ProcessEnv): string[] {
 	const { GITHUB_ACTIONS, GITHUB_REF_TYPE, GITHUB_REF_NAME } = environment;
 	if (GITHUB_ACTIONS !== 'true' || GITHUB_REF_TYPE !== 'tag') {
-		return ['only CI publishes, from a tag: push one, as CONTRIBUTING.md describes'];
+		return ['only CI publishes, from a tag: push one, as docs/releasing.md describes'];
 	}
 	return disagreements(releaseIn(directory, GITHUB_REF_NAME));
 }

@@ -135,7 +135,7 @@ function accountOf(
 		if (all.some((text) => text.includes(jobId))) account.inExecutions++;
 		else if (
 			undelivered.has(jobId) &&
-			texts.get(executionId)?.includes('no reliable response came back') === true
+			texts.get(executionId)?.includes('no usable response came back') === true
 		) {
 			account.toldUnknown++;
 		} else if (jobs.get(jobId).outcome.status === 'Failed' && log.includes(jobId)) {

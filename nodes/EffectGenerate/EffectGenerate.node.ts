@@ -31,7 +31,7 @@ export class EffectGenerate implements INodeType {
 			'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-effect-generate',
 		builderHint: {
 			searchHint:
-				'Makes a sheet of frames of a visual effect; use Image Generate for other pictures. Each input item is a paid job.',
+				'Makes a sheet of frames of a visual effect; use Image Generate for other images. Each input item is a paid job.',
 			relatedNodes: [checksOnJobs],
 		},
 		usableAsTool: true,
@@ -67,7 +67,7 @@ export class EffectGenerate implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
-		// n8n loads every node when it starts; the engine, when one of them first runs.
+		// n8n loads every node when it starts. The engine is loaded on first use.
 		const { runJobs } = await import('../shared/engine/runJobs');
 		return await runJobs(this, endpoints);
 	}

@@ -16,8 +16,7 @@ export class GetJob implements INodeType {
 		group: ['transform'],
 		version: 1,
 		subtitle: '={{ $parameter["waitForCompletion"] ? "Wait Until Finished" : "Check Once" }}',
-		description:
-			'Check on AetherForge jobs by their IDs and get the images of those that are finished',
+		description: 'Get the status and images of an AetherForge job',
 		defaults: { name: 'AetherForge Get Job' },
 		inputs: [NodeConnectionTypes.Main],
 		outputs: [NodeConnectionTypes.Main],
@@ -25,7 +24,7 @@ export class GetJob implements INodeType {
 		documentationUrl: 'https://github.com/aetherforge/n8n-nodes-aetherforge#aetherforge-get-job',
 		builderHint: {
 			searchHint:
-				'Checks on a job that another AetherForge node has started, free of charge. Needed only after waitForCompletion false or onTimeout returnPending: by default those nodes wait for their images.',
+				'Gets a job that another AetherForge node started, free of charge. Needed only after waitForCompletion false or onTimeout returnPending: by default those nodes wait for their images.',
 		},
 		usableAsTool: true,
 		credentials: [{ name: 'aetherForgeApi', required: true }],
@@ -39,15 +38,15 @@ export class GetJob implements INodeType {
 				type: 'string',
 				default: '',
 				required: true,
-				placeholder: 'e.g. 123e4567-e89b-12d3-a456-426614174000',
-				description: 'The ID of the job, as the node that started it returns it in "job_id"',
+				placeholder: 'e.g. 123e4567-e89b-12d3-a456-…',
+				description: 'The job_id that another AetherForge node returned',
 			},
 			...lookupProperties,
 		],
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
-		// n8n loads every node when it starts; the engine, when one of them first runs.
+		// n8n loads every node when it starts. The engine is loaded on first use.
 		const { runLookups } = await import('../shared/engine/runLookups');
 		return await runLookups(this);
 	}

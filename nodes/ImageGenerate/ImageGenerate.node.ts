@@ -49,7 +49,7 @@ export class ImageGenerate implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
-		// n8n loads every node when it starts; the engine, when one of them first runs.
+		// n8n loads every node when it starts. The engine is loaded on first use.
 		const { runJobs } = await import('../shared/engine/runJobs');
 		return await runJobs(this, [generateImage], imageJobProperties);
 	}

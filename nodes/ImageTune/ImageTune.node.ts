@@ -74,8 +74,7 @@ export class ImageTune implements INodeType {
 						name: 'Split Image',
 						value: 'splitLayers',
 						action: 'Split image into layers',
-						description:
-							'Get the parts of an image, such as the arms of a character, as images of their own',
+						description: 'Get the parts of an image, such as the arms of a character, as images',
 					},
 				],
 				default: 'upscale',
@@ -87,7 +86,7 @@ export class ImageTune implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
-		// n8n loads every node when it starts; the engine, when one of them first runs.
+		// n8n loads every node when it starts. The engine is loaded on first use.
 		const { runJobs } = await import('../shared/engine/runJobs');
 		return await runJobs(this, endpoints);
 	}

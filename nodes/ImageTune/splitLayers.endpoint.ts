@@ -1,7 +1,7 @@
 import type { Endpoint } from '../shared/endpoint';
 import { image } from '../shared/fields';
 
-/** POST /public/v1/image-tune/split-layer: the parts of an image as images of their own. */
+/** POST /public/v1/image-tune/split-layer: the parts of an image as separate images. */
 export const splitLayers: Endpoint = {
 	path: '/public/v1/image-tune/split-layer',
 	name: 'Split Image',

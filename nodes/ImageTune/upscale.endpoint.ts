@@ -17,12 +17,13 @@ export const upscale: Endpoint = {
 				name: 'scale',
 				type: 'options',
 				options: [
-					{ name: '1K (1024 Pixels)', value: '1K', description: 'A target size of 1024 pixels' },
-					{ name: '2K (2048 Pixels)', value: '2K', description: 'A target size of 2048 pixels' },
-					{ name: '4K (4096 Pixels)', value: '4K', description: 'A target size of 4096 pixels' },
+					{ name: '1K (1024 Pixels)', value: '1K' },
+					{ name: '2K (2048 Pixels)', value: '2K' },
+					{ name: '4K (4096 Pixels)', value: '4K' },
 				],
 				default: '2K',
-				description: 'The size to reach. It is a target, not a factor.',
+				description:
+					'The size of the result in pixels, not a scale factor. AetherForge does not say which side.',
 			},
 		},
 	],

@@ -103,7 +103,7 @@ export class Sprite implements INodeType {
 						name: 'V2 (Start and End Frame)',
 						value: 'v2',
 						description:
-							'Takes a start frame and an optional end frame. May take chibi characters for children and reject the job.',
+							'Takes a start frame and an optional end frame. V2 may confuse chibi characters with children and reject the job: use V1 for those.',
 					},
 				],
 				default: 'v1',
@@ -125,7 +125,7 @@ export class Sprite implements INodeType {
 						name: 'V2 (Choose the Quality)',
 						value: 'v2',
 						description:
-							'You choose the quality. V2 may confuse chibi characters with children and reject the job.',
+							'You choose the quality. V2 may confuse chibi characters with children and reject the job: use V1 for those.',
 					},
 				],
 				default: 'v1',
@@ -138,7 +138,7 @@ export class Sprite implements INodeType {
 	};
 
 	async execute(this: IExecuteFunctions): Promise<INodeExecutionData[][]> {
-		// n8n loads every node when it starts; the engine, when one of them first runs.
+		// n8n loads every node when it starts. The engine is loaded on first use.
 		const { runJobs } = await import('../shared/engine/runJobs');
 		return await runJobs(this, endpoints, spriteJobProperties);
 	}

@@ -68,10 +68,10 @@ export const style: ChoiceField = {
 				value: 'quater_view',
 				description: 'A view from above, at an angle',
 			},
-			{ name: 'SD', value: 'sd', description: 'The style that AetherForge calls SD' },
+			{ name: 'SD', value: 'sd', description: 'AetherForge does not document this style' },
 		],
 		default: 'none',
-		description: 'The art style of the result',
+		description: 'The look of the result',
 	},
 };
 
@@ -159,7 +159,7 @@ export const rows: TableField = {
 					'={{ "Row " + ($collection.item.index + 1) + ": " + $collection.item.value.title }}',
 			},
 		},
-		placeholder: 'Add Row',
+		placeholder: 'Add row',
 		default: {},
 		required: true,
 		displayOptions: { show: { rowsInput: ['fields'] } },

@@ -8,7 +8,7 @@ export const makeSpriteV2: Endpoint = {
 	name: 'Make Sprite (V2)',
 	when: { operation: 'make', apiVersion: 'v2' },
 	adviceIfFailed:
-		'Try another image or describe another motion. V2 may confuse chibi characters with children: try V1 for those.',
+		'Try another image or describe another motion. V2 may confuse chibi characters with children: use V1 for those.',
 	fields: [
 		imageInput({
 			apiName: 'start_frame_image',

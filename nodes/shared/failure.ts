@@ -8,6 +8,8 @@ interface FailureFacts {
 	jobId?: string;
 	/** Whether that job has been charged, or may have been, where that is known by itself. */
 	charge?: 'certain' | 'possible';
+	/** Whether a retry of the execution, and Get Job, collect that job. */
+	isCollectable?: boolean;
 	/** The last status that the API gave for the job. */
 	status?: string;
 	imageUrls?: readonly string[] | undefined;

@@ -99,12 +99,12 @@ export const resolution: ChoiceField = {
 		name: 'resolution',
 		type: 'options',
 		options: [
-			{ name: '1K', value: '1K', description: 'The smallest size' },
-			{ name: '2K', value: '2K', description: 'The medium size' },
-			{ name: '4K', value: '4K', description: 'The largest size' },
+			{ name: '1K', value: '1K' },
+			{ name: '2K', value: '2K' },
+			{ name: '4K', value: '4K' },
 		],
 		default: '2K',
-		description: 'The size of the result',
+		description: 'The size of the result, from 1K, the smallest, to 4K, the largest',
 	},
 };
 
@@ -116,11 +116,11 @@ export const quality: ChoiceField = {
 		name: 'quality',
 		type: 'options',
 		options: [
-			{ name: 'Standard', value: 'standard', description: 'The regular quality' },
-			{ name: 'Pro', value: 'pro', description: 'The higher quality' },
+			{ name: 'Standard', value: 'standard' },
+			{ name: 'Pro', value: 'pro' },
 		],
 		default: 'standard',
-		description: 'The quality of the result',
+		description: 'The quality of the result. Pro is the higher one.',
 	},
 };
 
@@ -134,8 +134,8 @@ export function frames(counts: readonly number[], preset: number): ChoiceField {
 			name: 'frame',
 			type: 'options',
 			options: counts.map((value) => {
-				const grid = `${Math.sqrt(value)} × ${Math.sqrt(value)}`;
-				return { name: `${value} (${grid})`, value, description: `A grid of ${grid} frames` };
+				const side = Math.sqrt(value);
+				return { name: `${value} (${side} × ${side})`, value };
 			}),
 			default: preset,
 			description: 'The number of frames in the sheet, and their grid',

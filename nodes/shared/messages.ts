@@ -9,7 +9,7 @@ const LONGEST_LISTED_NAME = 40;
 
 /**
  * Sentences that repeat no more of a text than its start, whatever a user, a server, or n8n has put
- * there: a file may stand where its name belongs. What is no argument of its own, such as the entries
+ * there: a file may stand where its name belongs. What isn't a separate argument, such as the entries
  * of a list, the sentence cuts itself.
  */
 function quotingBriefly<Group extends object>(group: Group): Group {
@@ -92,14 +92,14 @@ export function shortened(url: string): string {
 
 function listWithData(jobIds: readonly string[]): string {
 	const isWhole = jobIds.length <= LONGEST_LIST;
-	return `${listOf(jobIds)}${isWhole ? '' : ' (see the data of this message)'}`;
+	return `${listOf(jobIds)}${isWhole ? '' : ' (the full list is in the error details)'}`;
 }
 
 const GET_JOB_HINT =
 	'You can collect its result with the AetherForge Get Job node, free of charge.';
 
 const RESUBMIT_HINT =
-	'If you accept that you may be charged twice, turn on "Resubmit If Outcome Unknown" under Options, and then retry with the currently saved workflow (a retry with the original workflow ignores the option).';
+	'To resend it anyway, turn on "Resubmit If Unknown" under Options, save, and select Retry with currently saved workflow. You may be charged twice.';
 
 /** What the files of a field are counted in. */
 function holder({ urls }: FilesField, isByUrl: boolean): string {
@@ -141,7 +141,7 @@ export const inputFailures = quotingBriefly({
 	leftover: (subject: string, text: string): Failure =>
 		new Failure({
 			message: `${subject} is only the text "${text}"`,
-			description: `That looks like ${LEFTOVERS[text] ?? 'an expression gone wrong'}. Change the expression, or the data that it reads for this item.`,
+			description: `That looks like ${LEFTOVERS[text] ?? 'an expression that did not work'}. Change the expression, or the data that it reads for this item.`,
 		}),
 
 	/** @param subject the parameter, or the part of it, in quotation marks */
@@ -160,7 +160,7 @@ export const inputFailures = quotingBriefly({
 	tooManyJobs: (count: number, before: number, limit: number): Failure =>
 		new Failure({
 			message: `This execution would start ${plural(before + count, 'job')}, more than the ${limit} that "Max Jobs per Execution" allows`,
-			description: `This run needs ${plural(count, 'new job')}${before === 0 ? '' : `, and this node has already started ${before} in this execution`}. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit).`,
+			description: `It needs ${plural(count, 'new job')}${before === 0 ? '' : `, and this node has already started ${before} in this execution`}. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit).`,
 			concernsAllItems: true,
 		}),
 
@@ -218,8 +218,8 @@ export const inputFailures = quotingBriefly({
 
 	declaredFormField: (field: string): Failure =>
 		new Failure({
-			message: `"${field}" cannot be an additional form field`,
-			description: `This node has a parameter of its own for "${field}". Use that one, and remove the field from "More API Fields (JSON)".`,
+			message: `"${field}" cannot be sent as an extra field`,
+			description: `This node has a parameter for "${field}". Use that, and remove the field from "More API Fields (JSON)".`,
 		}),
 
 	noList: (label: string): Failure =>
@@ -231,14 +231,14 @@ export const inputFailures = quotingBriefly({
 	noRowObject: (label: string, position: number, columns: readonly string[]): Failure =>
 		new Failure({
 			message: `Row ${position} of "${label}" must be an object`,
-			description: `Give each row the keys ${quoted(columns)}.`,
+			description: `Give each row the fields ${quoted(columns)}.`,
 		}),
 
 	/** @param place which row of which parameter */
 	cellKey: (place: string, given: string, column: string): Failure =>
 		new Failure({
-			message: `The row has "${given}"; the key must be "${column}"`,
-			description: `Rename the key in ${place}. Keys are in lower case.`,
+			message: `The row has "${given}"; the field must be "${column}"`,
+			description: `Rename the field in ${place}. Field names are in lower case.`,
 		}),
 
 	/** @param place which row of which parameter */
@@ -296,7 +296,7 @@ export const inputFailures = quotingBriefly({
 		new Failure({
 			message: `"${label}" contains the content of a file, not where to find it`,
 			description:
-				'Put a Convert to File node (operation Move Base64 String to File) before this node, and select the binary field that it puts the file into. Of a data URL, first remove everything up to the comma.',
+				'Put a Convert to File node (operation Move Base64 String to File) before this node, and select the binary field with its output. If the text is a data URL, first remove everything up to the comma.',
 		}),
 
 	fileWithoutContent: (label: string): Failure =>
@@ -326,7 +326,7 @@ export const inputFailures = quotingBriefly({
 	unfetchable: (url: string, reason: string): Failure =>
 		new Failure({
 			message: `The image at ${shortened(url)} could not be fetched`,
-			description: `What happened: ${reason.replace(/\.+$/, '')}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
+			description: `Reason: ${reason.replace(/\.+$/, '')}. Check that the URL opens an image without signing in, and that n8n can reach it.`,
 		}),
 
 	/** @param isByUrl whether they are URLs, not files of the item */
@@ -338,7 +338,7 @@ export const inputFailures = quotingBriefly({
 		isByUrl: boolean,
 	): Failure =>
 		new Failure({
-			message: `${subject} takes up to ${limit} ${limit === 1 ? field.noun.one : field.noun.many}, but ${holder(field, isByUrl)} has ${count}`,
+			message: `${subject} takes ${limit === 1 ? `only 1 ${field.noun.one}` : `up to ${limit} ${field.noun.many}`}, but ${holder(field, isByUrl)} has ${count}`,
 			// No advice that does not help: there may be nothing that takes so many.
 			description: `${isByUrl ? 'Enter fewer URLs' : 'Select fewer files'}${field.limit.by && count <= field.limit.max ? `, ${field.limit.by.advice}` : ''}.`,
 		}),
@@ -352,7 +352,7 @@ export const inputFailures = quotingBriefly({
 	unreadableFile: (fileName: string, fieldName: string | undefined, reason: string): Failure =>
 		new Failure({
 			message: `The file "${fileName}"${inField(fieldName)} cannot be read`,
-			description: `n8n's binary data storage says: ${reason.replace(/(, \w+)? '[^']*'/g, '')}. Get an image of AetherForge again with the AetherForge Get Job node (Job ID: the item's job_id), free of charge. Execute any other node that provides the file again.`,
+			description: `n8n's binary data storage says: ${reason.replace(/(, \w+)? '[^']*'/g, '')}. Get an AetherForge image again with the AetherForge Get Job node (Job ID: the item's job_id), free of charge. For another file, execute the node that provides it again.`,
 		}),
 
 	notAnImage: (fileName: string, fieldName: string | undefined, mimeType: string): Failure =>
@@ -449,7 +449,7 @@ export const apiFailures = quotingBriefly({
 
 	forbidden: (detail: string): Failure =>
 		new Failure({
-			message: 'AetherForge does not allow this account to do that',
+			message: 'AetherForge refused the request for this account',
 			description: `Check your account's plan and permissions on the AetherForge website. ${says(detail)}`,
 			httpStatus: 403,
 			concernsAllItems: true,
@@ -465,7 +465,7 @@ export const apiFailures = quotingBriefly({
 
 	unknownJob: (jobId: string, detail: string): Failure =>
 		new Failure({
-			message: `AetherForge does not know the job ${jobId}`,
+			message: `AetherForge has no job ${jobId}`,
 			description: `Check that the job ID is complete and that the credential belongs to the account that started the job. If the job is old, AetherForge may no longer keep it. ${says(detail)}`,
 			jobId,
 			httpStatus: 404,
@@ -494,7 +494,7 @@ export const apiFailures = quotingBriefly({
 	rejected: (httpStatus: number, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge did not accept the request: ${detail}`,
-			description: `Change what the message names. (HTTP ${httpStatus})`,
+			description: `Correct what AetherForge names above. (HTTP ${httpStatus})`,
 			httpStatus,
 		}),
 
@@ -540,16 +540,17 @@ export const apiFailures = quotingBriefly({
 
 	statusCheckRejected: (jobId: string, httpStatus: number, detail: string): Failure =>
 		new Failure({
-			message: `AetherForge rejected the status check for job ${jobId}: ${detail}`,
+			message: `AetherForge rejected the status check for the job ${jobId}: ${detail}`,
 			description: `The job itself may be fine. ${GET_JOB_HINT} (HTTP ${httpStatus})`,
 			jobId,
 			httpStatus,
+			isCollectable: true,
 		}),
 
 	rateLimited: (waitedMs: number, askedMs: number | undefined, detail: string): Failure =>
 		new Failure({
 			message: 'AetherForge is rate limiting this account',
-			description: `The job could not be started within ${seconds(waitedMs)}.${askedMs === undefined ? '' : ` AetherForge asks to wait ${seconds(askedMs)}.`} Lower "Max Concurrent Jobs" under Options, or try again later. ${says(detail)}`,
+			description: `The job could not be started within ${seconds(waitedMs)}.${askedMs === undefined ? '' : ` AetherForge asks n8n to wait ${seconds(askedMs)}.`} Lower "Max Concurrent Jobs" under Options, or try again later. ${says(detail)}`,
 			httpStatus: 429,
 		}),
 
@@ -571,7 +572,7 @@ export const apiFailures = quotingBriefly({
 		new Failure({
 			message: `The request was not sent, because the last ${unknownCount} had unknown outcomes`,
 			description:
-				"No reliable response came back from AetherForge, or from a server on the way to it. Check your AetherForge account and n8n's network access before you try again.",
+				"No usable response came back from AetherForge, or from a server on the way to it. Check your AetherForge account and n8n's network access before you try again.",
 		}),
 
 	/** What an earlier attempt left unknown; nothing was sent this time. */
@@ -579,21 +580,21 @@ export const apiFailures = quotingBriefly({
 		new Failure({
 			message: 'It is not known whether an earlier attempt started the job',
 			description:
-				"An earlier attempt of this execution sent the request, but no reliable response came back, or n8n ended before that. It was not sent again. n8n's log may list the job.",
+				"An earlier attempt of this execution sent the request, but no usable response came back, or n8n ended before that. It was not sent again. n8n's log may list the job.",
 			outcomeUnknown: true,
 		}),
 
 	outcomeUnknown: (reason: string, httpStatus: number | undefined): Failure =>
 		new Failure({
 			message: 'It is not known whether AetherForge started the job',
-			description: `The request was sent, but no reliable response came back: ${reason}.`,
+			description: `The request was sent, but no usable response came back: ${reason}.`,
 			httpStatus,
 			outcomeUnknown: true,
 		}),
 
 	noStatus: (jobId: string, waitedMs: number, reason: string): Failure =>
 		new Failure({
-			message: `The status of job ${jobId} could not be checked`,
+			message: `The status of the job ${jobId} could not be checked`,
 			description: `AetherForge gave no usable response for ${seconds(waitedMs)}: ${reason}. The job itself may be fine. Try again later. Checking on a job is free.`,
 			jobId,
 		}),
@@ -633,6 +634,7 @@ export const jobFailures = quotingBriefly({
 			charge: 'certain',
 			status: job.status,
 			imageUrls: job.imageUrls.length === 0 ? undefined : job.imageUrls,
+			isCollectable: true,
 		}),
 
 	/** Whether it is finished is not known. */
@@ -643,15 +645,17 @@ export const jobFailures = quotingBriefly({
 			jobId,
 			charge: 'certain',
 			status: 'Pending',
+			isCollectable: true,
 		}),
 
 	notDownloaded: (jobId: string, url: string, reason: string): Failure =>
 		new Failure({
 			message: `An image of the job ${jobId} could not be downloaded`,
-			description: `The job is finished. URL: ${shortened(url)}. What happened: ${reason}. ${GET_JOB_HINT}`,
+			description: `The job is finished. The URL is ${shortened(url)}. Reason: ${reason}. ${GET_JOB_HINT}`,
 			jobId,
 			charge: 'certain',
 			status: 'Succeed',
+			isCollectable: true,
 		}),
 });
 
@@ -668,7 +672,7 @@ export const runFailures = {
 	canceledWhileSubmitting: (): Failure =>
 		new Failure({
 			message: 'The execution was stopped while a job was being submitted',
-			description: 'n8n\'s log lists its ID at the level "info" as soon as AetherForge answers.',
+			description: 'n8n\'s log lists its ID at the level "info" as soon as AetherForge responds.',
 			outcomeUnknown: true,
 		}),
 };
@@ -717,7 +721,7 @@ export function rendered(
 ): { message: string; description: string } {
 	const { message, description } = failure.facts;
 	const text = [
-		...ofRetry(circumstances),
+		...ofRetry(failure, circumstances),
 		...ofRow(circumstances),
 		description,
 		ofCharge(failure, circumstances),
@@ -736,11 +740,11 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 	const { startsJobs, isChecking, isRetry, isOneOfMany, ownJobIds } = circumstances;
 	if (facts.outcomeUnknown) {
 		if (facts.isResubmitted) {
-			return 'A job may exist and be charged. A retry sends the request again, because "Resubmit If Outcome Unknown" is on.';
+			return 'A job may exist and be charged. A retry resends the request, because "Resubmit If Unknown" is on.';
 		}
 		return circumstances.canRetry
-			? `A job may exist and be charged, so the request is not sent again automatically, not even by a retry. Check your AetherForge account. ${RESUBMIT_HINT}`
-			: 'A job may exist and be charged. Check your AetherForge account before the request is sent again.';
+			? `A job may exist and be charged, so a retry does not resend the request. Check your AetherForge account. ${RESUBMIT_HINT}`
+			: 'A job may exist and be charged. Check your AetherForge account before you send the request again.';
 	}
 	if (facts.charge === 'possible') return 'The job may have been charged.';
 	if (facts.charge === 'certain') return 'The job has been charged.';
@@ -753,11 +757,14 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 }
 
 /** What people look for first where some of several jobs are paid. n8n offers no Retry where a node continues. */
-function ofRetry({ startsJobs, canRetry, ownJobIds, otherJobIds }: Circumstances): string[] {
-	const count = ownJobIds.length + otherJobIds.length;
+function ofRetry(
+	{ facts }: Failure,
+	{ startsJobs, canRetry, ownJobIds, otherJobIds }: Circumstances,
+): string[] {
+	const count = ownJobIds.length + otherJobIds.length + (facts.isCollectable === true ? 1 : 0);
 	if (!startsJobs || !canRetry || count === 0) return [];
 	return [
-		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for what is missing. Executing the workflow again pays for all jobs anew.`,
+		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again.`,
 	];
 }
 
@@ -772,12 +779,15 @@ function ofJobs({ startsJobs, ownJobIds, otherJobIds }: Circumstances): string[]
 	if (!startsJobs) return ownJobIds.length === 0 ? [] : [`Job: ${listOf(ownJobIds)}.`];
 	const count = ownJobIds.length + otherJobIds.length;
 	if (count === 0) return [];
-	const [these, have] = ownJobIds.length === 1 ? ['job', 'has'] : ['jobs', 'have'];
-	const own = `The ${these} ${listWithData(ownJobIds)} ${have} already been started and charged.`;
-	const others = `Other jobs of this execution have already been started and charged: ${listWithData(otherJobIds)}.`;
+	const own = `The ${ownJobIds.length === 1 ? 'job' : 'jobs'} ${listWithData(ownJobIds)}`;
+	const others = otherJobIds.length === 1 ? 'One other job' : 'Other jobs';
+	const charged = (jobIds: readonly string[]) =>
+		`${jobIds.length === 1 ? 'has' : 'have'} already been charged`;
 	return [
-		...(ownJobIds.length === 0 ? [] : [own]),
-		...(otherJobIds.length === 0 ? [] : [others]),
+		...(ownJobIds.length === 0 ? [] : [`${own} ${charged(ownJobIds)}.`]),
+		...(otherJobIds.length === 0
+			? []
+			: [`${others} of this execution ${charged(otherJobIds)}: ${listWithData(otherJobIds)}.`]),
 		`The AetherForge Get Job node collects ${count === 1 ? 'it' : 'them'} free of charge.`,
 	];
 }
@@ -796,8 +806,8 @@ export const logLines = {
 		`It is not known whether AetherForge started a job for item ${itemIndex}. ${description}`,
 	notStartedAfterStop: (itemIndex: number, isCertain: boolean): string =>
 		isCertain
-			? `AetherForge started no job for item ${itemIndex}, whose request was under way when the execution was stopped`
-			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was under way when the execution was stopped`,
+			? `AetherForge started no job for item ${itemIndex}, whose request was being sent when the execution was stopped`
+			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was being sent when the execution was stopped`,
 	journalFailed: (reason: string): string =>
 		`n8n's database does not keep AetherForge jobs: ${reason}. After a crash, a retry may pay for them again. This log lists their IDs.`,
 	leftBehind: (jobIds: readonly string[]): string =>
@@ -859,7 +869,7 @@ export const hints = {
 		const unknown =
 			withheld === 0
 				? ''
-				: ` ${plural(withheld, 'request')} would not be sent again, because it is not known whether an earlier try started the job.`;
+				: ` ${plural(withheld, 'request')} would not be sent again, because it is not known whether an earlier attempt started the job.`;
 		const refused =
 			limit === undefined
 				? ''
@@ -922,8 +932,7 @@ export const reasons = quotingBriefly({
 	/** For a file's server: signed links end, and then most servers answer so. */
 	fileStatus: (httpStatus: number): string =>
 		`HTTP ${httpStatus}${[403, 410].includes(httpStatus) ? ' (the link may have expired)' : ''}`,
-	webPage: (): string =>
-		'the server sent a web page in place of the image, as it does where a login is needed',
+	webPage: (): string => 'the server sent a web page in place of the image, such as a sign-in page',
 	emptyFile: (): string => 'the file is empty',
 	notAnImage: (): string => `the file is not a supported image (${FORMATS})`,
 	stalled: (): string => 'the transfer stalled',

@@ -14,7 +14,7 @@ export function contextOf(context: IExecuteFunctions): IDataObject {
 
 /**
  * Whether the node runs as an AI agent's tool. n8n drops binary data there and gives every call a
- * run index of its own. Its own `isToolExecution` is false for tools of the newest agents.
+ * separate run index. n8n's `isToolExecution` is false for tools of the newest agents.
  */
 export function isTool(context: IExecuteFunctions): boolean {
 	return context.getNode().type.endsWith('Tool');

@@ -13,7 +13,7 @@ const outputItems: INodeProperties = {
 		{
 			name: 'One per Image',
 			value: 'perImage',
-			description: 'Each image becomes an item of its own',
+			description: 'Each image becomes a separate item',
 		},
 		{
 			name: 'One per Job',
@@ -132,7 +132,8 @@ const maxJobsPerExecution: INodeProperties = {
 	typeOptions: { minValue: 0 },
 	default: 100,
 	description:
-		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If there are more, none of them is started. 0 means no limit.',
+		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If an execution would need more, none is started.',
+	hint: '0 means no limit',
 };
 
 const dryRun: INodeProperties = {
@@ -145,7 +146,7 @@ const dryRun: INodeProperties = {
 };
 
 const resubmitIfUnknown: INodeProperties = {
-	displayName: 'Resubmit If Outcome Unknown',
+	displayName: 'Resubmit If Unknown',
 	name: 'resubmitIfUnknown',
 	type: 'boolean',
 	default: false,
@@ -166,9 +167,9 @@ function collection(options: INodeProperties[]): INodeProperties {
 }
 
 /**
- * What an AI agent's model is told of the node as a tool, until somebody writes another text. n8n
- * would show this parameter by itself, but always with the node's description for people: it heeds
- * `replacements` of `usableAsTool` in the editor only, not in what it tells the model.
+ * The default description of the node as a tool, which an AI agent's model reads. n8n would add this
+ * parameter by itself, but with the node's description for people: it honors `replacements` of
+ * `usableAsTool` in the editor only, not in what it tells the model.
  *
  * @param show where the text holds, in a node with several operations
  */
@@ -188,12 +189,15 @@ export function toolDescription(
 	};
 }
 
-/** The same for a tool whose calls are paid for: a model that is not told so repeats a call that failed. */
+/** The same for a tool whose calls cost credits: a model that is not told so repeats a failed call. */
 export function paidTool(text: string, show?: Readonly<Record<string, string[]>>): INodeProperties {
-	return toolDescription(
-		`${text} Each call costs credits. If the status is Pending, check it later by its job_id. If it is Failed, do not repeat the call unless the user asks.`,
-		show,
-	);
+	return {
+		...toolDescription(
+			`${text} Each call costs credits. If the status is Pending, check it later by its job_id. If it is Failed, do not repeat the call unless the user asks.`,
+			show,
+		),
+		hint: 'Each call of the tool starts a paid job',
+	};
 }
 
 /** For nodes that start paid jobs: what n8n's AI builder should know of Get Job. */
@@ -218,7 +222,7 @@ export const jobHints: NodeHint[] = [
 /** For nodes that start paid jobs: whether to wait, what to return, and the options. */
 export const jobProperties: INodeProperties[] = jobPropertiesWith(outputItems, variations);
 
-/** The same, with the number of jobs beside what they are asked for. */
+/** The same, with the number of jobs next to what they are asked for. */
 export const imageJobProperties: INodeProperties[] = [
 	{
 		...variations,

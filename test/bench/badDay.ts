@@ -102,14 +102,14 @@ const badDays: readonly BadDay[] = [
 		},
 	},
 	{
-		title: 'n8n restarted while 20 items are under way',
+		title: 'n8n restarted while 20 jobs are running',
 		ways: ['node', 'collected', 'retried', 'errorOutput', 'looped'],
 		jobMs: LONG_JOB_MS,
 		during: restartOnceUnderWay,
 		putRight: () => undefined,
 	},
 	{
-		title: 'The same without Save Execution Progress',
+		title: 'The same without Save execution progress',
 		ways: ['node', 'collected', 'retried'],
 		order: { savesProgress: false },
 		jobMs: LONG_JOB_MS,

@@ -55,7 +55,7 @@ export interface Order {
 	files: number;
 	/** The model's name, or an expression for it. */
 	model: string;
-	/** n8n's "Save Execution Progress": what nodes have put out is saved as they end. */
+	/** n8n's "Save execution progress": what nodes have put out is saved as they end. */
 	savesProgress: boolean;
 }
 

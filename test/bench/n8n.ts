@@ -7,8 +7,10 @@ import { installN8n, type N8nInstall } from '../e2e/real-n8n/install';
 import { installCommunityPackage } from '../e2e/real-n8n/package-tarball';
 import { N8nClient, type SavedCredential, type WorkflowFile } from '../e2e/real-n8n/rest-client';
 import { startN8n } from '../e2e/real-n8n/server';
+import type { Postgres } from '../e2e/real-n8n/postgres';
 import type { Started } from '../e2e/real-n8n/started';
 import { withCredential } from '../e2e/workflow';
+import { writtenBytes } from './processMemory';
 import { BENCH_KEY } from './service';
 
 /** Everything needed to start one n8n after the other, each fresh. */
@@ -16,11 +18,16 @@ export interface N8nKit {
 	install: N8nInstall;
 	/** A folder of community nodes as n8n has it, with this package and the bench's own nodes. */
 	nodesDirectory: string;
+	/** A server to keep n8n's data in, instead of SQLite. */
+	postgres?: Postgres;
 }
 
 /** A fresh n8n, ready to run workflows. */
 export interface FreshN8n {
 	client: N8nClient;
+	pid: number;
+	/** Bytes that have been written to its database so far: to PostgreSQL's log, or by n8n itself. */
+	writtenBytes(): Promise<number>;
 	/** Saves a workflow and starts it, without following how it goes on; gives the execution's ID. */
 	start(file: WorkflowFile): Promise<string>;
 	/** A credential for the nodes, and for n8n's own HTTP Request node. */
@@ -49,6 +56,7 @@ export async function startFreshN8n(kit: N8nKit, onStarted: Started['add']): Pro
 		installNodes: async (directory) => {
 			await cp(kit.nodesDirectory, directory, { recursive: true });
 		},
+		env: (await kit.postgres?.emptyDatabase()) ?? {},
 	});
 	let isStopped = false;
 	const stop = async () => {
@@ -62,6 +70,8 @@ export async function startFreshN8n(kit: N8nKit, onStarted: Started['add']): Pro
 	await client.signIn();
 	return {
 		client,
+		pid: server.pid,
+		writtenBytes: kit.postgres?.writtenBytes ?? (async () => await writtenBytes(server.pid)),
 		start: async (file) => await client.startManually(await client.createWorkflow(file), 'Start'),
 		credentialFor: async (apiUrl) =>
 			await client.createCredential('AetherForge', 'aetherForgeApi', {

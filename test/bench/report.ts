@@ -123,7 +123,7 @@ export function toMarkdown({ setting, goals, comparisons, badDays, missing }: Re
 	return [
 		'# Benchmarks',
 		`Written by \`npm run bench\`. ${setting}`,
-		'A value is the middle of the runs, with the least and the most in brackets.',
+		'Values are medians; the minimum and maximum are in parentheses.',
 		'## Goals',
 		markdownTable(['goal', 'at most', 'measured', ''], goalRows),
 		...missing.map((line) => `Not measured: ${line}`),
@@ -171,37 +171,30 @@ export function withSection(page: string, section: string): string {
 const METHOD_HEADING = '## How it is measured';
 const BAD_DAY_HEADING = '## What a bad day costs';
 
-const BAD_DAY_METHOD = `The emulator counts the paid jobs. Every row is one run in n8n 2.40, started by a webhook. The counts are what matters; the seconds show
-only the order of magnitude. A job takes 2 s (5 s for Stop, 8 s for the restart), and n8n gets 2 s to shut down. Real jobs take up to two minutes,
-and n8n gives them 30 s by default.
+const BAD_DAY_METHOD = `The emulator counts the paid jobs. Every row is one execution, started by a webhook. The counts are what matters; the seconds only show
+the order of magnitude. A job takes 2 s (5 s for Stop, 8 s for the restart), and n8n gets 2 s to shut down. Real jobs take up to 130 s, and n8n gives
+them 30 s by default.
 
-- _Save Execution Progress_ is on in the workflow settings, unless a row says otherwise. n8n's default is off.
-- **This node** has its defaults, and _Retry On Fail_. **This node, then Get Job**: _Wait for Completion_ is off, and Get Job waits for the jobs.
-- **HTTP Request, Wait, IF**: 20 submits a second (_Batching_), a Wait of 2 s, a status check, and an IF. Finished jobs go to the download, failed jobs are
-  submitted again, and the others go back to Wait. All requests have _Retry On Fail_. **Submits never repeated**: the submit has an error output instead
-  of _Retry On Fail_. Nothing makes up for its failed rows: run them again yourself.
-- **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, all with _Retry On Fail_. A failed job ends the run.
-- **Retry**: where an execution ended in an error or crashed, Retry is used in the executions list, with the current workflow, up to three times. The
-  expired key is renewed first. After the 502, _Resubmit If Outcome Unknown_ is turned on in this node. There is no Retry after Stop, and none for
+- **Save execution progress** is on in the workflow settings, unless a row says otherwise. n8n's default is off.
+- **This node** has its defaults, and **Retry On Fail**. **This node, then Get Job**: **Wait for Completion** is off, and Get Job waits for the jobs.
+- **HTTP Request, Wait, IF**: 20 submits a second (**Batching**), a Wait of 2 s, a status check, and an IF. Finished jobs go to the download, failed jobs are
+  submitted again, and the others go back to Wait. All requests have **Retry On Fail**. **Submits never repeated**: the submit has an error output instead.
+- **Loop Over Items**: submit, Wait, status check, IF, and download for one item after the other, all with **Retry On Fail**. A failed job ends the execution.
+- **Retry**: where an execution failed or crashed, Retry is used in the Executions tab, with the current workflow, up to three times. The
+  expired key is renewed first. After the 502, **Resubmit If Unknown** is turned on in this node. There is no Retry after Stop, and none for
   too many reference images.
 - **Images received** are files in the output of an execution. **Job IDs lost** are neither in a saved execution nor in n8n's log. After the 502, one job ID
-  was only in the response that never arrived, and nobody can know it.
-- **5,000 rows**: this node refuses to start any of the jobs (_Max Jobs per Execution_ is 100). _Retry On Fail_ has it check the rows three times, which
-  takes most of the seconds. HTTP Request keeps sending after Stop, until it has sent everything.
+  was only in the response that never arrived.
+- **5,000 rows**: this node starts none of the jobs (**Max Jobs per Execution** is 100), and ends by itself. HTTP Request keeps sending after Stop.
 - **The CDN** answers 404 until 20 s after a job has finished.`;
 
-const METHOD = `- The service is the [emulator](../test/emulator), in a process of its own on the same machine.
-- **Memory**: a fresh n8n for each case, files on disk. A gate node holds the workflow right before and right after the node that is
-  measured. At the first gate the peak of n8n's resident memory is cleared (\`/proc/<pid>/clear_refs\`), at the second it is read (\`VmHWM\`).
-  The value is the rise, in megabytes of 10⁶ bytes. n8n's HTTP Request node sends several files under one name if a body
-  parameter is added for each; their number is fixed when the workflow is built. _Buffered_ is a node that reads files into buffers and sends them with
-  the form-data package. _Node.js alone_ is a pipe between file and socket with nothing of n8n in between, in the same n8n: the chunks
-  that went through it stay in memory until Node.js collects garbage, and it does so after some tens of megabytes of them, however large
-  the file. No node can be below that, so what the node adds to it is measured too.
-- **Jobs side by side**: from the gate until the last image has arrived, as a multiple of the 10 s that each job takes. _Batched_ is HTTP
-  Request, Wait 3 s, HTTP Request, IF, back to Wait; _looped_ the same inside Loop Over Items, whose time grows with every item.
-- **CPU**: of n8n's process between the gates, by \`/proc/<pid>/stat\`: the node with its checks, polls, downloads and storing, less the
-  same number of submits, single status checks and stored downloads made by bare requests.
-- **Polling and thousands of items**: the node's own code from parameters to output items, with n8n and the service simulated on a virtual
-  clock. The counts are exact, and [tests](../test/bench) hold them.
+const METHOD = `- The service is the [emulator](../test/emulator), in a separate process on the same machine.
+- **Memory**: a fresh n8n for each case, files on disk. The value is the rise of the peak of n8n's resident memory (\`VmHWM\`, cleared before the node
+  starts), in megabytes of 10⁶ bytes. **HTTP Request** sends several files under one name, with a body parameter for each. **Buffered** is a node that
+  reads files into buffers. **Node.js alone** is a pipe between file and socket in the same n8n: no node can be below that.
+- **Jobs in parallel**: from the start of the node until the last image has arrived, as a multiple of the 10 s that each job takes. **Batched** is HTTP
+  Request, Wait 3 s, HTTP Request, IF, back to Wait; **looped** is the same inside Loop Over Items.
+- **CPU**: of n8n's process, by \`/proc/<pid>/stat\`, less the same number of submits, single status checks, and stored downloads made by bare requests.
+- **Polling and thousands of items**: the node's own code, with n8n and the service simulated on a virtual clock. The counts are exact, and
+  [tests](../test/bench) hold them.
 `;

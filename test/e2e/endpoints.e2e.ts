@@ -183,11 +183,11 @@ describe('on its own', () => {
 	});
 
 	it.each<[string, INode, string]>([
-		['Image Tune', imageTune({ scale: '={{ "8K" }}' }), '"Scale" must be "1K", "2K" or "4K"'],
+		['Image Tune', imageTune({ scale: '={{ "8K" }}' }), '"Scale" must be "1K", "2K", or "4K"'],
 		[
 			'Effect Generate',
 			effectGenerate({ description: 'Sparks', frame: '={{ 25 }}' }),
-			'"Frames" must be 4, 9 or 16',
+			'"Frames" must be 4, 9, or 16',
 		],
 		[
 			'Sprite',

@@ -485,7 +485,7 @@ if (hasHumanReview) {
 	});
 }
 
-describe('Upscale the pictures of a form upload', () => {
+describe('Upscale a form upload', () => {
 	it('upscales each picture, and its last page has the links and the reason for what failed', async () => {
 		const saved = await imported('upscale-form-upload');
 		await lab.n8n.activate(saved);
@@ -521,7 +521,7 @@ describe('Upscale the pictures of a form upload', () => {
 	});
 });
 
-describe('Split into layers, one file per layer', () => {
+describe('Split into layers', () => {
 	it('sends its sample picture and gives one item with a file for each layer', async () => {
 		const saved = await imported('split-into-layers');
 		const execution = await lab.n8n.runManually(saved, 'Start here');
@@ -538,7 +538,7 @@ describe('Split into layers, one file per layer', () => {
 });
 
 if (hasHumanReview) {
-	describe('AI agent that asks before it pays', () => {
+	describe('AI agent that asks first', () => {
 		let model: ScriptedModel | undefined;
 		afterEach(async () => {
 			await model?.close();

@@ -473,7 +473,7 @@ describe('a file by URL', () => {
 		]);
 		const [run] = execution.runData.Generate ?? [];
 		const { description } = run?.error ?? {};
-		expect(description).toContain(`What happened: ${reason}`);
+		expect(description).toContain(`Reason: ${reason}`);
 		expect(description).toContain('No job was started, and nothing was charged.');
 		expect(description).not.toMatch(/private|Confidential/);
 		expect(lab.emulator.requests).toEqual([]);

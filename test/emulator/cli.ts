@@ -6,7 +6,7 @@ import { PROMPT_TAGS } from './jobs';
 const MAX_SHOWN_VALUE = 60;
 
 const help = [
-	'\nTags in any text of a request, its prompt or a description, decide what becomes of its job:',
+	'\nTags in any text of a request, its prompt or a description, control the outcome of its job:',
 	...PROMPT_TAGS.map(([tag, help]) => `  ${tag.padEnd(15)} ${help}`),
 	'\nEndpoints:',
 	...ENDPOINT_CASES.map(({ path }) => `  POST ${path}`),
@@ -16,7 +16,7 @@ const help = [
 void new Command('emulator')
 	.description(
 		'A stand-in for the AetherForge API on this machine. It takes jobs on every endpoint, costs nothing, ' +
-			'and draws results of the kind that each endpoint gives, with the prompt on them.',
+			'and draws results of the kind that each endpoint returns, with the prompt on them.',
 	)
 	.option('--port <number>', 'port of the API; 0 for any free one', wholeNumber, 8787)
 	.option('--key <key>', 'the API key that is accepted', 'test-key')

@@ -29,7 +29,7 @@ export interface Outcome {
 export interface Job {
 	readonly id: string;
 	readonly createdAtMs: number;
-	/** From creation until the outcome shows; `Infinity`: pending for ever. */
+	/** From creation until the outcome shows; `Infinity`: pending forever. */
 	durationMs: number;
 	outcome: Outcome;
 	/** The words of its submit without their tags, and all fields: what its results show. */
@@ -50,7 +50,7 @@ interface TagEffect {
 
 const extra = { error_message: 'The prompt asked for this failure.' };
 
-/** Words in a prompt that decide what becomes of its job, for people who develop workflows; N: a number. */
+/** Words in a prompt that control the outcome of its job, for people who develop workflows; N: a number. */
 export const PROMPT_TAGS: readonly [tag: string, help: string, (n: number) => TagEffect][] = [
 	['#fail', 'the job ends as Failed', () => ({ outcome: { status: 'Failed' } })],
 	[
@@ -59,7 +59,7 @@ export const PROMPT_TAGS: readonly [tag: string, help: string, (n: number) => Ta
 		() => ({ outcome: { status: 'Failed', extra } }),
 	],
 	['#slow', 'the job takes ten times as long', () => ({ slowness: 10 })],
-	['#never', 'the job stays Pending for ever', () => ({ slowness: Infinity })],
+	['#never', 'the job stays Pending forever', () => ({ slowness: Infinity })],
 	[
 		'#images-N',
 		'the job gives N images (0 to 99)',

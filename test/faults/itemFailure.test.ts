@@ -74,7 +74,7 @@ describe('one item’s failure, without continue-on-error', () => {
 		expect(error?.description).toMatch(
 			/^Use Retry in the Executions tab: it collects 1 paid job free of charge.* Row 2 of the input failed: "item 1"\./,
 		);
-		expect(error?.description).toMatch(/Executing the workflow again pays for all jobs anew/);
+		expect(error?.description).toMatch(/Executing the workflow pays for all jobs again/);
 	});
 
 	it('waits for the answers of submits under way, so that their jobs are named', async () => {

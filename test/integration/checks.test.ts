@@ -86,7 +86,7 @@ const REFUSALS: Refusal[] = [
 		parameters: { prompt: 'p', ...fromJson('value', 'referenceImages') },
 		good: { json: { value: 'none' }, binary: { data: file(PNG) } },
 		bad: { json: { value: 'everything' }, binary: { data: file(PNG) } },
-		message: /^"Reference Images" must be "none", "all", "selected" or "urls"$/,
+		message: /^"Reference Images" must be "none", "all", "selected", or "urls"$/,
 		description: 'Its value is "everything".',
 	},
 	{
@@ -140,10 +140,10 @@ const REFUSALS: Refusal[] = [
 	},
 	...(
 		[
-			['GPT Image 1.5', 'AetherForge', '10 reference images', 10],
-			['Grok Imagine', 'Grok Imagine', '5 reference images', 5],
-			['Grok Imagine Pro', 'Grok Imagine Pro', '1 reference image', 1],
-			['a model of tomorrow', 'AetherForge', '10 reference images', 10],
+			['GPT Image 1.5', 'AetherForge', 'up to 10 reference images', 10],
+			['Grok Imagine', 'Grok Imagine', 'up to 5 reference images', 5],
+			['Grok Imagine Pro', 'Grok Imagine Pro', 'only 1 reference image', 1],
+			['a model of tomorrow', 'AetherForge', 'up to 10 reference images', 10],
 		] as const
 	).map(([model, subject, limit, count]) => ({
 		name: `one file too many for ${model}`,
@@ -153,7 +153,7 @@ const REFUSALS: Refusal[] = [
 		},
 		good: { json: { prompt: 'p', model: 'Grok Imagine Pro' }, binary: files(1) },
 		bad: { json: { prompt: 'p', model }, binary: files(count + 1) },
-		message: new RegExp(`^${subject} takes up to ${limit}, but the item has ${count + 1}`),
+		message: new RegExp(`^${subject} takes ${limit}, but the item has ${count + 1}`),
 		description: NO_JOB,
 	})),
 	{

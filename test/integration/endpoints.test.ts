@@ -507,19 +507,19 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'a number of frames of another version',
 			'sprite',
 			{ apiVersion: 'v2', text: 'Walking', frame: '={{ 25 }}' },
-			'"Frames" must be 49, 81 or 121',
+			'"Frames" must be 49, 81, or 121',
 		],
 		[
 			'a number of frames that no sprite has',
 			'sprite',
 			{ text: 'Walking', frame: '={{ 26 }}' },
-			'"Frames" must be 25, 36, 49, 64, 81, 100, 121, 144 or 169',
+			'"Frames" must be 25, 36, 49, 64, 81, 100, 121, 144, or 169',
 		],
 		[
 			'a number of frames that no effect has',
 			'effectGenerate',
 			{ description: 'Sparks', frame: '={{ 25 }}' },
-			'"Frames" must be 4, 9 or 16',
+			'"Frames" must be 4, 9, or 16',
 		],
 		[
 			'another word than true and false',
@@ -527,12 +527,12 @@ describe('each endpoint refuses before anything is paid for', () => {
 			{ text: 'Walking', isPixel: '={{ "yes" }}' },
 			'"Input Is Pixel Art" must be true or false',
 		],
-		['another scale', 'imageTune', { scale: '={{ "8K" }}' }, '"Scale" must be "1K", "2K" or "4K"'],
+		['another scale', 'imageTune', { scale: '={{ "8K" }}' }, '"Scale" must be "1K", "2K", or "4K"'],
 		[
 			'another resolution',
 			'effectGenerate',
 			{ apiVersion: 'v1', description: 'Sparks', resolution: '={{ "1k" }}' },
-			'"Resolution" must be "1K", "2K" or "4K"',
+			'"Resolution" must be "1K", "2K", or "4K"',
 		],
 		[
 			'another quality',
@@ -544,9 +544,9 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'another style',
 			'sprite',
 			{ operation: 'reskin', description: 'Golden armor', style: '={{ "quarter_view" }}' },
-			'"Style" must be "cartoon", "none", "pixel", "quater_view" or "sd"',
+			'"Style" must be "cartoon", "none", "pixel", "quater_view", or "sd"',
 		],
-		['no scale', 'imageTune', { scale: '={{ "" }}' }, '"Scale" must be "1K", "2K" or "4K"'],
+		['no scale', 'imageTune', { scale: '={{ "" }}' }, '"Scale" must be "1K", "2K", or "4K"'],
 		[
 			'a blank prompt',
 			'imageTune',
@@ -622,7 +622,7 @@ describe('each endpoint refuses before anything is paid for', () => {
 			'two images where the API takes one',
 			'imageTune',
 			{ imageField: '={{ ["data", "data"] }}' },
-			'AetherForge takes up to 1 image, but the item has 2',
+			'AetherForge takes only 1 image, but the item has 2',
 		],
 		[
 			'an image that the item does not have',

@@ -122,7 +122,7 @@ describe('a single status check of a job', () => {
 		const jobId = '123e4567-e89b-12d3-a456-426614174000';
 		const { error } = await getJobs([jobId]);
 		expect(error).toMatchObject({
-			message: `AetherForge does not know the job ${jobId}`,
+			message: `AetherForge has no job ${jobId}`,
 			httpCode: '404',
 			context: { itemIndex: 0, data: { job_id: jobId, http_status: 404 } },
 		});
@@ -219,7 +219,7 @@ describe('Get Job, waiting', () => {
 			...WAITS,
 			options: { timeout: 9 },
 		});
-		expect(error?.message).toBe(`The status of job ${jobId} could not be checked`);
+		expect(error?.message).toBe(`The status of the job ${jobId} could not be checked`);
 		expect(error?.description).toContain('for 9 seconds: HTTP 502: 502 Bad Gateway.');
 	});
 
@@ -317,7 +317,7 @@ describe('many items of Get Job', () => {
 			['Pending', { item: 4 }],
 		]);
 		expect(errorOf(items[1])).toEqual({
-			message: `AetherForge does not know the job ${unknown} [Item 1]`,
+			message: `AetherForge has no job ${unknown} [Item 1]`,
 			description: expect.any(String) as string,
 			job_id: unknown,
 			http_status: 404,

@@ -362,7 +362,7 @@ describe('a file by URL', () => {
 			},
 		);
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
-		expect(error?.description).toContain(`What happened: ${reason}`);
+		expect(error?.description).toContain(`Reason: ${reason}`);
 		expect(error?.description).toContain('No job was started, and nothing was charged.');
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(error?.context.itemIndex).toBe(1);
@@ -415,7 +415,7 @@ describe('a file by URL', () => {
 			aiModel: 'Grok Imagine Pro',
 		});
 		expect(error?.message).toBe(
-			'Grok Imagine Pro takes up to 1 reference image, but "Reference Image URL(s)" has 2',
+			'Grok Imagine Pro takes only 1 reference image, but "Reference Image URL(s)" has 2',
 		);
 		expect(visited()).toEqual([]);
 		expect(scene.emulator.requests).toEqual([]);
@@ -535,7 +535,7 @@ describe('a file by URL', () => {
 
 		it('takes the place of all files of the item, which a saved workflow may still ask for', async () => {
 			const { error } = await generate({ referenceImages: 'all' }, { asTool: true });
-			expect(error?.message).toContain('"Reference Images" must be "none", "selected" or "urls"');
+			expect(error?.message).toContain('"Reference Images" must be "none", "selected", or "urls"');
 			expect(scene.emulator.requests).toEqual([]);
 		});
 	});

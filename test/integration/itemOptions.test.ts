@@ -374,7 +374,7 @@ describe('additional form fields', () => {
 	});
 
 	it.each<[string, unknown, string, string]>([
-		['a declared name', { prompt: 'x' }, '"prompt" cannot be an additional form field', LABEL],
+		['a declared name', { prompt: 'x' }, '"prompt" cannot be sent as an extra field', LABEL],
 		['the name of a file field', { ref_images: 'x' }, '"ref_images" cannot be', LABEL],
 		['a name with a space', { 'a b': 1 }, `"a b" in "${LABEL}" is not a form field name`, '64'],
 		['a name with a line break', { 'a\n': 1 }, 'is not a form field name', '64'],

@@ -52,7 +52,7 @@ describe('one run', () => {
 		const { error } = await generate(count, options);
 		expect(error?.message).toBe(refusal(count, limit));
 		expect(error?.description).toBe(
-			`This run needs ${count} new jobs. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit). No job was started, and nothing was charged.`,
+			`It needs ${count} new jobs. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit). No job was started, and nothing was charged.`,
 		);
 		expect(error?.context.itemIndex).toBeUndefined();
 		expect(scene.emulator.requests).toEqual([]);
@@ -149,7 +149,7 @@ describe('the rounds of a loop', () => {
 		expect(scene.emulator.submits).toHaveLength(3);
 		expect(error?.message).toBe(refusal(4, 3));
 		expect(error?.description).toContain(
-			'This run needs 1 new job, and this node has already started 3 in this execution.',
+			'It needs 1 new job, and this node has already started 3 in this execution.',
 		);
 	});
 });

@@ -221,7 +221,7 @@ describe('an image’s URL', () => {
 	it('is named without what may be secret in it', async () => {
 		withUrl(`${scene.emulator.cdnUrl}/none.png?signature=secret`);
 		const { error } = await generate();
-		expect(error?.description).toContain(`URL: ${scene.emulator.cdnUrl}/none.png. What happened`);
+		expect(error?.description).toContain(`The URL is ${scene.emulator.cdnUrl}/none.png. Reason`);
 		expect(error?.description).not.toContain('secret');
 	});
 

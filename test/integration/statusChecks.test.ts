@@ -54,7 +54,7 @@ const FINAL: Told[] = [
 	{
 		name: '403',
 		answer: detail(403, 'Plan does not include the API'),
-		message: () => 'AetherForge does not allow this account to do that',
+		message: () => 'AetherForge refused the request for this account',
 		says: ['AetherForge says: Plan does not include the API.'],
 		concernsAll: true,
 	},
@@ -68,7 +68,7 @@ const FINAL: Told[] = [
 	{
 		name: '404, an unknown job',
 		answer: detail(404, 'Job not found'),
-		message: (id) => `AetherForge does not know the job ${id}`,
+		message: (id) => `AetherForge has no job ${id}`,
 		messageIfStarted: (id) => `AetherForge does not list the job ${id}`,
 		says: ['the account that started the job', 'AetherForge says: Job not found.'],
 	},
@@ -78,13 +78,13 @@ const FINAL: Told[] = [
 			{ type: 'uuid_parsing', loc: ['path', 'job_id'], msg: 'Input should be a valid UUID' },
 		]),
 		message: (id) =>
-			`AetherForge rejected the status check for job ${id}: job_id: Input should be a valid UUID`,
+			`AetherForge rejected the status check for the job ${id}: job_id: Input should be a valid UUID`,
 		says: ['The job itself may be fine', '(HTTP 422)'],
 	},
 	{
 		name: '405',
 		answer: detail(405, 'Method Not Allowed'),
-		message: (id) => `AetherForge rejected the status check for job ${id}: Method Not Allowed`,
+		message: (id) => `AetherForge rejected the status check for the job ${id}: Method Not Allowed`,
 		says: ['AetherForge Get Job node, free of charge', '(HTTP 405)'],
 	},
 ];
@@ -175,7 +175,7 @@ describe('a status check that may do better next time', () => {
 			const { error } = await getJob();
 			expect(error).toMatchObject({
 				name: 'NodeOperationError',
-				message: `The status of job ${jobId} could not be checked`,
+				message: `The status of the job ${jobId} could not be checked`,
 				context: { itemIndex: 0, data: { job_id: jobId } },
 			});
 			expect(error?.description).toContain(`gave no usable response for 30 seconds: ${reason}.`);

@@ -65,7 +65,7 @@ const ANSWERS: Told[] = [
 	{
 		name: '403',
 		answer: detail(403, 'Plan does not include the API'),
-		message: 'AetherForge does not allow this account to do that',
+		message: 'AetherForge refused the request for this account',
 		says: ['plan and permissions', 'Plan does not include the API'],
 		concernsAll: true,
 	},
@@ -309,7 +309,7 @@ it('says of an unknown outcome that a retry sends it again where that is wanted'
 	const { error } = await generate({
 		parameters: { prompt: 'p', options: { resubmitIfUnknown: true } },
 	});
-	expect(error?.description).toContain('A retry sends the request again');
+	expect(error?.description).toContain('A retry resends the request');
 	expect(error?.description).not.toContain('not sent again');
 });
 
@@ -337,7 +337,7 @@ it('a failure names the jobs of other items that were paid for', async () => {
 	for (const jobId of jobIds.slice(0, 10)) expect(error?.description).toContain(jobId);
 	expect(error?.description).toContain('and 2 more');
 	expect(error?.description).toMatch(/^Use Retry in the Executions tab: it collects \d+ paid jobs/);
-	expect(error?.description).toContain('again pays for all jobs anew');
+	expect(error?.description).toContain('Executing the workflow pays for all jobs again');
 });
 
 describe('a server that repeats the key', () => {
@@ -399,7 +399,7 @@ describe('behind an HTTP proxy', () => {
 		async (status) => {
 			proxy = await startProxy({ status });
 			const { error } = await scene.run({ ...BEHIND, node: 'getJob', parameters: { jobId: JOB } });
-			expect(error?.message).toBe(`The status of job ${JOB} could not be checked`);
+			expect(error?.message).toBe(`The status of the job ${JOB} could not be checked`);
 			expectSays(error?.description, [`the proxy refused the connection (HTTP ${status})`]);
 			expect(proxy.asked.length).toBeGreaterThan(1);
 		},

@@ -34,7 +34,7 @@ it.each<[string, string, (value: string) => INodeParameters]>([
 			(dryRun) => ({ options: { dryRun } }),
 		],
 	),
-	['Resubmit If Outcome Unknown', '1', (given) => ({ options: { resubmitIfUnknown: given } })],
+	['Resubmit If Unknown', '1', (given) => ({ options: { resubmitIfUnknown: given } })],
 	['Wait for Completion', '0', (waitForCompletion) => ({ waitForCompletion })],
 	['Wait for Completion', 'undefined', (waitForCompletion) => ({ waitForCompletion })],
 	['Download Images', '"no"', (downloadImages) => ({ downloadImages })],

@@ -46,6 +46,7 @@ describe('a job that is not finished in time', () => {
 			context: { itemIndex: 0, data: { job_id: jobId, status: 'Pending' } },
 		});
 		for (const words of [
+			'Use Retry in the Executions tab: it collects 1 paid job free of charge',
 			'Its status is "Pending".',
 			'The job has been charged.',
 			'with the AetherForge Get Job node, free of charge.',

@@ -73,7 +73,7 @@ describe('version, lockfile, changelog and tag', () => {
 		[
 			'a heading without its date',
 			{ changelog: agreed.changelog.replace('## [1.2.2] - 2026-01-01', '## 1.2.2') },
-			'CHANGELOG.md: "## 1.2.2" is no heading such as "## [1.2.3] - 2026-01-31"',
+			'CHANGELOG.md: "## 1.2.2" is not a heading like "## [1.2.3] - 2026-01-31"',
 		],
 		[
 			'a first release that is not described',

@@ -266,7 +266,7 @@ describe('which files are sent', () => {
 		[
 			'another source',
 			{ source: 'url' },
-			'"Reference Images" must be "all", "none", "selected" or "urls"',
+			'"Reference Images" must be "all", "none", "selected", or "urls"',
 		],
 		['a name that is not there', { names: 'x' }, 'The item has no binary field "x"'],
 		['all of nothing', { source: 'all', binary: {} }, 'The item has no binary fields to send'],
@@ -520,7 +520,7 @@ describe('the URLs of files', () => {
 	it('is a single one where a single file is taken, and may not be missing where one is needed', async () => {
 		expect(await urlsOf(` ${COMMA} `, { field: ONE })).toEqual([COMMA]);
 		expect(await urlsOf({ file: { url: A } }, { field: ONE })).toEqual([A]);
-		await expect(urlsOf([A, B], { field: ONE, max: 1 })).rejects.toThrow('takes up to 1 image');
+		await expect(urlsOf([A, B], { field: ONE, max: 1 })).rejects.toThrow('takes only 1 image');
 	});
 
 	it.each<[string, unknown]>([
@@ -580,7 +580,7 @@ describe('the URLs of files', () => {
 	it('are all that an agent’s tool has beside single files: no item, and so not all of its fields', async () => {
 		expect(await urlsOf(A, { isTool: true })).toEqual([A]);
 		await expect(read({ source: 'all', binary: THREE, isTool: true })).rejects.toThrow(
-			'"Reference Images" must be "none", "selected" or "urls"',
+			'"Reference Images" must be "none", "selected", or "urls"',
 		);
 	});
 

@@ -155,7 +155,7 @@ describe('a choice', () => {
 		[true],
 		[['9']],
 	])('is not %p', (value) => {
-		expect(() => asChoice(value, 'L', [4, 9, 16])).toThrow('"L" must be 4, 9 or 16');
+		expect(() => asChoice(value, 'L', [4, 9, 16])).toThrow('"L" must be 4, 9, or 16');
 	});
 });
 

@@ -108,8 +108,8 @@ describe('the values of a request', () => {
 		[{ text: '  ' }, 'The "Text" parameter is empty'],
 		[{ text: Number.NaN }, 'The "Text" parameter must be text'],
 		[{ text: ['arm'] }, 'The "Text" parameter must be text'],
-		[{ frame: 5 }, '"Frame" must be 4, 9 or 16'],
-		[{ frame: undefined }, '"Frame" must be 4, 9 or 16'],
+		[{ frame: 5 }, '"Frame" must be 4, 9, or 16'],
+		[{ frame: undefined }, '"Frame" must be 4, 9, or 16'],
 		[{ model: '' }, 'The "Model" parameter is empty'],
 		[{ model: { name: 'A' } }, 'The "Model" parameter must be text'],
 		[{ model: ' null' }, '"Model" is only the text "null"'],
@@ -177,7 +177,7 @@ describe('the rows of a table', () => {
 		[
 			'a key in another case',
 			{ rowsJson: [{ row: 1, ' Title': 'a' }] },
-			'The row has " Title"; the key must be "title"',
+			'The row has " Title"; the field must be "title"',
 		],
 		[
 			'a title that an expression left',
@@ -207,7 +207,7 @@ describe('additional form fields', () => {
 	it('are refused where the endpoint declares a field of that name, one that is left out as well', () => {
 		for (const name of ['text', 'style', 'rows']) {
 			expect(() => read({ seed: 1, [name]: 'x' })).toThrow(
-				`"${name}" cannot be an additional form field`,
+				`"${name}" cannot be sent as an extra field`,
 			);
 		}
 	});

@@ -67,7 +67,7 @@ function codeOf(error: Error): string {
 	return typeof code === 'string' ? code : '';
 }
 
-/** n8n replaces the messages that it knows, and keeps the original ones beside its own. */
+/** n8n replaces the messages that it knows, and keeps the original ones next to its own. */
 function textsOf(error: Error): string[] {
 	const { messages } = error as { messages?: unknown };
 	const originals: unknown[] = Array.isArray(messages) ? messages : [];

@@ -9,7 +9,7 @@ import type { StreamedAnswer } from './fetchFile';
 import { answerIn, readProxyRefusal, thrownStatuses } from './proxy';
 import { retryAfterMs } from './retry';
 
-/** No answer of this API comes near it; more is a server gone wild, and not worth n8n's memory. */
+/** Real responses are far smaller; a larger one is a faulty server, and not worth n8n's memory. */
 const ANSWER_LIMIT_BYTES = 1_048_576;
 
 /** An answer that was read. Its texts are for people and never hold the key. */
@@ -37,7 +37,7 @@ interface Arrived {
 }
 
 /**
- * The only place that sends the key: to the base URL of its own credential, and along no redirect.
+ * The only place that sends the key: to the base URL of its own credential, and to no redirect target.
  */
 export class Exchange {
 	readonly #context: IExecuteFunctions;

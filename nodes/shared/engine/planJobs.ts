@@ -71,7 +71,7 @@ export async function planJobs(planning: Planning): Promise<Planned> {
 			return [...resumed, ...missing.map((slot) => ({ slot, settings, echo, submit }))];
 		} catch (error) {
 			if (missing.length === jobCount) throw asFailure(error);
-			// The item's other variations have been charged, and are returned beside these.
+			// The item's other variations have been charged, and are returned with these.
 			for (const slot of missing) results.fail(slot, error);
 			return resumed;
 		}

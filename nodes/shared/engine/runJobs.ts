@@ -44,7 +44,7 @@ interface Phases {
  * of the execution has paid for are resumed.
  *
  * @param endpoints one endpoint, or those between which the node's own parameters decide
- * @param properties the parameters and options that the node has beside those of its endpoints
+ * @param properties the parameters and options that the node has besides those of its endpoints
  * @returns the node's output; with continue-on-error, failed items are error items
  * @throws NodeApiError or NodeOperationError for the first item that fails otherwise
  */

@@ -110,7 +110,7 @@ describe('Image Generate', () => {
 			'Max Concurrent Jobs',
 			'Max Jobs per Execution',
 			'More API Fields (JSON)',
-			'Resubmit If Outcome Unknown',
+			'Resubmit If Unknown',
 		]);
 	});
 

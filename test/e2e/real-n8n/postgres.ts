@@ -12,6 +12,10 @@ export interface Postgres {
 	env: NodeJS.ProcessEnv;
 	/** Settles when it answers; fails with the end of its log. */
 	ready: Promise<void>;
+	/** Empties it, for another n8n. */
+	emptyDatabase: () => Promise<NodeJS.ProcessEnv>;
+	/** How much its log has grown to since it started, in bytes. */
+	writtenBytes: () => Promise<number>;
 	/** Ends it and deletes its data. */
 	stop: () => Promise<void>;
 }
@@ -69,16 +73,26 @@ export async function startPostgres(): Promise<Postgres> {
 	});
 	// Whoever stops it early does not wait for it, and must not be ended by this.
 	ready.catch(() => undefined);
+	const env = {
+		DB_TYPE: 'postgresdb',
+		DB_POSTGRESDB_HOST: '127.0.0.1',
+		DB_POSTGRESDB_PORT: String(port),
+		DB_POSTGRESDB_USER: user,
+		DB_POSTGRESDB_PASSWORD: '',
+		DB_POSTGRESDB_DATABASE: database,
+	};
+	const query = async (sql: string) => {
+		const args = ['-h', '127.0.0.1', '-p', String(port), '-U', user, '-d', database, '-tAc', sql];
+		return (await run(program('psql'), args)).stdout;
+	};
 	return {
-		env: {
-			DB_TYPE: 'postgresdb',
-			DB_POSTGRESDB_HOST: '127.0.0.1',
-			DB_POSTGRESDB_PORT: String(port),
-			DB_POSTGRESDB_USER: user,
-			DB_POSTGRESDB_PASSWORD: '',
-			DB_POSTGRESDB_DATABASE: database,
-		},
+		env,
 		ready,
+		emptyDatabase: async () => {
+			await query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+			return env;
+		},
+		writtenBytes: async () => Number(await query("SELECT pg_current_wal_lsn() - '0/0'")),
 		stop: async () => {
 			await endGroup(group, patienceSeconds);
 			await rm(folder, { recursive: true, force: true });

@@ -329,15 +329,15 @@ export class N8nClient {
 	async endedExecutions({ id }: SavedWorkflow): Promise<ExecutionSummary[]> {
 		const filter = encodeURIComponent(JSON.stringify({ workflowId: id, status: finalStatuses }));
 		const ended: ExecutionSummary[] = [];
-		for (;;) {
-			const last = ended.at(-1);
-			const before = last === undefined ? '' : `&lastId=${last.id}`;
-			const { results } = await this.request<{ results: ExecutionSummary[] }>(
-				'GET',
-				`/rest/executions?limit=${PAGE_SIZE}${before}&filter=${filter}`,
-			);
+		for (let from = ''; ;) {
+			const { results, nextCursor } = await this.request<{
+				results: ExecutionSummary[];
+				nextCursor?: string | null;
+			}>('GET', `/rest/executions?limit=${PAGE_SIZE}${from}&filter=${filter}`);
 			ended.push(...results);
 			if (results.length < PAGE_SIZE) return ended;
+			// From n8n 2.41 on a page names the next one; before, the last execution did.
+			from = nextCursor ? `&cursor=${nextCursor}` : `&lastId=${results.at(-1)?.id}`;
 		}
 	}
 

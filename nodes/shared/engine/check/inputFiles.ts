@@ -77,7 +77,7 @@ export async function readInputFiles(
 }
 
 /**
- * The item's files. Its JSON holds them only where the workflow says so: otherwise whoever writes the
+ * The item's files. Its JSON holds them only where the workflow says so: otherwise anyone who writes the
  * JSON could name any file in n8n's storage.
  */
 function filesOf({ context, knownFiles }: InputFileReader, itemIndex: number): ItemFiles {

@@ -184,6 +184,7 @@ export function asChoice<T extends string | number | boolean>(
 	if (choice !== undefined) return choice;
 	const named = choices.map((each) => (typeof each === 'string' ? `"${each}"` : String(each)));
 	const last = named.pop() ?? '';
-	const list = named.length === 0 ? last : `${named.join(', ')} or ${last}`;
+	const or = named.length > 1 ? ', or' : ' or';
+	const list = named.length === 0 ? last : `${named.join(', ')}${or} ${last}`;
 	throw inputFailures.optionValue(label, value, list);
 }

@@ -52,7 +52,7 @@ export async function readRequest(
 }
 
 /**
- * The value fields of a request, which output items repeat beside their job.
+ * The value fields of a request, which output items repeat next to their job.
  *
  * @throws Failure naming the parameter with a value it cannot have
  */

@@ -15,7 +15,7 @@ import {
 	type ParameterReader,
 } from './parameters';
 
-/** How a job is waited for and what becomes of its files. */
+/** How a job is waited for, and what is done with its files. */
 export interface OutputSettings {
 	waitForCompletion: boolean;
 	downloadImages: boolean;
@@ -39,7 +39,7 @@ export interface JobSettings extends OutputSettings {
 	resubmitIfUnknown: boolean;
 	/** How many jobs each item starts. */
 	jobsPerItem: number;
-	/** Form fields that are sent beside the endpoint's own. */
+	/** Form fields that are sent besides the endpoint's own. */
 	additionalFields: AdditionalFields;
 }
 

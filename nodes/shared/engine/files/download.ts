@@ -10,7 +10,7 @@ import { imageFactsOf, type ImageFacts } from './imageSize';
 
 /** What files are fetched for, and so what is allowed and expected of them. */
 export interface TransferRules {
-	/** Transfers under way at once in one node. */
+	/** Transfers in progress at once in one node. */
 	concurrency: number;
 	/** Within this time of the first try another one may begin. */
 	retries: RetryLimits;
@@ -57,7 +57,7 @@ const IDLE_SPELL_MS = 5000;
 /** What n8n and Node.js say where a file cannot be stored: it is too large for n8n's database, the disk is full. */
 const NOT_SAVED = /^Failed to write binary file\b|\b(ENOSPC|EDQUOT|EROFS|EACCES|EFBIG)\b/;
 
-/** A file in n8n's binary storage and what it says of itself, or why it could not be had. */
+/** A file in n8n's binary storage and what it says of itself, or why there is none. */
 export type Download = { file: IBinaryData; facts: ImageFacts } | { reason: string };
 
 /** Fetches files into n8n's binary storage. */
@@ -77,7 +77,7 @@ export class Downloader {
 	/**
 	 * Fetches one file, again if need be.
 	 * @param name the file's name without extension
-	 * @returns the file, or the reason why it cannot be had: it does not throw
+	 * @returns the file, or the reason why there is none: it does not throw
 	 */
 	async download(url: string, name: string, signal: AbortSignal): Promise<Download> {
 		const own = ownSignal(signal);

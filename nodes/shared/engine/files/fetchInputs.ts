@@ -14,7 +14,7 @@ export class InputFetcher {
 	readonly #downloader: Downloader;
 	readonly #downloads = new Map<string, Promise<Download>>();
 
-	/** @param signal ends what is under way */
+	/** @param signal ends what is in progress */
 	constructor(context: IExecuteFunctions, clock: Clock, signal: AbortSignal) {
 		this.#context = context;
 		this.#signal = signal;
@@ -23,7 +23,7 @@ export class InputFetcher {
 
 	/**
 	 * The request with all of its files in n8n's storage.
-	 * @throws Failure naming the URL whose file cannot be had, or is no image
+	 * @throws Failure naming the URL whose file could not be fetched, or is not an image
 	 */
 	async complete({ path, values, files }: JobDraft): Promise<JobRequest> {
 		const fetched = files.map(async (file) =>

@@ -31,7 +31,7 @@ const MOST_OUTPUTS = 32;
 
 /**
  * The files that belong to this execution: those of the input items, and of every run of the nodes
- * before this one. n8n's storage opens any ID that it is given, of any workflow, and whoever writes
+ * before this one. n8n's storage opens any ID that it is given, of any workflow, and anyone who writes
  * an item's JSON can make an expression give one. n8n's own names for files cannot tell: files of a
  * sub-workflow carry its caller's, and those of a retry the first execution's.
  */
@@ -170,7 +170,7 @@ export class KnownFiles {
 		}
 	}
 
-	/** A tool has no input of its own: what is before its agent counts, if there is an agent. */
+	/** A tool has no input: what is before its agent counts, if there is an agent. */
 	#nodesBefore(): NodeBefore[] {
 		const context = this.#context;
 		if (!isTool(context)) return context.getParentNodes(context.getNode().name);

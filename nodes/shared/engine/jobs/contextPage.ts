@@ -27,7 +27,7 @@ const KEY = 'aetherForgeJobs';
  * It accumulates over the rounds of a loop, which is why an entry belongs to a run index, an item, and
  * one of its jobs. An entry counts only under its item's guard.
  *
- * Each call of an AI agent's tool is a run with an index of its own, and without an execution nothing
+ * Each call of an AI agent's tool is a run with its own index, and without an execution nothing
  * outlives a call. No prompt, file, or secret is stored.
  */
 export class ContextPage {

@@ -2,8 +2,8 @@ import { isJobId } from '../../api/job';
 
 /**
  * Where n8n keeps what the Executions list can be searched for: jobs are found by this key and a part
- * of its value, which is how the list compares unless it is told otherwise. A key for each job would
- * have to be guessed.
+ * of its value, which is how the list compares unless it is told otherwise. One key per job could
+ * not be searched for.
  */
 const KEY = 'aetherforge_jobs';
 

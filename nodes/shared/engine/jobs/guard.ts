@@ -44,7 +44,7 @@ function additionalFieldsOf({ options }: INodeParameters): unknown {
 /**
  * What makes an item what it is. The files that n8n keeps in the JSON get other IDs from the first run to
  * the retry. What these nodes put out is told by its job: after a crash it comes out again, and the
- * prompt beside it may hold another `$now`.
+ * prompt next to it may hold another `$now`.
  */
 function sourceOf(json: IDataObject | undefined): unknown {
 	try {

@@ -65,7 +65,7 @@ export class JobBook {
 	readonly #journal: Journal | undefined;
 	readonly #count: JobCount;
 	readonly #lines = new Lines();
-	/** Slots that are counted, but have not come to a job yet. */
+	/** Slots that are counted, but have no job yet. */
 	readonly #reserved = new Set<string>();
 	/** Slots whose request was open when the execution was stopped. */
 	readonly #stopped = new Set<string>();
@@ -197,7 +197,7 @@ export class JobBook {
 		const earlier = this.recalled(slot);
 		const recorded = await this.#journal?.intend(slot, earlier, hasFiles);
 		if (!recorded) return undefined;
-		// It may be taken back yet, by another retry beside this one: nothing is to be remembered.
+		// Another retry in parallel may still take it back: nothing is to be remembered.
 		if ('outcomeUnknown' in recorded) throw apiFailures.outcomeStillUnknown();
 		this.#put(slot, recorded);
 		return recorded.jobId;
@@ -293,7 +293,7 @@ export class JobBook {
 		this.#page.clear();
 	}
 
-	/** Takes back what was reserved and has not come to a job. */
+	/** Takes back what was reserved and has no job. */
 	close(): void {
 		this.#count.reserve(-this.#reserved.size);
 		this.#reserved.clear();

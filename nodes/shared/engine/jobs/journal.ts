@@ -105,7 +105,7 @@ export class Journal {
 		return [...found, ...earlier];
 	}
 
-	/** @param mark what the store has to have of a job beside its name */
+	/** @param mark what the store must have of a job besides its name */
 	async #recall(
 		itemIndexes: readonly number[],
 		nameOf: (slot: JobSlot) => string,
@@ -129,7 +129,7 @@ export class Journal {
 	 * @param earlier what is known of a job in whose place this one is started
 	 * @param hasFiles whether the request has files, which may be others than those of an earlier one
 	 * @returns what has been sent for this job already, by this very execution, which n8n 1 runs again when
-	 * a worker has died, or by another retry of it beside this one
+	 * a worker has died, or by another retry of it in parallel
 	 */
 	async intend(
 		slot: JobSlot,
@@ -201,7 +201,7 @@ export class Journal {
 		return `${this.#keys.get(itemIndex) ?? ''} ${jobNumber}`;
 	}
 
-	/** The retries of an execution that n8n has not forgotten have names of their own. */
+	/** The retries of an execution that n8n has not forgotten have different names. */
 	#nameOf(slot: JobSlot): string {
 		return this.#isOfKnown ? `${this.#own} ${this.#firstNameOf(slot)}` : this.#firstNameOf(slot);
 	}

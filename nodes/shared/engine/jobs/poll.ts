@@ -24,7 +24,7 @@ const OLD_JOB_MS = 86_400_000;
 const LATE_RESULTS_MS = 10_000;
 /** A poll at the deadline still gets a fair time for its answer. */
 const LAST_POLL_MS = 5000;
-/** Polls under way at once, however slow the answers: as many as may start within a last poll's time. */
+/** Polls in progress at once, however slow the responses: as many as may start within a last poll's time. */
 export const CONCURRENT_POLLS = LAST_POLL_MS / POLL_SPACING_MS;
 /** All tries of a single status check. */
 export const STATUS_CHECK_BUDGET_MS = 30_000;

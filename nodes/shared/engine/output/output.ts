@@ -13,7 +13,7 @@ import type { JobSlot } from '../jobs/plan';
 import type { WaitResult } from '../jobs/poll';
 import type { OutputSettings } from '../check/settings';
 
-/** What the items of one job need beside the job itself. */
+/** What the items of one job need besides the job itself. */
 export interface OutputContext {
 	slot: JobSlot;
 	settings: OutputSettings;
@@ -82,7 +82,7 @@ export function submittedItem(slot: JobSlot, jobId: string, echo: Values): Outpu
 /**
  * The output items of one job.
  *
- * @throws Failure for a job that counts as failed, and for an image that cannot be had
+ * @throws Failure for a job that counts as failed, and for an image that cannot be downloaded
  */
 export async function jobItems(result: WaitResult, output: OutputContext): Promise<OutputItem[]> {
 	const { job } = result;
