@@ -29,8 +29,7 @@ async function started(saved: SavedWorkflow, start: INode, jobCount: number): Pr
 	if (isByHand) await lab.n8n.startManually(saved, 'Start');
 	else {
 		await lab.n8n.activate(saved);
-		// Answered when the execution has ended.
-		lab.n8n.post(`webhook/${path}`, {}).catch(() => undefined);
+		await lab.n8n.post(`webhook/${path}`, {});
 	}
 	await until(() => lab.emulator.submits.length === jobCount);
 	await sleep(300);
@@ -40,8 +39,8 @@ async function started(saved: SavedWorkflow, start: INode, jobCount: number): Pr
 }
 
 it.each<[string, INode, NodeSettings]>([
-	['in production', webhook(path), {}],
-	['in production with Retry On Fail', webhook(path), retryOnFail],
+	['in production', webhook(path, 'onReceived'), {}],
+	['in production with Retry On Fail', webhook(path, 'onReceived'), retryOnFail],
 	...(isQueueMode ? [] : [['by hand', manualTrigger(), retryOnFail] as [string, INode, object]]),
 ])('Stop ends a run %s within a second, and the log names its jobs', async (_, start, settings) => {
 	const saved = await lab.save(generateFrom(start, neverDone, limited, settings));
@@ -69,7 +68,7 @@ it('Stop lets a submit under way be answered, and the log names its job', async 
 		answer = resolve;
 	});
 	lab.emulator.faults.add({ at: 'submit', kind: 'hold', until: answered });
-	const start = webhook(path);
+	const start = webhook(path, 'onReceived');
 	const id = await started(await lab.save(generateFrom(start, ['a fox'])), start, 1);
 	await lab.n8n.stop(id);
 	expect((await lab.n8n.waitForExecution(id)).status).toBe('canceled');
@@ -80,7 +79,7 @@ it('Stop lets a submit under way be answered, and the log names its job', async 
 });
 
 it('the timeout of a workflow ends it as Stop does', async () => {
-	const start = webhook(path);
+	const start = webhook(path, 'onReceived');
 	const file = generateFrom(start, neverDone, limited);
 	const saved = await lab.save({ ...file, settings: { ...file.settings, executionTimeout: 2 } });
 	const startedAtMs = Date.now();

@@ -130,9 +130,8 @@ export class Trial {
 	async save(): Promise<void> {
 		const { build, trigger, triggerLast, savesProgress = false } = this.scenario;
 		for (const path of this.paths) {
-			const start = webhook(path);
 			// A request that waits for its execution could outlive the n8n that is killed.
-			start.parameters.responseMode = 'onReceived';
+			const start = webhook(path, 'onReceived');
 			const file = build(trigger?.() ?? start);
 			if (triggerLast) file.nodes.reverse();
 			file.settings = { ...file.settings, saveExecutionProgress: savesProgress };

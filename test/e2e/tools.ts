@@ -136,8 +136,13 @@ export function useMcp(lab: Lab): (...tools: readonly INode[]) => Promise<McpSes
 		const client = await until(async () => {
 			const connecting = new Client({ name: 'end-to-end-test', version: '1.0.0' });
 			const url = new URL(`${lab.n8n.url}/mcp/${path}`);
-			await connecting.connect(new StreamableHTTPClientTransport(url));
-			return connecting;
+			try {
+				await connecting.connect(new StreamableHTTPClientTransport(url));
+				return connecting;
+			} catch {
+				await connecting.close();
+				return undefined;
+			}
 		});
 		close = async () => {
 			await client.close();

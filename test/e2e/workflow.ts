@@ -46,9 +46,9 @@ export function everySecond(): INode {
 	return node('Start', 'n8n-nodes-base.scheduleTrigger', 1.2, { rule });
 }
 
-/** A webhook that answers with the last node's first item. */
-export function webhook(path: string): INode {
-	const parameters = { httpMethod: 'POST', path, responseMode: 'lastNode', options: {} };
+/** A webhook that answers with the last node's first item, or at once (`onReceived`). */
+export function webhook(path: string, responseMode = 'lastNode'): INode {
+	const parameters = { httpMethod: 'POST', path, responseMode, options: {} };
 	return node('Start', 'n8n-nodes-base.webhook', 2, parameters, { webhookId: randomUUID() });
 }
 
