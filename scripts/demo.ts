@@ -28,7 +28,7 @@ async function main({ exit }: { exit?: true }): Promise<void> {
 	await withPackage(async (tarball, started) => {
 		const { n8n, server, example, welcome } = await openWorkbench(
 			started,
-			async (nodes) => await installCommunityPackage(tarball, nodes),
+			async (nodes) => { await installCommunityPackage(tarball, nodes); },
 		);
 		const workflow = example('prompt-to-image');
 		say(`Running "${workflow.name}" in n8n …`);

@@ -70,7 +70,7 @@ async function main(): Promise<void> {
 	await withPackage(async (tarball, started) => {
 		const { server, example, save } = await openWorkbench(
 			started,
-			async (nodes) => await installCommunityPackage(tarball, nodes),
+			async (nodes) => { await installCommunityPackage(tarball, nodes); },
 		);
 		// No example has an effect.
 		const description = 'Blue magic explosion with sparks';
