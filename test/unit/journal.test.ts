@@ -125,10 +125,18 @@ async function start(journal: Journal, slot: JobSlot, jobId: string, hasFiles = 
 	await settled();
 }
 
+/** A job for each of the first items. */
+async function startAll(journal: Journal, firstJob: number, jobs: number): Promise<void> {
+	for (let at = 0; at < jobs; at++) {
+		await intend(journal, slotOf(at));
+		journal.started(slotOf(at), idOf(firstJob + at));
+	}
+}
+
 /** An execution that starts so many jobs and ends. */
 async function execution(given: Attempt, firstJob = 1, jobs = 1): Promise<void> {
 	const { journal } = await open({ items: jobs, ...given });
-	for (let at = 0; at < jobs; at++) await start(journal, slotOf(at), idOf(firstJob + at));
+	await startAll(journal, firstJob, jobs);
 	journal.close();
 	await settled();
 }
@@ -326,7 +334,8 @@ describe('how much is kept', () => {
 
 	it('is all that a run waits for, which is dropped hours later', async () => {
 		const { journal } = await open({ items: 100 });
-		for (let item = 0; item < 100; item++) await start(journal, slotOf(item), idOf(item));
+		await startAll(journal, 0, 100);
+		await settled();
 		await execution({ executionId: '5', origin: 'other' }, 500);
 		journal.close();
 		await settled();
