@@ -65,7 +65,7 @@ it.each<[unknown, bad: unknown, INodeParameters, message: string, says: string]>
 
 it.each<[name: string, good: unknown, bad: unknown, message: string, says: string]>([
 	['dryRun', false, 1, `"Dry Run" ${BOOLEAN}`, 'Its value is 1.'],
-	['resubmitIfUnknown', false, 1, `"Resubmit If Outcome Unknown" ${BOOLEAN}`, 'is 1.'],
+	['resubmitIfUnknown', false, 1, `"Resubmit If Unknown" ${BOOLEAN}`, 'is 1.'],
 	['timeout', 1, 0, '"Timeout (Seconds)" must be a number of at least 1', 'is 0.'],
 	['maxConcurrentJobs', '2', 0, `"Max Concurrent Jobs" ${AT_LEAST_1}`, 'is 0.'],
 	['maxJobsPerExecution', '100', 0.5, `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is 0.5.'],

@@ -18,7 +18,7 @@ type Answer = Pick<Extract<Fault, { kind: 'respond' }>, 'status' | 'body' | 'hea
 
 const detail = (status: number, text: unknown): Answer => ({ status, body: { detail: text } });
 const BAD_KEY = /^AetherForge does not accept the API key$/;
-const REJECTED = /^AetherForge rejected the status check for job ID: x: Bad$/;
+const REJECTED = /^AetherForge rejected the status check for the job ID: x: Bad$/;
 const UNLISTED = detail(404, 'Job not found');
 
 function answerPolls(answer: Answer, times = Infinity): void {
@@ -179,7 +179,7 @@ describe('a job that the API does not list', () => {
 
 it.each<[Answer, ofAny: RegExp, ofStarted: RegExp, itemIndex: number | undefined, says: string]>([
 	[detail(401, 'No'), BAD_KEY, BAD_KEY, undefined, 'AetherForge says: No.'],
-	[UNLISTED, /does not know the job ID$/, /does not list the job ID$/, 0, 'says: Job not found.'],
+	[UNLISTED, /^AetherForge has no job ID$/, /does not list the job ID$/, 0, 'says: Job not found.'],
 	[detail(422, [{ loc: ['path', 'x'], msg: 'Bad' }]), REJECTED, REJECTED, 0, '(HTTP 422)'],
 ])(
 	'a status check that is answered %j ends Get Job, and the waiting for a new job',
