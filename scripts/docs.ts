@@ -47,7 +47,7 @@ const GROUPS: Readonly<Record<string, readonly [title: string, intro: string]>> 
 	],
 	apiFailures: [
 		'Requests that AetherForge or the network refused',
-		'_Charged_ is about the job that the request would have started, or whose status was asked for.',
+		'_Charged_ is about the job that the request would have started. A job that was already started has been charged, whatever its status check is answered.',
 	],
 	jobFailures: ['Jobs that were started', ''],
 	runFailures: ['Stop', 'Collect the jobs with Get Job: n8n offers no Retry after Stop.'],

@@ -764,7 +764,7 @@ function ofRetry(
 	const count = ownJobIds.length + otherJobIds.length + (facts.isCollectable === true ? 1 : 0);
 	if (!startsJobs || !canRetry || count === 0) return [];
 	return [
-		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again.`,
+		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again, as does Retry with an edited prompt.`,
 	];
 }
 

@@ -106,7 +106,7 @@ const newestFirst = versions.toSorted((a, b) => b.localeCompare(a, 'en', { numer
 const { engines } = readJson('package.json') as { engines: { node: string } };
 
 it.each<[page: string, text: RegExp, ...values: unknown[]]>([
-	['README.md', /\(default (\d+)\): if an execution/, presetOf('maxJobsPerExecution')],
+	['README.md', /\(default (\d+)\): if a node's input/, presetOf('maxJobsPerExecution')],
 	['README.md', /is not finished after (\d+) seconds/, presetOf('timeout')],
 	[
 		'README.md',

@@ -327,7 +327,7 @@ it('says of each failure once what it cost', () => {
 });
 
 const RETRY_FOR_2 =
-	'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again.';
+	'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again, as does Retry with an edited prompt.';
 
 it.each([
 	[{ isRetry: false }, 'Try it again. No job was started, and nothing was charged.'],
