@@ -113,7 +113,7 @@ function additions(): string[] {
 	const sent = { ...starts, isChecking: false };
 	const jobs = { ownJobIds: [JOB], otherJobIds: [JOB, JOB] };
 	const texts = [
-		rendered(new Failure(facts), { ...starts, ...jobs, row: { number: 2, text: 'A wizard' } }),
+		rendered(new Failure(facts), { ...sent, ...jobs, row: { number: 2, text: 'A wizard' } }),
 		rendered(new Failure(facts), sent),
 		rendered(new Failure({ ...charged, charge: 'certain' }), sent),
 		rendered(new Failure({ ...charged, charge: 'possible' }), sent),

@@ -759,8 +759,10 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 /** What people look for first where some of several jobs are paid. n8n offers no Retry where a node continues. */
 function ofRetry(
 	{ facts }: Failure,
-	{ startsJobs, canRetry, ownJobIds, otherJobIds }: Circumstances,
+	{ startsJobs, isChecking, canRetry, ownJobIds, otherJobIds }: Circumstances,
 ): string[] {
+	// A retry meets these again, and ends before it has collected anything.
+	if (facts.outcomeUnknown === true || isChecking) return [];
 	const count = ownJobIds.length + otherJobIds.length + (facts.isCollectable === true ? 1 : 0);
 	if (!startsJobs || !canRetry || count === 0) return [];
 	return [

@@ -45,17 +45,18 @@ interface Attempt {
 
 /** n8n's helpers for one node, as they reach the store. */
 function helpersOf() {
-	const data = { workflow: { id: workflowId, active: true }, node: { id: 'node' } } as Parameters<
-		Deduplication['removeProcessed']
-	>[2];
+	const data = () =>
+		({ workflow: { id: workflowId, active: true }, node: { id: 'node' } }) as Parameters<
+			Deduplication['removeProcessed']
+		>[2];
 	return {
 		checkProcessedAndRecord: async (texts, scope, options) =>
-			await store.checkProcessedAndRecord(texts, scope, data, options),
+			await store.checkProcessedAndRecord(texts, scope, data(), options),
 		removeProcessed: async (texts, scope, options) => {
-			await store.removeProcessed(texts, scope, data, options);
+			await store.removeProcessed(texts, scope, data(), options);
 		},
 		getProcessedDataCount: async (scope, options) =>
-			await store.getProcessedDataCount(scope, data, options),
+			await store.getProcessedDataCount(scope, data(), options),
 	} satisfies Partial<Helpers>;
 }
 
@@ -99,8 +100,21 @@ async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: 
 	return { journal, failures };
 }
 
+/** n8n starts again: its database is as it was, and the nodes remember nothing. */
+function restart(): void {
+	const texts = row();
+	workflowId = `w${workflowCount++}`;
+	store.rows.clear();
+	store.rows.set(`${workflowId} n:node`, [...texts]);
+}
+
 /** What a retry finds after a crash, by item and variation. */
 async function recalled(given: Attempt = {}): Promise<Record<string, Recorded>> {
+	restart();
+	return await recalledInTheSameProcess(given);
+}
+
+async function recalledInTheSameProcess(given: Attempt): Promise<Record<string, Recorded>> {
 	const { items = 3 } = given;
 	const { journal } = await open({ executionId: '2', mode: 'retry', ...given });
 	const indexes = Array.from({ length: items }, (_, index) => index);
@@ -146,7 +160,7 @@ async function settled(): Promise<void> {
 	await clock.run(clock.wait(10_000, 'n8n'));
 }
 
-const row = () => [...store.rows.values()][0] ?? [];
+const row = () => store.rows.get(`${workflowId} n:node`) ?? [];
 
 describe('after a crash', () => {
 	it('each request is found as it was: its job, its unknown outcome, or nothing', async () => {
@@ -200,7 +214,6 @@ describe('after a crash', () => {
 			void retry.journal.recall([0, 1, 2], () => undefined);
 			await clock.run(clock.wait(killedAfterMs, 'service'));
 			clock.crash();
-			workflowId = `w${workflowCount++}`;
 			store = new Deduplication(clock, 4);
 			for (const [, texts] of before) store.rows.set(`${workflowId} n:node`, texts);
 			const found = await recalled();
@@ -218,6 +231,16 @@ it.each<[string, boolean, Recorded]>([
 	await start(first.journal, slotOf(0), idOf(1));
 	await start(second.journal, slotOf(0), idOf(2), hasFiles);
 	expect(await recalled()).toEqual({ '0.1': expected });
+});
+
+it('gives no retry the job of an execution that has ended well', async () => {
+	await execution({});
+	expect(await recalledInTheSameProcess({})).toEqual({});
+	const { journal } = await open({ executionId: '3', mode: 'retry' });
+	expect(await intend(journal, slotOf(0))).toBeUndefined();
+	journal.started(slotOf(0), idOf(2));
+	await settled();
+	expect(await recalled()).toEqual({ '0.1': jobOf(2) });
 });
 
 it('tells an execution that n8n runs again what it has sent before', async () => {
@@ -252,6 +275,20 @@ it('keeps the order of what is taken back and announced again', async () => {
 	await clock.run(Promise.all([...waiting, journal.intend(slotOf(0), undefined, false)]));
 	await settled();
 	expect(await recalled()).toEqual({ '0.1': UNKNOWN, '1.1': UNKNOWN, '2.1': UNKNOWN });
+});
+
+it('keeps what a retry waits for, whatever others do meanwhile, in case of a second crash', async () => {
+	const { journal } = await open();
+	await startAll(journal, 1, 3);
+	await settled();
+	restart();
+	const retry = await open({ executionId: '3', mode: 'retry' });
+	const found = await clock.run(retry.journal.recall([0, 1, 2], () => undefined));
+	expect(found).toHaveLength(3);
+	for (let run = 0; run < 70; run++) {
+		await execution({ executionId: `9${run}`, origin: `run ${run}` }, 100 + run);
+	}
+	expect(Object.values(await recalled())).toEqual([jobOf(1), jobOf(2), jobOf(3)]);
 });
 
 describe('a database that does not do its part', () => {
@@ -330,6 +367,24 @@ describe('how much is kept', () => {
 		expect(await recalled({ origin: 'run 69' })).toEqual({ '0.1': jobOf(69) });
 		expect(await recalled({ origin: 'run 10' })).toEqual({ '0.1': jobOf(10) });
 		expect(await recalled({ origin: 'run 9' })).toEqual({});
+	});
+
+	it.each([
+		['whose name was here before, when others need its place', 58],
+		['whose name has just been dropped, but for its digits', 59],
+	])('holds a job %s', async (_, others) => {
+		await execution({});
+		await execution({ executionId: '5', origin: 'other' }, 100, others);
+		const twin = await open({ executionId: '6', origin: 'twin' });
+		await intend(twin.journal, slotOf(0));
+		const { journal } = await open({ executionId: '7' });
+		await start(journal, slotOf(0), idOf(2));
+		const { journal: last } = await open({ executionId: '8', origin: 'last', items: 20 });
+		const sideBySide = Array.from({ length: 20 }, async (_, item) => {
+			await last.intend(slotOf(item), undefined, false);
+		});
+		await clock.run(Promise.all(sideBySide));
+		expect(await recalled()).toEqual({ '0.1': jobOf(2) });
 	});
 
 	it('is all that a run waits for, which is dropped hours later', async () => {

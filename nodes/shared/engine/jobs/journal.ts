@@ -116,10 +116,21 @@ export class Journal {
 		const slots = items.flatMap((itemIndex) =>
 			Array.from({ length: MOST_VARIATIONS }, (_, index) => slotOf(itemIndex, index + 1)),
 		);
-		const asked = await this.#thereOf(slots.filter(isWanted), nameOf);
+		const open = slots.filter((slot) => isWanted(slot) && !this.#row.isSettled(nameOf(slot)));
+		const asked = await this.#thereOf(open, nameOf);
 		const sent = await this.#thereOf(asked, (slot) => `${nameOf(slot)} ${mark}`);
 		const recalled: { slot: JobSlot; recorded: Recorded }[] = [];
-		for (const slot of sent) recalled.push({ slot, recorded: await this.#read(nameOf(slot)) });
+		for (const slot of sent) {
+			const name = nameOf(slot);
+			const recorded = await this.#read(name);
+			recalled.push({ slot, recorded });
+			const digits = 'jobId' in recorded ? digitsOf(name, recorded.jobId) : [];
+			const texts = [nameOf(slotOf(slot.itemIndex, 0)), name, `${name} ${mark}`, ...digits];
+			// Until the run ends, others must not drop it, in case of a second crash.
+			if (!this.#row.lines.has(name)) {
+				this.#row.begin(name, { owner: this, texts, isNew: false, isSole: false, isOld: true });
+			}
+		}
 		return recalled;
 	}
 
@@ -149,13 +160,26 @@ export class Journal {
 		const isUnexpected = !owner && !earlier && known?.has(`${name} sent`) === true;
 		const isTaken = isUnexpected || (owner !== undefined && owner !== this);
 		const isRerun = isUnexpected && known.has(own);
-		if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);
-		lines.delete(name);
-		lines.set(name, { owner: this, texts, isNew: !(earlier && 'outcomeUnknown' in earlier) });
+		const hasEnded = this.#row.hasEnded(name);
+		const isOfOther = isTaken && this.#isRetry && !this.#row.isSettled(name);
+		if (isRerun || isOfOther) return await this.#read(name);
+		const isNew = !(earlier && 'outcomeUnknown' in earlier);
+		const isSole = !this.#isRetry && (hasEnded || !isTaken);
+		this.#row.begin(name, { owner: this, texts, isNew, isSole, isOld: false });
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
-		if (isTaken && hasFiles && !this.#row.hasEnded(name)) void this.#record([`${name} unclear`]);
-		else if (isTaken) void this.#remove([`${name} unclear`, ...candidatesOf(name)]);
+		const unclear = `${name} unclear`;
+		if (isTaken && hasFiles && !hasEnded) await this.#renew([...texts, unclear], []);
+		else if (isTaken || hasEnded) await this.#renew(texts, [unclear, ...candidatesOf(name)]);
 		return undefined;
+	}
+
+	/**
+	 * A name that was here before keeps its place in the row, where it would be the first to be dropped, and
+	 * its digits may have outlived it.
+	 */
+	async #renew(texts: readonly string[], leftovers: readonly string[]): Promise<void> {
+		await this.#remove([...texts, ...leftovers]);
+		await this.#record(texts);
 	}
 
 	/** Nothing was sent after all, or the API has refused it. */

@@ -15,6 +15,10 @@ export interface Line {
 	texts: readonly string[];
 	/** Whether it is not in the place of a request of unknown outcome. */
 	isNew: boolean;
+	/** Whether no execution that crashed may ask for a job of this name. */
+	isSole: boolean;
+	/** Whether its texts are of an earlier run, and so the first to be dropped. */
+	isOld: boolean;
 }
 
 /** The item, the variation, that it was sent, and by whom, and the 32 digits of its ID. */
@@ -44,8 +48,8 @@ export class JournalRow {
 	readonly lines = new Map<string, Line>();
 	/** By name, who is about to write such a line. */
 	readonly announced = new Map<string, object>();
-	/** Names of jobs whose runs have ended: nobody will ask for those again. */
-	readonly #ended = new Set<string>();
+	/** By name of a job whose run has ended, whether no retry of another execution may get it. */
+	readonly #ended = new Map<string, boolean>();
 	#last: Promise<unknown> = Promise.resolve();
 	/** Those who wait for the database give up together when a call takes too long. */
 	readonly #waiting = new Set<(reason: Error) => void>();
@@ -59,13 +63,27 @@ export class JournalRow {
 
 	/** A run has ended, and n8n saves what came of it. */
 	end(name: string): void {
+		const isSole = this.lines.get(name)?.isSole === true;
 		this.lines.delete(name);
 		if (this.#ended.size >= MOST_JOBS) this.#ended.clear();
-		this.#ended.add(name);
+		this.#ended.set(name, isSole);
+	}
+
+	/** A run waits for a job of this name. */
+	begin(name: string, line: Line): void {
+		this.#ended.delete(name);
+		// The newest one is the last.
+		this.lines.delete(name);
+		this.lines.set(name, line);
 	}
 
 	hasEnded(name: string): boolean {
 		return this.#ended.has(name);
+	}
+
+	/** Whether it is the job of an execution that has ended well, and of no other. */
+	isSettled(name: string): boolean {
+		return this.#ended.get(name) === true;
 	}
 
 	/** Records texts, in one write with all that wait for their turn. Gives those that were there. */
@@ -85,7 +103,8 @@ export class JournalRow {
 				// What another process waits for is in the row already.
 				const held = await this.#heldLately(store, clock);
 				const most = MOST_JOBS * TEXTS_PER_JOB;
-				const maxEntries = Math.min(Math.max(KEPT_TEXTS, needed, held), most);
+				const hasOld = [...this.lines.values()].some(({ isOld }) => isOld);
+				const maxEntries = hasOld ? most : Math.min(Math.max(KEPT_TEXTS, needed, held), most);
 				const write = async () =>
 					await store.checkProcessedAndRecord([...all], 'node', { ...ENTRIES, maxEntries });
 				// When two processes write a node's first row, n8n fails one of them.
