@@ -111,10 +111,6 @@ function restart(): void {
 /** What a retry finds after a crash, by item and variation. */
 async function recalled(given: Attempt = {}): Promise<Record<string, Recorded>> {
 	restart();
-	return await recalledInTheSameProcess(given);
-}
-
-async function recalledInTheSameProcess(given: Attempt): Promise<Record<string, Recorded>> {
 	const { items = 3 } = given;
 	const { journal } = await open({ executionId: '2', mode: 'retry', ...given });
 	const indexes = Array.from({ length: items }, (_, index) => index);
@@ -231,16 +227,6 @@ it.each<[string, boolean, Recorded]>([
 	await start(first.journal, slotOf(0), idOf(1));
 	await start(second.journal, slotOf(0), idOf(2), hasFiles);
 	expect(await recalled()).toEqual({ '0.1': expected });
-});
-
-it('gives no retry the job of an execution that has ended well', async () => {
-	await execution({});
-	expect(await recalledInTheSameProcess({})).toEqual({});
-	const { journal } = await open({ executionId: '3', mode: 'retry' });
-	expect(await intend(journal, slotOf(0))).toBeUndefined();
-	journal.started(slotOf(0), idOf(2));
-	await settled();
-	expect(await recalled()).toEqual({ '0.1': jobOf(2) });
 });
 
 it('tells an execution that n8n runs again what it has sent before', async () => {

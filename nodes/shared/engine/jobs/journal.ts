@@ -116,8 +116,7 @@ export class Journal {
 		const slots = items.flatMap((itemIndex) =>
 			Array.from({ length: MOST_VARIATIONS }, (_, index) => slotOf(itemIndex, index + 1)),
 		);
-		const open = slots.filter((slot) => isWanted(slot) && !this.#row.isSettled(nameOf(slot)));
-		const asked = await this.#thereOf(open, nameOf);
+		const asked = await this.#thereOf(slots.filter(isWanted), nameOf);
 		const sent = await this.#thereOf(asked, (slot) => `${nameOf(slot)} ${mark}`);
 		const recalled: { slot: JobSlot; recorded: Recorded }[] = [];
 		for (const slot of sent) {
@@ -128,7 +127,7 @@ export class Journal {
 			const texts = [nameOf(slotOf(slot.itemIndex, 0)), name, `${name} ${mark}`, ...digits];
 			// Until the run ends, others must not drop it, in case of a second crash.
 			if (!this.#row.lines.has(name)) {
-				this.#row.begin(name, { owner: this, texts, isNew: false, isSole: false, isOld: true });
+				this.#row.begin(name, { owner: this, texts, isNew: false, isOld: true });
 			}
 		}
 		return recalled;
@@ -161,11 +160,9 @@ export class Journal {
 		const isTaken = isUnexpected || (owner !== undefined && owner !== this);
 		const isRerun = isUnexpected && known.has(own);
 		const hasEnded = this.#row.hasEnded(name);
-		const isOfOther = isTaken && this.#isRetry && !this.#row.isSettled(name);
-		if (isRerun || isOfOther) return await this.#read(name);
+		if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);
 		const isNew = !(earlier && 'outcomeUnknown' in earlier);
-		const isSole = !this.#isRetry && (hasEnded || !isTaken);
-		this.#row.begin(name, { owner: this, texts, isNew, isSole, isOld: false });
+		this.#row.begin(name, { owner: this, texts, isNew, isOld: false });
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
 		const unclear = `${name} unclear`;
 		if (isTaken && hasFiles && !hasEnded) await this.#renew([...texts, unclear], []);

@@ -15,8 +15,6 @@ export interface Line {
 	texts: readonly string[];
 	/** Whether it is not in the place of a request of unknown outcome. */
 	isNew: boolean;
-	/** Whether no execution that crashed may ask for a job of this name. */
-	isSole: boolean;
 	/** Whether its texts are of an earlier run, and so the first to be dropped. */
 	isOld: boolean;
 }
@@ -48,8 +46,8 @@ export class JournalRow {
 	readonly lines = new Map<string, Line>();
 	/** By name, who is about to write such a line. */
 	readonly announced = new Map<string, object>();
-	/** By name of a job whose run has ended, whether no retry of another execution may get it. */
-	readonly #ended = new Map<string, boolean>();
+	/** Names of jobs whose runs have ended. */
+	readonly #ended = new Set<string>();
 	#last: Promise<unknown> = Promise.resolve();
 	/** Those who wait for the database give up together when a call takes too long. */
 	readonly #waiting = new Set<(reason: Error) => void>();
@@ -63,10 +61,9 @@ export class JournalRow {
 
 	/** A run has ended, and n8n saves what came of it. */
 	end(name: string): void {
-		const isSole = this.lines.get(name)?.isSole === true;
 		this.lines.delete(name);
 		if (this.#ended.size >= MOST_JOBS) this.#ended.clear();
-		this.#ended.set(name, isSole);
+		this.#ended.add(name);
 	}
 
 	/** A run waits for a job of this name. */
@@ -79,11 +76,6 @@ export class JournalRow {
 
 	hasEnded(name: string): boolean {
 		return this.#ended.has(name);
-	}
-
-	/** Whether it is the job of an execution that has ended well, and of no other. */
-	isSettled(name: string): boolean {
-		return this.#ended.get(name) === true;
 	}
 
 	/** Records texts, in one write with all that wait for their turn. Gives those that were there. */
