@@ -39,7 +39,7 @@ describe('one item’s failure ends the run', () => {
 		const named = jobIds().filter((jobId) => error?.description?.includes(jobId));
 		expect(named).toHaveLength(10);
 		expect(error?.description).toMatch(
-			/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow pays for all jobs again\. Row 15 of the input failed: "item 14"\..*and 4 more/,
+			/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow pays for all jobs again, as does Retry with an edited prompt\. Row 15 of the input failed: "item 14"\..*and 4 more/,
 		);
 	});
 

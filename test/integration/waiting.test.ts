@@ -55,6 +55,12 @@ describe('a job that is not finished in time', () => {
 		}
 	});
 
+	it('advises no Retry in a called workflow, whose caller would call it anew', async () => {
+		const { error } = await scene.generate({ options: { timeout: 20 } }, { mode: 'integrated' });
+		expect(error?.description).toMatch(/The job has been charged\.$/);
+		expect(error?.description).not.toContain('Use Retry');
+	});
+
 	it('can be a regular item', async () => {
 		const options = { timeout: 12.4, onTimeout: 'returnPending' };
 		const { items } = await scene.generate({ options });

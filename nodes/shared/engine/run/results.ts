@@ -185,7 +185,9 @@ export class Results {
 	}
 
 	#circumstances({ failure, slot, isItem }: FirstFailure): Circumstances {
-		const { continues, isTool, itemCount } = this.#run;
+		const { context, continues, isTool, itemCount } = this.#run;
+		// Retry of the workflow that called this one calls it anew, and pays again.
+		const isCalled = context.getMode() === 'integrated';
 		const ofSlot = this.#jobs.of(slot);
 		const own = isItem ? this.#jobs.jobIds(slot.itemIndex) : ofSlot === undefined ? [] : [ofSlot];
 		return {
@@ -193,7 +195,7 @@ export class Results {
 			startsJobs: this.#jobs.startsJobs,
 			isChecking: this.#isChecking,
 			isRetry: !this.#jobs.isEmpty,
-			canRetry: !continues && !isTool,
+			canRetry: !continues && !isTool && !isCalled,
 			isOneOfMany: continues && itemCount > 1 && !failure.facts.concernsAllItems,
 			ownJobIds: own.filter((jobId) => jobId !== failure.facts.jobId),
 			unknownItems:
