@@ -26,10 +26,9 @@ async function saveImages(n8n: N8nClient, execution: Execution, nodeName: string
 
 async function main({ exit }: { exit?: true }): Promise<void> {
 	await withPackage(async (tarball, started) => {
-		const { n8n, server, example, welcome } = await openWorkbench(
-			started,
-			async (nodes) => { await installCommunityPackage(tarball, nodes); },
-		);
+		const { n8n, server, example, welcome } = await openWorkbench(started, async (nodes) => {
+			await installCommunityPackage(tarball, nodes);
+		});
 		const workflow = example('prompt-to-image');
 		say(`Running "${workflow.name}" in n8n …`);
 		const execution = await n8n.runManually(workflow, 'Start here', runTimeoutSeconds);

@@ -93,7 +93,9 @@ async function startRelease(
 	say(`starting ${release}`);
 	const queueEnv = queue ? await startQueue(started) : undefined;
 	const server = await startN8n(install, {
-		installNodes: async (directory) => { await installCommunityPackage(tarball, directory); },
+		installNodes: async (directory) => {
+			await installCommunityPackage(tarball, directory);
+		},
 		// The more it logs, the more could give a secret away.
 		env: { N8N_LOG_LEVEL: 'debug', ...queueEnv },
 	});

@@ -117,7 +117,9 @@ async function main({ executions }: { executions: number }): Promise<void> {
 		const env = await startQueue(started);
 		say('Starting n8n with PostgreSQL and Redis …');
 		const server = await startN8n(install, {
-			installNodes: async (nodes) => { await installCommunityPackage(tarball, nodes); },
+			installNodes: async (nodes) => {
+				await installCommunityPackage(tarball, nodes);
+			},
 			env,
 		});
 		started.add(server.stop);

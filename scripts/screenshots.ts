@@ -68,10 +68,9 @@ async function takePictures(
 
 async function main(): Promise<void> {
 	await withPackage(async (tarball, started) => {
-		const { server, example, save } = await openWorkbench(
-			started,
-			async (nodes) => { await installCommunityPackage(tarball, nodes); },
-		);
+		const { server, example, save } = await openWorkbench(started, async (nodes) => {
+			await installCommunityPackage(tarball, nodes);
+		});
 		// No example has an effect.
 		const description = 'Blue magic explosion with sparks';
 		const effect = workflow('Effect', chain(manualTrigger(), effectGenerate({ description })));
