@@ -52,13 +52,6 @@ describe('one run', () => {
 		expect(scene.emulator.submits).toHaveLength(started);
 	});
 
-	it('is refused in the same words with more jobs than a call can have arguments', async () => {
-		const parameters = { description: 'p', options: { jobsPerItem: 20 } };
-		const { error } = await generate(6500, {}, { node: 'effectGenerate', parameters });
-		expect(error?.message).toBe(refusal(130_000, 100));
-		expect(scene.emulator.requests).toEqual([]);
-	});
-
 	it('is refused item by item when the node continues', async () => {
 		const { items } = await generate(2, { maxJobsPerExecution: 1 }, { nodeSettings: CONTINUES });
 		expect(scene.emulator.requests).toEqual([]);
@@ -102,22 +95,6 @@ it.each([
 
 describe('a retry', () => {
 	const options: INodeParameters = { maxJobsPerExecution: 2, timeout: 2 };
-
-	it('does not count the jobs again that it resumes', async () => {
-		scene.wishes.push({}, NEVER);
-		const { error, calls } = await generate(2, options, { nodeSettings: RETRIES });
-		expect(calls).toBe(3);
-		expect(error?.message).toContain('is not finished after 2 seconds');
-		expect(scene.emulator.submits).toHaveLength(2);
-	});
-
-	it('does not count the job again that takes the place of one that failed', async () => {
-		scene.wishes.push({}, FAILED, FAILED);
-		const { error, items } = await generate(2, options, { nodeSettings: RETRIES });
-		expect(error).toBeUndefined();
-		expect(items).toHaveLength(2);
-		expect(scene.emulator.submits).toHaveLength(4);
-	});
 
 	it('does not count requests that the API refused', async () => {
 		scene.refuse('0');
