@@ -3,7 +3,7 @@ import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
 import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
 import { hintsOf, jsonOf, NO_JOB, onlyJson, pictures } from '../support/items';
-import { CONTINUES, RETRIES, useScene } from '../support/scene';
+import { RETRIES, useScene } from '../support/scene';
 
 // "File Name", and the options "Include Input Fields" and "More API Fields (JSON)".
 
@@ -135,25 +135,6 @@ describe('the fields of the input item', () => {
 		expect(onlyJson(result)).toEqual({ ...copied, ...own });
 		expect(result.calls).toBe(1);
 	});
-
-	it('do not go into error items, neither of jobs nor of images', async () => {
-		wish = TWO_IMAGES;
-		const isSecond = ({ path }: { path: string }) => path.includes('/2.gif');
-		scene.emulator.faults.add({ at: 'download', kind: 'reset', times: Infinity, match: isSecond });
-		const body = { detail: 'No' };
-		scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 400, body });
-		const { items } = await generate(
-			{ ...INCLUDES, maxConcurrentJobs: 1 },
-			{ prompt: '={{ $json.p }}', downloadImages: true },
-			{ items: ['refused', 'p', ''].map((p) => ({ json: { p } })), nodeSettings: CONTINUES },
-		);
-		expect(items.map(({ json }) => ('error' in json ? Object.keys(json) : json.p))).toEqual([
-			['error'],
-			'p',
-			['error'],
-			['error'],
-		]);
-	});
 });
 
 describe('additional form fields', () => {
@@ -193,26 +174,9 @@ describe('additional form fields', () => {
 		expect(result.calls).toBe(1);
 	});
 
-	it('that are called _files leave n8n’s combined binary mode able to add the files', async () => {
-		const result = await generate(
-			{ additionalFields: '{"_files": "x"}' },
-			{ downloadImages: true },
-			{ nodeSettings: RETRIES, workflowSettings: { binaryMode: 'combined' } },
-		);
-		expect(onlyJson(result)._files).toMatchObject({ data: { mimeType: 'image/png' } });
-		expect(scene.postCount()).toBe(1);
-	});
-
 	it.each(['', '  ', '={{ {} }}'])('%j are none', async (additionalFields) => {
 		onlyJson(await generate({ additionalFields }));
 		expect(Object.keys(sentFields())).toEqual(Object.keys(ECHO));
-	});
-
-	it('may be called by letters, digits, and the signs _ . -, up to 64 of them', async () => {
-		const names = ['n'.repeat(64), 'a-b.c_D9'];
-		const additionalFields = JSON.stringify(Object.fromEntries(names.map((name) => [name, 'x'])));
-		onlyJson(await generate({ additionalFields }));
-		expect(Object.keys(sentFields()).slice(2)).toEqual(names);
 	});
 
 	it.each<[given: string, message: string, description: string]>([
@@ -308,14 +272,6 @@ describe('the name of output files', () => {
 			...['A-B.png', 'A-B-2.png', 'cat.png', 'cat-2.png', 'cat-2-2.png'],
 			...[`${long}.png`, `${long}-2.png`],
 		]);
-	});
-
-	it('is made of the job ID where its text leaves nothing', async () => {
-		const titles = ['', '   ', '..', '\u0000', '.png'];
-		const names = await namesOf(titles, {}, { maxConcurrentJobs: 1 });
-		expect(names).toEqual(titles.map((_, index) => `${scene.jobIdOf(index)}-1.png`));
-		const fileName = '={{ $json.missing }}';
-		expect(await namesOf([''], { fileName })).toEqual([`${scene.jobIdOf(titles.length)}-1.png`]);
 	});
 
 	it('is made safe', async () => {
