@@ -98,15 +98,6 @@ describe('a single status check of a job', () => {
 		});
 	});
 
-	it('that failed can end the run as well', async () => {
-		const jobId = failed();
-		const { error } = await getJobs([finished(), jobId], { options: { onFailed: 'error' } });
-		expect(error).toMatchObject({
-			message: `AetherForge could not finish the job ${jobId}`,
-			context: { itemIndex: 1, data: { job_id: jobId, status: 'Failed' } },
-		});
-	});
-
 	it('takes job IDs as people paste them', async () => {
 		const jobIds = [` ${finished()}\n`, finished().toUpperCase()];
 		const items = jsonOf(await getJobs(jobIds));
@@ -159,23 +150,6 @@ describe('Get Job, waiting', () => {
 });
 
 describe('many items of Get Job', () => {
-	it('are polled side by side: 50 take as long as one, and 50 ms more for each poll', async () => {
-		const startedAt = scene.clock.now();
-		const jobIds = several(50, { durationMs: 5000 });
-		const { items } = await getJobs(jobIds, { ...WAITS, downloadImages: false });
-		expect(items.map(({ json, pairedItem }) => [json.job_id, pairedItem])).toEqual(
-			jobIds.map((jobId, item) => [jobId, { item }]),
-		);
-		const tookMs = scene.clock.now() - startedAt;
-		expect(tookMs).toBeGreaterThanOrEqual(6000);
-		expect(tookMs).toBeLessThanOrEqual(6000 + 50 * 50);
-		const first = scene.polls().slice(0, 50);
-		expect(new Set(first.map(({ jobId }) => jobId))).toEqual(new Set(jobIds));
-		const times = pollTimes();
-		const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
-		expect(Math.min(...gaps)).toBeGreaterThanOrEqual(50);
-	});
-
 	it('have as much time for a poll that fails at first as a single one, however many are before', async () => {
 		const jobIds = several(700, { durationMs: Infinity });
 		const match = ({ jobId }: { jobId?: string }) => jobId === jobIds.at(-1);
@@ -214,20 +188,5 @@ describe('many items of Get Job', () => {
 			http_status: 404,
 		});
 		expect(errorOf(items[3]).message).toBe('"nonsense" is not a job ID [Item 3]');
-	});
-
-	it('have their time side by side, and name at most ten of those that are still running', async () => {
-		const jobIds = several(12, { durationMs: Infinity });
-		const startedAt = scene.clock.now();
-		const given = { ...WAITS, options: { timeout: 5 } };
-		const result = await getJobs(jobIds, given, CONTINUING);
-		expect(scene.clock.now() - startedAt).toBeLessThan(6000);
-		expect(result.items.map((item) => errorOf(item).status)).toEqual(Array(12).fill('Pending'));
-		const [hint = '', ...others] = hintsOf(result);
-		expect(others).toEqual([]);
-		expect(hint).toMatch(
-			/^12 of 12 jobs are still running: .*, and 2 more\. Execute this step again later/,
-		);
-		expect(jobIds.filter((jobId) => hint.includes(jobId))).toEqual(jobIds.slice(0, 10));
 	});
 });

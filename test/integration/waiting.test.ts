@@ -1,7 +1,7 @@
 import type { Fault, JobWish } from '../emulator/emulator';
 import { PROXY_HTML_PAGE } from '../emulator/faults';
 import type { EngineResult } from '../support/engine';
-import { RETRIES, useScene } from '../support/scene';
+import { useScene } from '../support/scene';
 
 // What a status check is answered, and what that makes of a job: for the nodes that have started it, and
 // for Get Job, which is also tested in getJob.
@@ -153,20 +153,6 @@ describe('a job that the API does not list', () => {
 		expect(error?.message).toBe(`AetherForge does not list the job ${scene.jobIdOf(0)}`);
 		expect(secondsSince(startedAt)).toBeGreaterThanOrEqual(30);
 		expect(secondsSince(startedAt)).toBeLessThan(60);
-	});
-
-	it('still has this half minute in the next try', async () => {
-		wish = {};
-		scene.refuse('1');
-		const startedAt = scene.clock.now();
-		answerPolls({ ...UNLISTED, match: () => secondsSince(startedAt) < 25 });
-		const { items, calls } = await scene.generate(
-			{ prompt: '={{ $itemIndex }}' },
-			{ items: [{ json: {} }, { json: {} }], nodeSettings: { ...RETRIES, maxTries: 2 } },
-		);
-		expect(calls).toBe(2);
-		expect(items.map(({ json }) => json.status)).toEqual(['Succeed', 'Succeed']);
-		expect(scene.emulator.submits).toHaveLength(2);
 	});
 
 	it('is unknown at once when it was listed before', async () => {
