@@ -117,14 +117,6 @@ it('a file of more than 256 MB ends there, and is not tried again', async () => 
 	expect(fault.struck).toBe(1);
 });
 
-it('an image that comes in many pieces loses no byte', async () => {
-	const pieces = Array.from({ length: 60_000 }, (_, n) => Buffer.from(`${n},`));
-	const body = Buffer.concat([tinyPicture('x', 'png'), ...pieces]);
-	scene.emulator.faults.add({ at: 'download', kind: 'respond', status: 200, body });
-	const { items } = await scene.generate();
-	expect((await bytesOf(items[0]?.binary?.data)).equals(body)).toBe(true);
-});
-
 describe('an image’s URL', () => {
 	it.each(['ftp://x.example/1.png', 'file:///etc/passwd', '//x.example/1.png', 'no URL'])(
 		'is not fetched when it is %s',
@@ -183,6 +175,22 @@ describe('a finished job without URLs', () => {
 		expect(error?.description).toContain('A retry does not start a new job');
 		// The first poll comes a second after the submit.
 		expect(scene.clock.now() - startedAt).toBe(11_000);
+	});
+
+	it('is polled by a retry, which starts no new job', async () => {
+		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
+		const retryOf = await scene.generate();
+		const jobId = scene.jobIdOf(0);
+		const before = scene.polls().length;
+		const match = (): boolean => {
+			// The first one is the glance at what the first run has left.
+			const isSecond = scene.polls().length === before + 2;
+			if (isSecond) scene.emulator.jobs.finish(jobId, { images: ['png'] });
+			return false;
+		};
+		scene.emulator.faults.add({ at: 'poll', kind: 'reset', match });
+		await expectImage(await scene.generate({}, { retryOf, executionId: '2' }), jobId);
+		expect(scene.postCount()).toBe(1);
 	});
 
 	it('can be a regular item, from both nodes', async () => {
