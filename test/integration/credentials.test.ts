@@ -1,5 +1,5 @@
 import type { CredentialValues } from '../support/engine';
-import { CONTINUES, KEY, openScene, useScene } from '../support/scene';
+import { CONTINUES, openScene, useScene } from '../support/scene';
 
 const scene = useScene({ wish: () => ({ durationMs: Infinity }) });
 
@@ -32,12 +32,6 @@ it.each<[CredentialValues, message: string]>([
 	expect(error?.description).toMatch(/ No job was started, and nothing was charged\.$/);
 	expect(error?.description).not.toContain('pass@');
 	expect(scene.emulator.requests).toEqual([]);
-});
-
-it('a key is taken with the white space around it that pasting leaves', async () => {
-	const credential = { apiKey: ` ${KEY}\n` };
-	const { items } = await scene.generate({ waitForCompletion: false }, { credential });
-	expect(items[0]?.json.job_id).toBe(scene.jobIdOf(0));
 });
 
 it('a retry without a key names the jobs that were paid for, in the text and in the data', async () => {

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { INodeParameters, INodePropertyOptions } from 'n8n-workflow';
+import type { INodeParameters } from 'n8n-workflow';
 
 import { choicesOf } from '../../nodes/shared/endpoint';
 import { tinyPicture } from '../emulator/pictures';
-import { root, sourcesIn } from '../package/sources';
+import { root } from '../package/sources';
 import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
 import type { EngineResult } from '../support/engine';
 import { errorOf, jsonOf, pictures } from '../support/items';
-import { endpointAt, nodeCalled, NODES } from '../support/nodes';
+import { endpointAt, nodeCalled } from '../support/nodes';
 import { useScene } from '../support/scene';
 
 // What all paid endpoints have in common, by their rows in test/support/endpointCases.ts.
@@ -149,16 +149,6 @@ function answerDownloads(body: Buffer): void {
 }
 
 describe('the schema of an operation', () => {
-	it('is where n8n looks for it, and there is no other', () => {
-		const expected = Object.entries(NODES).flatMap(([name, { description }]) => {
-			const operation = description.properties.find((each) => each.name === 'operation');
-			const choices = (operation?.options ?? [{}]) as Partial<INodePropertyOptions>[];
-			return choices.map(({ value }) => schemaFile(name, value));
-		});
-		const files = sourcesIn('nodes', '.json').filter((file) => file.includes('/__schema__/'));
-		expect(files).toEqual(expected.sort());
-	});
-
 	it.each(ENDPOINT_CASES)(
 		'lists what $path puts out, in its order, with its types',
 		async (row) => {

@@ -276,28 +276,11 @@ describe('a file by URL', () => {
 		expect(scene.emulator.requests).toEqual([]);
 	});
 
-	describe('is what an agent’s tool takes unless told otherwise', () => {
-		const use = async (node: string, parameters: INodeParameters) =>
-			await scene.run({ node, parameters, asTool: true });
-
-		it.each<[node: string, own: INodeParameters, field: string]>([
-			['imageGenerate', { prompt: 'p' }, 'ref_images'],
-			['imageTune', {}, 'image'],
-			['effectGenerate', { description: 'sparks' }, 'image'],
-		])('in %s', async (node, own, field) => {
-			const url = node === 'imageGenerate' ? 'referenceImageUrls' : 'imageUrl';
-			jsonOf(await use(node, { ...own, [url]: `${web.url}/one.png` }));
-			expect(received()).toMatchObject([{ field, sha256: sha256(PNG) }]);
-			const { error } = await use(node, { ...own, [url]: '={{ "" }}' });
-			const required = 'The "Image URL" parameter is empty';
-			if (node === 'imageTune') expect(error?.message).toContain(required);
-			else expect([error, received()]).toEqual([undefined, [expect.anything()]]);
-		});
-
-		it('in place of all files of the item, which a saved workflow may still ask for', async () => {
-			const { error } = await use('imageGenerate', { prompt: 'p', ...ALL });
-			expect(error?.message).toContain('"Reference Images" must be "none", "selected", or "urls"');
-			expect(scene.emulator.requests).toEqual([]);
-		});
+	it('is what an agent’s tool takes, not all files of the item, as a saved workflow may ask', async () => {
+		jsonOf(await generate({ referenceImageUrls: `${web.url}/one.png` }, { asTool: true }));
+		expect(names()).toEqual(['one.png']);
+		const { error } = await generate(ALL, { asTool: true });
+		expect(error?.message).toContain('"Reference Images" must be "none", "selected", or "urls"');
+		expect(scene.emulator.submits).toHaveLength(1);
 	});
 });

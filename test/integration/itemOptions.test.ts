@@ -232,12 +232,11 @@ describe('the name of output files', () => {
 		titles: readonly string[],
 		parameters: INodeParameters = {},
 		options: INodeParameters = {},
-		more: Partial<EngineOptions> = {},
 	): Promise<unknown[]> {
 		const result = await generate(
 			options,
 			{ fileName: '={{ $json.title }}', downloadImages: true, ...parameters },
-			{ items: titles.map((title) => ({ json: { title } })), ...more },
+			{ items: titles.map((title) => ({ json: { title } })) },
 		);
 		jsonOf(result);
 		return fileNames(result.items);
@@ -251,16 +250,10 @@ describe('the name of output files', () => {
 		'is numbered from its second file on, over all jobs of the run, when output is %s',
 		async (outputItems) => {
 			wish = TWO_IMAGES;
-			const names = await namesOf(
-				['cat', 'CAT', 'Möwe am Meer'],
-				{ jobsPerItem: 2 },
-				{ outputItems },
-			);
+			const names = await namesOf(['cat', 'CAT'], { jobsPerItem: 2 }, { outputItems });
 			expect(names).toEqual([
 				...['cat.png', 'cat-2.gif', 'cat-3.png', 'cat-4.gif'],
 				...['CAT-5.png', 'CAT-6.gif', 'CAT-7.png', 'CAT-8.gif'],
-				...['Möwe am Meer.png', 'Möwe am Meer-2.gif'],
-				...['Möwe am Meer-3.png', 'Möwe am Meer-4.gif'],
 			]);
 		},
 	);

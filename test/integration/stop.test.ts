@@ -1,6 +1,7 @@
 import type { FaultPlace } from '../emulator/emulator';
 import { deferred } from '../support/deferred';
 import type { EngineOptions, EngineResult } from '../support/engine';
+import { numbered } from '../support/items';
 import { RETRIES, useScene } from '../support/scene';
 
 // What becomes of a request or an upload that is open at Stop: unit/submit, unit/jobBook, and unit/upload.
@@ -8,7 +9,6 @@ import { RETRIES, useScene } from '../support/scene';
 /** From Stop until nothing moves any more. */
 const SILENCE_MS = 1000;
 const PROMPT = { prompt: '={{ "item " + $itemIndex }}' };
-const items = (count: number) => Array.from({ length: count }, () => ({ json: {} }));
 
 const scene = useScene({ jobDurationMs: 0 });
 /** Stops the execution. */
@@ -88,7 +88,7 @@ it('logs the jobs that are still running, not those that are finished', async ()
 	const { log } = await runUntilStopped({
 		node: 'imageGenerate',
 		parameters: PROMPT,
-		items: items(2),
+		items: numbered(2),
 	});
 	const line = log.find((each) => each.startsWith('info The execution was stopped'));
 	expect(line).toContain(scene.jobIdOf(1));
@@ -106,7 +106,7 @@ it.each<Trouble>([
 	const { silenceMs, lateRequests, calls, log } = await stopAt(trouble, {
 		node: 'imageGenerate',
 		parameters: { ...PROMPT, options: { maxConcurrentJobs: 2 } },
-		items: items(4),
+		items: numbered(4),
 	});
 	expect(silenceMs).toBeLessThan(SILENCE_MS);
 	expect(lateRequests).toBe(0);
@@ -145,7 +145,7 @@ it('during the paid POST ends at once, and the late job IDs go to the log', asyn
 			return true;
 		},
 	});
-	const given = { node: 'imageGenerate', parameters: PROMPT, items: items(2) };
+	const given = { node: 'imageGenerate', parameters: PROMPT, items: numbered(2) };
 	const { silenceMs, log } = await runUntilStopped(given);
 	expect(silenceMs).toBeLessThan(SILENCE_MS);
 	const { submits, requests } = scene.emulator;

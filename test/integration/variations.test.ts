@@ -134,16 +134,14 @@ describe('a variation that fails', () => {
 	});
 });
 
-describe('a variation whose outcome is unknown', () => {
-	it('is told of once when it ends the run itself, and again when a retry is refused', async () => {
-		answerSubmit(1, 502, '<html></html>');
-		const retryOf = await generate({});
-		expect(retryOf.error?.message).toBe('It is not known whether AetherForge started the job');
-		expect(retryOf.error?.description).not.toContain('for item 0');
-		const { error } = await generate({ jobsPerItem: 0 }, { retryOf });
-		expect(error?.message).toContain('"Number of Images" must be');
-		expect(error?.description).toContain('It is not known whether a job was started for item 0.');
-	});
+it('an unknown outcome is told of once when it ends the run, and again when a retry is refused', async () => {
+	answerSubmit(1, 502, '<html></html>');
+	const retryOf = await generate({});
+	expect(retryOf.error?.message).toBe('It is not known whether AetherForge started the job');
+	expect(retryOf.error?.description).not.toContain('for item 0');
+	const { error } = await generate({ jobsPerItem: 0 }, { retryOf });
+	expect(error?.message).toContain('"Number of Images" must be');
+	expect(error?.description).toContain('It is not known whether a job was started for item 0.');
 });
 
 describe('a retry of three variations, all of them paid', () => {
