@@ -6,12 +6,14 @@ import type {
 	IDataObject,
 	INodeExecutionData,
 	INodeParameters,
+	INodeType,
 } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
 import { storeBinary, type EngineResult } from '../support/engine';
-import { after, inMemory, jsonOf, NO_JOB, numbered } from '../support/items';
-import { type Scene, useScene } from '../support/scene';
+import { after, errorOf, inMemory, jsonOf, NO_JOB, numbered } from '../support/items';
+import { nodeCalled } from '../support/nodes';
+import { CONTINUES, type Scene, useScene } from '../support/scene';
 import { serve, type TestServer } from '../support/server';
 
 // Files on their way from the workflow, or from a URL, to the API. Which ones and by which names: unit/inputFiles.
@@ -237,6 +239,11 @@ describe('a file by URL', () => {
 		referenceImageUrls: paths.map((path) => web.url + path).join('\n'),
 	});
 
+	const BY_ITEM = { referenceImages: 'urls', referenceImageUrls: '={{ $json.url }}' };
+	const itemsAt = (...paths: string[]) => ({
+		items: paths.map((path) => ({ json: { url: web.url + path } })),
+	});
+
 	it('is sent as what its bytes are, in the order of the URLs, also late and behind a redirect', async () => {
 		jsonOf(await generate(byUrl('/two.gif?a=1,2', '/moved', '/slow.png')));
 		const field = 'ref_images';
@@ -263,17 +270,40 @@ describe('a file by URL', () => {
 		['/silent.png', 'no response in time'],
 		['/large.png', 'the file is larger than 50 MB'],
 	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
-		const urls = [`${web.url}/one.png`, `${web.url}${path}?signature=secret`];
-		const { error } = await generate(
-			{ referenceImages: 'urls', referenceImageUrls: '={{ $json.url }}' },
-			{ items: urls.map((url) => ({ json: { url } })) },
-		);
+		const { error } = await generate(BY_ITEM, itemsAt('/one.png', `${path}?signature=secret`));
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
 		expect(error?.description).toContain(`Reason: ${reason}`);
 		expect(error?.description).toContain(NO_JOB);
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(error?.context.itemIndex).toBe(1);
 		expect(scene.emulator.requests).toEqual([]);
+	});
+
+	it('that cannot be had costs only its own item when the node continues on error', async () => {
+		const given = { ...itemsAt('/gone.png', '/one.png'), nodeSettings: CONTINUES };
+		const { items } = await generate(BY_ITEM, given);
+		expect(errorOf(items[0]).message).toContain('/gone.png could not be fetched');
+		expect(items[1]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+	});
+
+	it('leaves no gap for an agent’s calls side by side: both count before it is fetched', async () => {
+		const imageGenerate = nodeCalled('imageGenerate');
+		const refusals: unknown[] = [];
+		const twice: INodeType = {
+			description: imageGenerate.description,
+			async execute() {
+				const calls = [1, 2].map(async () => await imageGenerate.execute?.call(this));
+				for (const call of await Promise.allSettled(calls)) {
+					if (call.status === 'rejected') refusals.push(call.reason);
+				}
+				return [[]];
+			},
+		};
+		const options = { maxJobsPerExecution: 3 };
+		const given = { ...byUrl('/one.png'), jobsPerItem: 2, options };
+		await generate(given, { node: twice, asTool: true });
+		expect(scene.emulator.submits).toHaveLength(2);
+		expect(refusals.map(String)).toEqual([expect.stringContaining('would start 4 jobs')]);
 	});
 
 	it('is what an agent’s tool takes, not all files of the item, as a saved workflow may ask', async () => {

@@ -2,8 +2,8 @@ import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
 
 import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
-import { hintsOf, jsonOf, NO_JOB, onlyJson, pictures } from '../support/items';
-import { RETRIES, useScene } from '../support/scene';
+import { errorOf, hintsOf, jsonOf, NO_JOB, onlyJson, pictures } from '../support/items';
+import { CONTINUES, RETRIES, useScene } from '../support/scene';
 
 // "File Name", and the options "Include Input Fields" and "More API Fields (JSON)".
 
@@ -127,6 +127,18 @@ describe('the fields of the input item', () => {
 		expect(Object.getPrototypeOf(result.items[0]?.json)).toBe(Object.prototype);
 		// An item with an error would make n8n run the node, and pay, again.
 		expect(result.calls).toBe(1);
+	});
+
+	it('do not go into the error item of an image, which is numbered all the same', async () => {
+		wish = TWO_IMAGES;
+		const match = ({ path }: { path: string }) => path.includes('/2.gif');
+		scene.emulator.faults.add({ at: 'download', kind: 'reset', times: Infinity, match });
+		const items = [{ json: { title: 'Lighthouse' } }];
+		const given = { downloadImages: true, jobsPerItem: 2 };
+		const result = await generate(INCLUDES, given, { items, nodeSettings: CONTINUES });
+		const titles = result.items.map(({ json }) => json.title);
+		expect(titles).toEqual(['Lighthouse', undefined, 'Lighthouse', undefined]);
+		expect(errorOf(result.items[3])).toMatchObject({ job_number: 2, job_count: 2 });
 	});
 
 	it('never pass for fields of the node in the items of Get Job', async () => {
