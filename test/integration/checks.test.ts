@@ -1,7 +1,7 @@
 import type { IBinaryData, INodeParameters } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import { storeBinary, type EngineResult } from '../support/engine';
+import type { EngineResult } from '../support/engine';
 import { CONTINUES, useScene } from '../support/scene';
 
 // What a value may be is tested in unit/parameters and unit/inputFiles, and the fields of each endpoint in
@@ -81,34 +81,22 @@ const PNG = tinyPicture('a picture', 'png').toString('base64');
 const FILE: IBinaryData = { data: PNG, mimeType: 'image/png', fileName: 'a.png' };
 const GONE = { ...FILE, id: 'filesystem-v2:workflows/w/executions/1/binary_data/x' };
 
-it.each<[string, IBinaryData[] | (() => Promise<IBinaryData>), message: string, says: string]>([
-	[
-		'is more than the model takes',
-		[FILE, FILE, FILE, FILE, FILE, FILE],
-		'Grok Imagine takes up to 5 reference images, but the item has 6',
-		'Select fewer files',
-	],
+it.each<[string, IBinaryData, message: string, says: string]>([
 	[
 		'is gone from n8n’s storage',
-		[GONE],
-		'The file "a.png" in the binary field "f0" cannot be read',
+		GONE,
+		'The file "a.png" in the binary field "data" cannot be read',
 		"with the AetherForge Get Job node (Job ID: the item's job_id), free of charge.",
 	],
 	[
-		'is no image in n8n’s storage',
-		async () => await storeBinary(Buffer.from('%PDF-1.7'), 'b.png', 'application/pdf'),
-		'The file "b.png" in the binary field "f0" is not an image',
+		'is no image',
+		{ ...FILE, data: 'JVBERi0xLjc=', mimeType: 'application/pdf' },
+		'The file "a.png" in the binary field "data" is not an image',
 		'Its content is not a supported image (declared as application/pdf).',
 	],
 ])('a file that %s is refused', async (_, bad, message, says) => {
-	const withFiles = (files: IBinaryData[]) => ({
-		json: { model: files.length > 1 ? 'Grok Imagine' : 'Grok Imagine Pro' },
-		binary: Object.fromEntries(files.map((file, index) => [`f${index}`, file])),
-	});
-	const files = typeof bad === 'function' ? [await bad()] : bad;
-	const items = [[FILE], [FILE], files].map(withFiles);
-	const parameters = { referenceImages: 'all', aiModel: '={{ $json.model }}' };
-	expectRefused(await scene.generate(parameters, { items }), message, says);
+	const items = [FILE, FILE, bad].map((data) => ({ json: {}, binary: { data } }));
+	expectRefused(await scene.generate({ referenceImages: 'all' }, { items }), message, says);
 });
 
 it.each([
@@ -152,12 +140,3 @@ it('an item that is refused is an error item between the others when the node co
 		'b',
 	]);
 });
-
-it.each(['={{ true }}', '={{ "TRUE" }}', 'true'])(
-	'Dry Run as %s spends nothing',
-	async (dryRun) => {
-		const { items } = await scene.generate({ options: { dryRun } });
-		expect(items.map(({ json }) => json.dry_run)).toEqual([true]);
-		expect(scene.emulator.requests).toEqual([]);
-	},
-);

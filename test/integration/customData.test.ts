@@ -35,19 +35,14 @@ function storing(customData: Record<string, string>): Partial<EngineOptions> {
 	});
 }
 
-it.each(['manual', 'trigger'] as const)('lists the jobs of a run in mode %s', async (mode) => {
-	const result = await generate({ jobsPerItem: 3 }, { mode });
-	expect(started()).toHaveLength(3);
-	expect(Object.keys(customDataOf(result))).toEqual(['aetherforge_jobs']);
-	expect(listedIn(result).sort()).toEqual(started().sort());
-});
-
-it('lists a job once although Retry On Fail resumes it', async () => {
+it('lists each job once, although Retry On Fail resumes one', async () => {
 	let submits = 0;
 	const match = () => ++submits === 2;
 	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 400, body: {}, match });
-	const result = await generate({ jobsPerItem: 2 }, { nodeSettings: RETRIES });
+	const result = await generate({ jobsPerItem: 3 }, { nodeSettings: RETRIES });
 	expect([result.calls, result.error]).toEqual([2, undefined]);
+	expect(started()).toHaveLength(3);
+	expect(Object.keys(customDataOf(result))).toEqual(['aetherforge_jobs']);
 	expect(listedIn(result).sort()).toEqual(started().sort());
 });
 
@@ -97,18 +92,15 @@ it.each<[string, Record<string, string>, (jobId: string) => Record<string, strin
 	expect(customDataOf(result)).toEqual(after(scene.jobIdOf(0)));
 });
 
-function refusing(): never {
-	throw new Error('no custom data today');
-}
-
-it.each<[string, PropertyDescriptor]>([
-	['has no custom data, as before 2.16', { value: undefined }],
-	['throws when asked for custom data', { get: refusing }],
-	['throws when custom data are read', { value: { get: refusing, set: refusing } }],
-	['throws when custom data are written', { value: { get: () => EARLIER, set: refusing } }],
-])('loses no job where n8n %s', (_, customData) => {
-	const execution = Object.create(null, { customData }) as object;
-	expect(() => {
-		noteInCustomData(execution, EARLIER.replace('1', '2'));
-	}).not.toThrow();
+it('loses no job where n8n has no custom data, as before 2.16, or throws when asked for them', () => {
+	const throwing = {
+		get customData() {
+			throw new Error('no custom data today');
+		},
+	};
+	for (const execution of [{}, throwing]) {
+		expect(() => {
+			noteInCustomData(execution, EARLIER);
+		}).not.toThrow();
+	}
 });

@@ -53,25 +53,6 @@ it('checks everything, needs no credential, sends nothing, and says which file w
 	expect(JSON.stringify(result.saved.executionData?.contextData)).not.toContain('guard');
 });
 
-it('counts every variation, by model, and numbers them', async () => {
-	const result = await generate(
-		{ jobsPerItem: '={{ $json.n === 0 ? 2 : 1 }}', dryRun: true },
-		{
-			items: numbered(2),
-			parameters: { aiModel: '={{ $json.n === 0 ? "GPT Image 1.5" : "Nano Banana" }}' },
-		},
-	);
-	expect(jsonOf(result).map((json) => [json.dry_run, json.job_number, json.job_count])).toEqual([
-		[true, 1, 2],
-		[true, 2, 2],
-		[true, undefined, undefined],
-	]);
-	expect(hintsOf(result)).toEqual([
-		`Dry run: 3 jobs would be started (2 × GPT Image 1.5, 1 × Nano Banana). ${NOTHING_SENT}`,
-	]);
-	expect(scene.emulator.requests).toEqual([]);
-});
-
 it('says where the limit of jobs would refuse the run', async () => {
 	const options = { dryRun: true, maxJobsPerExecution: 2 };
 	const [hint] = hintsOf(await generate(options, { items: numbered(3) }));

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { INodeParameters, INodePropertyOptions } from 'n8n-workflow';
+import type { INodeParameters } from 'n8n-workflow';
 
 import { choicesOf } from '../../nodes/shared/endpoint';
 import { tinyPicture } from '../emulator/pictures';
-import { root, sourcesIn } from '../package/sources';
+import { root } from '../package/sources';
 import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
 import type { EngineResult } from '../support/engine';
-import { errorOf, jsonOf, NO_JOB, pictures } from '../support/items';
-import { endpointAt, nodeCalled, NODES } from '../support/nodes';
+import { errorOf, jsonOf, pictures } from '../support/items';
+import { endpointAt, nodeCalled } from '../support/nodes';
 import { useScene } from '../support/scene';
 
 // What all paid endpoints have in common, by their rows in test/support/endpointCases.ts.
@@ -87,54 +87,6 @@ function sha256Of(field: string): string {
 	return createHash('sha256').update(tinyPicture(field, 'png')).digest('hex');
 }
 
-it.each(ENDPOINT_CASES)('$path refuses wrong values before anything is paid', async (row) => {
-	for (const field of endpointAt(row.path).fields) {
-		if (field.kind === 'files' || field.kind === 'table') continue;
-		const { name, displayName } = field.property;
-		const documented = row.fields.find((each) => each.name === field.apiName);
-		const allowed = documented && 'allowed' in documented ? documented.allowed : [];
-		const isListed = field.kind === 'choice' && !field.isOpen;
-		for (const given of field.kind === 'text' ? ['', ' \n'] : isListed ? ['', '8K'] : ['']) {
-			const parameters = { ...row.parameters, [name]: `={{ ${JSON.stringify(given)} }}` };
-			const { error, items } = await run(row.node, parameters);
-			expect([name, items, error?.message]).toEqual([
-				name,
-				[],
-				expect.stringContaining(`"${displayName}"`),
-			]);
-			expect(error?.description).toContain(NO_JOB);
-			if (!isListed) continue;
-			for (const value of allowed) expect(error?.message).toMatch(new RegExp(`\\b${value}\\b`));
-		}
-	}
-	expect(scene.emulator.requests).toEqual([]);
-});
-
-it.each<[INodeParameters, message: string]>([
-	[
-		{ apiVersion: 'v2', text: 'p', endFrameImageSource: 'binary', endFrameImageField: 'x' },
-		'The item has no binary field "x"',
-	],
-	[
-		{ operation: 'characterOverlay', characterImagesFields: 'data,data,data,data,data' },
-		'The "Rows" parameter has no rows',
-	],
-	[
-		{
-			operation: 'characterOverlay',
-			characterImagesFields: 'data,data,data,data,data',
-			rows: { row: [{ title: 'Idle', description: 'Standing still' }] },
-		},
-		'AetherForge takes up to 4 character images, but the item has 5',
-	],
-	[{ operation: 'animate' }, 'This operation does not exist'],
-])('Sprite with %j is refused before anything is paid: %s', async (parameters, message) => {
-	const { error, items } = await run('sprite', parameters);
-	expect([error?.message, items]).toEqual([message, []]);
-	expect(error?.description).toContain(NO_JOB);
-	expect(scene.emulator.requests).toEqual([]);
-});
-
 it('an operation that does not exist is an error item for each item in the error output', async () => {
 	const { items, errorItems } = await scene.run({
 		node: 'imageTune',
@@ -197,16 +149,6 @@ function answerDownloads(body: Buffer): void {
 }
 
 describe('the schema of an operation', () => {
-	it('is where n8n looks for it, and there is no other', () => {
-		const expected = Object.entries(NODES).flatMap(([name, { description }]) => {
-			const operation = description.properties.find((each) => each.name === 'operation');
-			const choices = (operation?.options ?? [{}]) as Partial<INodePropertyOptions>[];
-			return choices.map(({ value }) => schemaFile(name, value));
-		});
-		const files = sourcesIn('nodes', '.json').filter((file) => file.includes('/__schema__/'));
-		expect(files).toEqual(expected.sort());
-	});
-
 	it.each(ENDPOINT_CASES)(
 		'lists what $path puts out, in its order, with its types',
 		async (row) => {

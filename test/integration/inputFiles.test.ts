@@ -10,10 +10,10 @@ import type {
 } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import { storeBinary, type EngineOptions, type EngineResult } from '../support/engine';
+import { storeBinary, type EngineResult } from '../support/engine';
 import { after, errorOf, inMemory, jsonOf, NO_JOB, numbered } from '../support/items';
 import { nodeCalled } from '../support/nodes';
-import { CONTINUES, RETRIES, type Scene, useScene } from '../support/scene';
+import { CONTINUES, type Scene, useScene } from '../support/scene';
 import { serve, type TestServer } from '../support/server';
 
 // Files on their way from the workflow, or from a URL, to the API. Which ones and by which names: unit/inputFiles.
@@ -25,7 +25,6 @@ const LARGE_PNG = Buffer.concat([
 	PNG,
 	...Array.from({ length: 40_000 }, (_, n) => Buffer.from(`${n},`)),
 ]);
-const MAX_BYTES = 50 * 1_048_576;
 
 const scene = useScene({ jobDurationMs: 1500 });
 
@@ -61,18 +60,6 @@ describe('what is sent of a file', () => {
 		const [submit] = scene.emulator.requests;
 		expect(Number(submit?.headers['content-length'])).toBeGreaterThan(LARGE_PNG.length);
 		expect(submit?.headers['transfer-encoding']).toBeUndefined();
-	});
-
-	it('is every byte also when it has to be sent again', async () => {
-		for (const when of ['uploading', 'received'] as const) {
-			const match = () => when === 'received' || scene.emulator.requests.length === 1;
-			scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 429, when, match });
-		}
-		const large = inMemory(LARGE_PNG, { fileName: 'large.png' });
-		const binary = { a: await storeBinary(GIF, 'a.gif', 'image/gif'), large };
-		jsonOf(await generate(ALL, itemsWith(binary)));
-		expect(scene.postCount()).toBe(3);
-		expect(received().map((file) => file.sha256)).toEqual([GIF, LARGE_PNG].map(sha256));
 	});
 
 	it('is a name that does no harm, and the type that its bytes show', async () => {
@@ -137,17 +124,6 @@ describe('a file by expression', () => {
 			expect(received()).toMatchObject([{ fileName: 'photo.png', sha256: sha256(PNG) }]);
 		},
 	);
-
-	it.each(['pinned', 'tool'])('of an earlier node is sent by a %s one', async (kind) => {
-		const { around } = afterForm({ binary: await twoFiles() });
-		const pinData = { Drop: [{ json: { isPinned: true } }] };
-		const more: Partial<EngineOptions> =
-			kind === 'tool'
-				? { asTool: true, around }
-				: { mode: 'manual', around: { ...around, pinData } };
-		jsonOf(await generate(selected("={{ $('Form').first().binary.photo }}"), more));
-		expect(names()).toEqual(['photo.png']);
-	});
 
 	it.each(['separate', 'combined'] as const)(
 		'that an item’s JSON made up from an ID in n8n’s storage is refused: binary mode %s',
@@ -229,24 +205,24 @@ describe('a file by URL', () => {
 	let web: TestServer;
 	/** What came in, by path with query. */
 	let visits: IncomingMessage[];
-	let pages: Record<string, [status: number, headers: OutgoingHttpHeaders, body?: Buffer | string]>;
+	type Page = [status: number, headers: OutgoingHttpHeaders, body?: Buffer | string];
+	const PAGES: Record<string, Page> = {
+		'/one.png': [200, { 'content-type': 'application/octet-stream' }, PNG],
+		'/slow.png': [200, {}, PNG],
+		'/two.gif': [200, { 'content-type': 'text/plain' }, GIF],
+		'/page.png': [200, { 'content-type': 'image/png' }, '<!doctype html><title>Sign in</title>'],
+		'/text.png': [200, { 'content-type': 'image/png' }, 'no picture'],
+		'/expired.png': [403, {}],
+		'/moved': [302, { location: '/one.png' }],
+		'/large.png': [200, { 'content-length': 50 * 1_048_576 + 1 }, PNG],
+	};
 
 	beforeEach(async () => {
 		visits = [];
-		pages = {
-			'/one.png': [200, { 'content-type': 'application/octet-stream' }, PNG],
-			'/slow.png': [200, {}, PNG],
-			'/two.gif': [200, { 'content-type': 'text/plain' }, GIF],
-			'/page.png': [200, { 'content-type': 'image/png' }, '<!doctype html><title>Sign in</title>'],
-			'/text.png': [200, { 'content-type': 'image/png' }, 'no picture'],
-			'/expired.png': [403, {}],
-			'/moved': [302, { location: '/one.png' }],
-			'/large.png': [200, { 'content-length': MAX_BYTES + 1 }, PNG],
-		};
 		web = await serve((request, response) => {
 			visits.push(request);
 			const path = request.url?.split('?')[0] ?? '';
-			const [status, headers, body] = pages[path] ?? [404, {}];
+			const [status, headers, body] = PAGES[path] ?? [404, {}];
 			const answer = () => response.writeHead(status, headers).end(body);
 			if (path === '/slow.png') void scene.clock.sleep(55_000).then(answer);
 			else if (path !== '/silent.png') answer();
@@ -262,11 +238,11 @@ describe('a file by URL', () => {
 		referenceImages: 'urls',
 		referenceImageUrls: paths.map((path) => web.url + path).join('\n'),
 	});
-	/** An item for each path. */
-	const eachByUrl = (...paths: string[]): [INodeParameters, Pick<EngineOptions, 'items'>] => [
-		{ referenceImages: 'urls', referenceImageUrls: '={{ $json.url }}' },
-		{ items: paths.map((path) => ({ json: { url: web.url + path } })) },
-	];
+
+	const BY_ITEM = { referenceImages: 'urls', referenceImageUrls: '={{ $json.url }}' };
+	const itemsAt = (...paths: string[]) => ({
+		items: paths.map((path) => ({ json: { url: web.url + path } })),
+	});
 
 	it('is sent as what its bytes are, in the order of the URLs, also late and behind a redirect', async () => {
 		jsonOf(await generate(byUrl('/two.gif?a=1,2', '/moved', '/slow.png')));
@@ -294,7 +270,7 @@ describe('a file by URL', () => {
 		['/silent.png', 'no response in time'],
 		['/large.png', 'the file is larger than 50 MB'],
 	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
-		const { error } = await generate(...eachByUrl('/one.png', `${path}?signature=secret`));
+		const { error } = await generate(BY_ITEM, itemsAt('/one.png', `${path}?signature=secret`));
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
 		expect(error?.description).toContain(`Reason: ${reason}`);
 		expect(error?.description).toContain(NO_JOB);
@@ -304,93 +280,37 @@ describe('a file by URL', () => {
 	});
 
 	it('that cannot be had costs only its own item when the node continues on error', async () => {
-		const [parameters, items] = eachByUrl('/gone.png', '/one.png');
-		const result = await generate(parameters, { ...items, nodeSettings: CONTINUES });
-		expect(errorOf(result.items[0]).message).toBe(
-			`The image at ${web.url}/gone.png could not be fetched [Item 0]`,
-		);
-		expect(result.items[1]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
-		expect(names()).toEqual(['one.png']);
+		const given = { ...itemsAt('/gone.png', '/one.png'), nodeSettings: CONTINUES };
+		const { items } = await generate(BY_ITEM, given);
+		expect(errorOf(items[0]).message).toContain('/gone.png could not be fetched');
+		expect(items[1]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
 	});
 
-	it('is not fetched again for a job that a retry resumes', async () => {
-		const given = { ...byUrl('/one.png'), options: { timeout: 1 } };
-		const result = await generate(given, { nodeSettings: RETRIES });
-		expect(jsonOf(result)).toHaveLength(1);
-		expect(result.calls).toBe(2);
-		expect(scene.emulator.submits).toHaveLength(1);
-		expect(visited()).toEqual(['/one.png']);
-	});
-
-	it('is described by a dry run, with its URL', async () => {
-		const given = { ...byUrl('/two.gif?signature=secret'), options: { dryRun: true } };
-		const [json] = jsonOf(await generate(given));
-		const file = { file_name: 'two.gif', mime_type: 'image/gif', bytes: GIF.length };
-		expect(json?.files).toEqual({ ref_images: [{ url: `${web.url}/two.gif`, ...file }] });
-		expect(scene.emulator.requests).toEqual([]);
-	});
-
-	it('that is gone on a retry does not hide the job that another item has paid for', async () => {
-		const match = () => {
-			pages = {};
-			return scene.emulator.submits.length === 1;
+	it('leaves no gap for an agent’s calls side by side: both count before it is fetched', async () => {
+		const imageGenerate = nodeCalled('imageGenerate');
+		const refusals: unknown[] = [];
+		const twice: INodeType = {
+			description: imageGenerate.description,
+			async execute() {
+				const calls = [1, 2].map(async () => await imageGenerate.execute?.call(this));
+				for (const call of await Promise.allSettled(calls)) {
+					if (call.status === 'rejected') refusals.push(call.reason);
+				}
+				return [[]];
+			},
 		};
-		scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 422, body: {}, match });
-		const [parameters, items] = eachByUrl('/one.png', '/two.gif');
-		const { error, calls } = await generate(
-			{ ...parameters, options: { maxConcurrentJobs: 1 } },
-			{ ...items, nodeSettings: { ...RETRIES, maxTries: 2 } },
-		);
-		expect(calls).toBe(2);
-		expect(error?.message).toBe(`The image at ${web.url}/two.gif could not be fetched`);
-		expect(error?.description).toContain(scene.jobIdOf(0));
-		expect(error?.description).toContain('No new job was started.');
-		expect(error?.context).toMatchObject({ itemIndex: 1 });
-		expect(scene.emulator.submits).toHaveLength(1);
+		const options = { maxJobsPerExecution: 3 };
+		const given = { ...byUrl('/one.png'), jobsPerItem: 2, options };
+		await generate(given, { node: twice, asTool: true });
+		expect(scene.emulator.submits).toHaveLength(2);
+		expect(refusals.map(String)).toEqual([expect.stringContaining('would start 4 jobs')]);
 	});
 
-	describe('is what an agent’s tool takes unless told otherwise', () => {
-		const use = async (node: string, parameters: INodeParameters) =>
-			await scene.run({ node, parameters, asTool: true });
-
-		it.each<[node: string, own: INodeParameters, field: string]>([
-			['imageGenerate', { prompt: 'p' }, 'ref_images'],
-			['imageTune', {}, 'image'],
-			['effectGenerate', { description: 'sparks' }, 'image'],
-		])('in %s', async (node, own, field) => {
-			const url = node === 'imageGenerate' ? 'referenceImageUrls' : 'imageUrl';
-			jsonOf(await use(node, { ...own, [url]: `${web.url}/one.png` }));
-			expect(received()).toMatchObject([{ field, sha256: sha256(PNG) }]);
-			const { error } = await use(node, { ...own, [url]: '={{ "" }}' });
-			const required = 'The "Image URL" parameter is empty';
-			if (node === 'imageTune') expect(error?.message).toContain(required);
-			else expect([error, received()]).toEqual([undefined, [expect.anything()]]);
-		});
-
-		it('in place of all files of the item, which a saved workflow may still ask for', async () => {
-			const { error } = await use('imageGenerate', { prompt: 'p', ...ALL });
-			expect(error?.message).toContain('"Reference Images" must be "none", "selected", or "urls"');
-			expect(scene.emulator.requests).toEqual([]);
-		});
-
-		it('with no gap for a call side by side: both count for the limit before it is fetched', async () => {
-			const imageGenerate = nodeCalled('imageGenerate');
-			const refusals: unknown[] = [];
-			const twice: INodeType = {
-				description: imageGenerate.description,
-				async execute() {
-					const calls = [1, 2].map(async () => await imageGenerate.execute?.call(this));
-					for (const call of await Promise.allSettled(calls)) {
-						if (call.status === 'rejected') refusals.push(call.reason);
-					}
-					return [[]];
-				},
-			};
-			const options = { maxJobsPerExecution: 3 };
-			const given = { ...byUrl('/one.png'), jobsPerItem: 2, options };
-			await generate(given, { node: twice, asTool: true });
-			expect(scene.emulator.submits).toHaveLength(2);
-			expect(refusals.map(String)).toEqual([expect.stringContaining('would start 4 jobs')]);
-		});
+	it('is what an agent’s tool takes, not all files of the item, as a saved workflow may ask', async () => {
+		jsonOf(await generate({ referenceImageUrls: `${web.url}/one.png` }, { asTool: true }));
+		expect(names()).toEqual(['one.png']);
+		const { error } = await generate(ALL, { asTool: true });
+		expect(error?.message).toContain('"Reference Images" must be "none", "selected", or "urls"');
+		expect(scene.emulator.submits).toHaveLength(1);
 	});
 });

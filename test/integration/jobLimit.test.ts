@@ -1,16 +1,14 @@
-import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
+import type { INodeParameters } from 'n8n-workflow';
 
 import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
+import { numbered } from '../support/items';
 import { CONTINUES, RETRIES, useScene } from '../support/scene';
 
 const scene = useScene({ jobDurationMs: 0 });
 
 const NEVER: JobWish = { durationMs: Infinity };
 const FAILED: JobWish = { outcome: { status: 'Failed' } };
-
-const numbered = (count: number): INodeExecutionData[] =>
-	Array.from({ length: count }, (_, n) => ({ json: { n } }));
 
 async function generate(
 	count: number,
@@ -25,48 +23,39 @@ function refusal(total: number, limit: number): string {
 	return `This execution would start ${total} jobs, more than the ${limit} that "Max Jobs per Execution" allows`;
 }
 
-describe('one run', () => {
-	it.each<[number, INodeParameters, number]>([
-		[101, {}, 100],
-		[4, { maxJobsPerExecution: 3 }, 3],
-		[2, { maxJobsPerExecution: '={{ "1" }}' }, 1],
-		[3, { maxJobsPerExecution: '={{ [0, 2, 9][$json.n] }}' }, 2],
-	])('of %i items with %j is refused as a whole', async (count, options, limit) => {
-		const { error } = await generate(count, options);
-		expect(error?.message).toBe(refusal(count, limit));
-		expect(error?.description).toBe(
-			`It needs ${count} new jobs. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit). No job was started, and nothing was charged.`,
-		);
-		expect(error?.context.itemIndex).toBeUndefined();
-		expect(scene.emulator.requests).toEqual([]);
-	});
+it.each<[number, INodeParameters, limit: number]>([
+	[101, {}, 100],
+	[4, { maxJobsPerExecution: 3 }, 3],
+	[2, { maxJobsPerExecution: '={{ "1" }}' }, 1],
+	[3, { maxJobsPerExecution: '={{ [0, 2, 9][$json.n] }}' }, 2],
+])('a run of %i items with %j is refused as a whole', async (count, options, limit) => {
+	const { error } = await generate(count, options);
+	expect(error?.message).toBe(refusal(count, limit));
+	expect(error?.description).toBe(
+		`It needs ${count} new jobs. If you want to pay for all of them, raise "Max Jobs per Execution" under Options (0 means no limit). No job was started, and nothing was charged.`,
+	);
+	expect(error?.context.itemIndex).toBeUndefined();
+	expect(scene.emulator.requests).toEqual([]);
+});
 
-	it.each<[number, INodeParameters, started: number]>([
-		[100, {}, 100],
-		[3, { maxJobsPerExecution: 3 }, 3],
-		[101, { maxJobsPerExecution: 0 }, 101],
-		[3, { maxJobsPerExecution: 1, dryRun: '={{ $json.n > 0 }}' }, 1],
-	])('of %i items with %j starts %i jobs', async (count, options, started) => {
-		const { error } = await generate(count, options);
-		expect(error).toBeUndefined();
-		expect(scene.emulator.submits).toHaveLength(started);
-	});
+it.each<[number, INodeParameters, started: number]>([
+	[100, {}, 100],
+	[3, { maxJobsPerExecution: 3 }, 3],
+	[101, { maxJobsPerExecution: 0 }, 101],
+	[3, { maxJobsPerExecution: 1, dryRun: '={{ $json.n > 0 }}' }, 1],
+])('a run of %i items with %j starts %i jobs', async (count, options, started) => {
+	const { error } = await generate(count, options);
+	expect(error).toBeUndefined();
+	expect(scene.emulator.submits).toHaveLength(started);
+});
 
-	it('is refused in the same words with more jobs than a call can have arguments', async () => {
-		const parameters = { description: 'p', options: { jobsPerItem: 20 } };
-		const { error } = await generate(6500, {}, { node: 'effectGenerate', parameters });
-		expect(error?.message).toBe(refusal(130_000, 100));
-		expect(scene.emulator.requests).toEqual([]);
-	});
-
-	it('is refused item by item when the node continues', async () => {
-		const { items } = await generate(2, { maxJobsPerExecution: 1 }, { nodeSettings: CONTINUES });
-		expect(scene.emulator.requests).toEqual([]);
-		expect(items.map(({ json }) => json.error)).toMatchObject([
-			{ message: refusal(2, 1) },
-			{ message: refusal(2, 1) },
-		]);
-	});
+it('a run is refused item by item when the node continues', async () => {
+	const { items } = await generate(2, { maxJobsPerExecution: 1 }, { nodeSettings: CONTINUES });
+	expect(scene.emulator.requests).toEqual([]);
+	expect(items.map(({ json }) => json.error)).toMatchObject([
+		{ message: refusal(2, 1) },
+		{ message: refusal(2, 1) },
+	]);
 });
 
 it('the rounds of a loop are counted together, so that one without end is stopped by the limit', async () => {
@@ -102,22 +91,6 @@ it.each([
 
 describe('a retry', () => {
 	const options: INodeParameters = { maxJobsPerExecution: 2, timeout: 2 };
-
-	it('does not count the jobs again that it resumes', async () => {
-		scene.wishes.push({}, NEVER);
-		const { error, calls } = await generate(2, options, { nodeSettings: RETRIES });
-		expect(calls).toBe(3);
-		expect(error?.message).toContain('is not finished after 2 seconds');
-		expect(scene.emulator.submits).toHaveLength(2);
-	});
-
-	it('does not count the job again that takes the place of one that failed', async () => {
-		scene.wishes.push({}, FAILED, FAILED);
-		const { error, items } = await generate(2, options, { nodeSettings: RETRIES });
-		expect(error).toBeUndefined();
-		expect(items).toHaveLength(2);
-		expect(scene.emulator.submits).toHaveLength(4);
-	});
 
 	it('does not count requests that the API refused', async () => {
 		scene.refuse('0');

@@ -10,7 +10,6 @@ import { CONTINUES, useScene } from '../support/scene';
 const scene = useScene({ jobDurationMs: 1000 });
 
 const NEVER: JobWish = { durationMs: Infinity };
-const FAILS: JobWish = { outcome: { status: 'Failed' } };
 /** One job after the other, so that the n-th submit is that of the n-th job. */
 const IN_ORDER: INodeParameters = { maxConcurrentJobs: 1 };
 
@@ -85,17 +84,6 @@ it('a single variation is not numbered, and each item can ask for another number
 	expect(items[0]).not.toHaveProperty('job_number');
 });
 
-it('failed and pending variations that are returned as items are numbered', async () => {
-	scene.wishes.push(FAILS, NEVER);
-	const returned = { onFailed: 'returnFailed', onTimeout: 'returnPending', timeout: 5 };
-	const result = await generate({ ...IN_ORDER, ...returned, jobsPerItem: 2 });
-	expect(jsonOf(result).map((json) => [json.status, json.job_number, json.job_count])).toEqual([
-		['Failed', 1, 2],
-		['Pending', 2, 2],
-	]);
-	expect(hintsOf(result)[1]).toContain(`1 of 2 jobs is still running: ${scene.jobIdOf(1)}.`);
-});
-
 it.each([0, 21, 1.5, 'x', true, null, '={{ undefined }}', '={{ [3] }}'])(
 	'%j is no number of variations, and nothing is sent',
 	async (jobsPerItem) => {
@@ -119,7 +107,7 @@ it('up to 20 of them belong to the panel in Image Generate, and to the options e
 
 describe('a variation that fails', () => {
 	it('leaves the others to come out when the node continues', async () => {
-		scene.wishes.push({}, FAILS);
+		scene.wishes.push({}, { outcome: { status: 'Failed' } });
 		const given = { ...IN_ORDER, jobsPerItem: 3 };
 		const { items } = await generate(given, { ...TWO_ITEMS, nodeSettings: CONTINUES });
 		expect(items.map(({ json }) => json.job_number ?? 'error')).toEqual([1, 'error', 3, 1, 2, 3]);
@@ -144,65 +132,16 @@ describe('a variation that fails', () => {
 		});
 		expect(error?.description).toContain(scene.jobIdOf(0));
 	});
-
-	it('to download is numbered, with its URLs', async () => {
-		const match = ({ path }: { path: string }) => path.includes(scene.jobIdOf(1));
-		scene.emulator.faults.add({ at: 'download', kind: 'reset', times: Infinity, match });
-		const more = { nodeSettings: CONTINUES, parameters: { downloadImages: true } };
-		const { items } = await generate({ ...IN_ORDER, jobsPerItem: 2 }, more);
-		expect(items).toHaveLength(2);
-		expect(errorOf(items[1])).toMatchObject({
-			job_number: 2,
-			job_count: 2,
-			job_id: scene.jobIdOf(1),
-			image_urls: [scene.resultUrl(scene.jobIdOf(1), 1)],
-		});
-	});
 });
 
-describe('a variation whose outcome is unknown', () => {
-	it('is told of when another variation of the same item ends the run', async () => {
-		answerSubmit(1, 400, { detail: 'Invalid image file' });
-		// The other one is accepted, but its response never ends.
-		scene.emulator.faults.add({ at: 'submit', kind: 'stallBody' });
-		const { error } = await generate({ jobsPerItem: 2 });
-		expect(error?.message).toContain('Invalid image file');
-		expect(scene.emulator.submits).toHaveLength(1);
-		expect(error?.description).toContain('It is not known whether a job was started for item 0.');
-	});
-
-	it('is told of once when it ends the run itself, and again when a retry is refused', async () => {
-		answerSubmit(1, 502, '<html></html>');
-		const retryOf = await generate({});
-		expect(retryOf.error?.message).toBe('It is not known whether AetherForge started the job');
-		expect(retryOf.error?.description).not.toContain('for item 0');
-		const { error } = await generate({ jobsPerItem: 0 }, { retryOf });
-		expect(error?.message).toContain('"Number of Images" must be');
-		expect(error?.description).toContain('It is not known whether a job was started for item 0.');
-	});
-});
-
-describe('"Max Jobs per Execution"', () => {
-	it('lets the paid variation come out beside those that it refuses', async () => {
-		scene.wishes.push(NEVER);
-		const retryOf = await generate({ jobsPerItem: 1, timeout: 2 });
-		scene.emulator.jobs.finish(scene.jobIdOf(0));
-		const { items } = await generate(
-			{ jobsPerItem: 3, maxJobsPerExecution: 2 },
-			{ retryOf, nodeSettings: CONTINUES },
-		);
-		expect(scene.postCount()).toBe(1);
-		expect(items[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), job_number: 1 });
-		// Their own job was never started: they do not carry the ID of the paid one.
-		expect(items.slice(1).map(errorOf)).toEqual(
-			[2, 3].map((job_number) => ({
-				message: expect.stringContaining('more than the 2') as string,
-				description: expect.any(String) as string,
-				job_number,
-				job_count: 3,
-			})),
-		);
-	});
+it('an unknown outcome is told of once when it ends the run, and again when a retry is refused', async () => {
+	answerSubmit(1, 502, '<html></html>');
+	const retryOf = await generate({});
+	expect(retryOf.error?.message).toBe('It is not known whether AetherForge started the job');
+	expect(retryOf.error?.description).not.toContain('for item 0');
+	const { error } = await generate({ jobsPerItem: 0 }, { retryOf });
+	expect(error?.message).toContain('"Number of Images" must be');
+	expect(error?.description).toContain('It is not known whether a job was started for item 0.');
 });
 
 describe('a retry of three variations, all of them paid', () => {

@@ -1,7 +1,7 @@
 import type { Fault, JobWish } from '../emulator/emulator';
 import { PROXY_HTML_PAGE } from '../emulator/faults';
 import type { EngineResult } from '../support/engine';
-import { RETRIES, useScene } from '../support/scene';
+import { useScene } from '../support/scene';
 
 // What a status check is answered, and what that makes of a job: for the nodes that have started it, and
 // for Get Job, which is also tested in getJob.
@@ -61,20 +61,6 @@ describe('a job that is not finished in time', () => {
 		expect(error?.description).not.toContain('Use Retry');
 	});
 
-	it('can be a regular item', async () => {
-		const options = { timeout: 12.4, onTimeout: 'returnPending' };
-		const { items } = await scene.generate({ options });
-		expect(items[0]?.json).toEqual({
-			job_id: scene.jobIdOf(0),
-			status: 'Pending',
-			image_urls: [],
-			timed_out: true,
-			waited_seconds: 12,
-			prompt: 'p',
-			ai_model: 'GPT Image 1.5',
-		});
-	});
-
 	it('is polled for five minutes unless told otherwise', async () => {
 		const startedAt = scene.clock.now();
 		const { error } = await scene.generate();
@@ -115,40 +101,18 @@ describe('a job that is not finished in time', () => {
 		);
 		expect(error?.context.data).toEqual({ job_id: scene.jobIdOf(0), status: 'Pending' });
 	});
-
-	it('keeps a status that nobody has documented, and the URLs that came with it', async () => {
-		const image_urls = ['https://cdn.example/preview.png'];
-		wish = { durationMs: 0, outcome: { status: 'In review', extra: { image_urls } } };
-		const options = { timeout: 9, onTimeout: 'returnPending' };
-		const { items } = await scene.generate({ options });
-		expect(items[0]?.json).toMatchObject({ status: 'In review', timed_out: true, image_urls });
-		expect(scene.polls().length).toBeGreaterThan(3);
-
-		const { error } = await scene.generate({ options: { timeout: 9 } });
-		const job = { job_id: scene.jobIdOf(1), status: 'In review', image_urls };
-		expect(error?.context.data).toEqual(job);
-	});
 });
 
-describe('a job that failed', () => {
-	it('ends the run, with its reason', async () => {
-		wish = { outcome: { status: 'Failed', extra: { error_message: 'Content policy' } } };
-		const { error } = await scene.generate();
-		expect(error).toMatchObject({
-			name: 'NodeOperationError',
-			message: `AetherForge could not finish the job ${scene.jobIdOf(0)}`,
-			context: { itemIndex: 0, data: { job_id: scene.jobIdOf(0), status: 'Failed' } },
-		});
-		expect(error?.description).toContain('AetherForge says: Content policy.');
-		expect(error?.description).toContain('set "On Failed Job" under Options');
+it('a job that failed ends the run, with its reason', async () => {
+	wish = { outcome: { status: 'Failed', extra: { error_message: 'Content policy' } } };
+	const { error } = await scene.generate();
+	expect(error).toMatchObject({
+		name: 'NodeOperationError',
+		message: `AetherForge could not finish the job ${scene.jobIdOf(0)}`,
+		context: { itemIndex: 0, data: { job_id: scene.jobIdOf(0), status: 'Failed' } },
 	});
-
-	it.each([{}, { error_message: 'Content policy' }])('can be a regular item: %j', async (extra) => {
-		wish = { outcome: { status: 'Failed', extra } };
-		const { items } = await scene.generate({ options: { onFailed: 'returnFailed' } });
-		const job = { job_id: scene.jobIdOf(0), status: 'Failed', image_urls: [], ...extra };
-		expect(items[0]?.json).toEqual({ ...job, prompt: 'p', ai_model: 'GPT Image 1.5' });
-	});
+	expect(error?.description).toContain('AetherForge says: Content policy.');
+	expect(error?.description).toContain('set "On Failed Job" under Options');
 });
 
 describe('a job that the API does not list', () => {
@@ -159,20 +123,6 @@ describe('a job that the API does not list', () => {
 		expect(error?.message).toBe(`AetherForge does not list the job ${scene.jobIdOf(0)}`);
 		expect(secondsSince(startedAt)).toBeGreaterThanOrEqual(30);
 		expect(secondsSince(startedAt)).toBeLessThan(60);
-	});
-
-	it('still has this half minute in the next try', async () => {
-		wish = {};
-		scene.refuse('1');
-		const startedAt = scene.clock.now();
-		answerPolls({ ...UNLISTED, match: () => secondsSince(startedAt) < 25 });
-		const { items, calls } = await scene.generate(
-			{ prompt: '={{ $itemIndex }}' },
-			{ items: [{ json: {} }, { json: {} }], nodeSettings: { ...RETRIES, maxTries: 2 } },
-		);
-		expect(calls).toBe(2);
-		expect(items.map(({ json }) => json.status)).toEqual(['Succeed', 'Succeed']);
-		expect(scene.emulator.submits).toHaveLength(2);
 	});
 
 	it('is unknown at once when it was listed before', async () => {
