@@ -28,6 +28,7 @@ describe('version, lockfile, changelog and tag', () => {
 		tag: 'v1.2.3',
 	};
 	const changing = (from: string, to: string) => ({ changelog: changelog.replace(from, to) });
+	const ON_A_TAG = { GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'tag' };
 	const unreleased = '# Changelog\n\n## [Unreleased]\n\n- Something.\n';
 
 	it('agree in this checkout, and may be released when they do', () => {
@@ -52,15 +53,11 @@ describe('version, lockfile, changelog and tag', () => {
 		expect(disagreements({ ...agreed, ...change })).toEqual([sentence]);
 	});
 
-	it.each<[string, NodeJS.ProcessEnv, string]>([
-		['in another CI', { CI: 'true', GITHUB_REF_TYPE: 'tag' }, 'only CI publishes'],
-		['on a branch', { GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'branch' }, 'only CI publishes'],
-		[
-			'on the tag of another version',
-			{ GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v999.0.0' },
-			'the tag is v999.0.0',
-		],
-	])('are not published %s', (_, environment, sentence) => {
+	it.each<[NodeJS.ProcessEnv, string]>([
+		[{ CI: 'true', GITHUB_REF_TYPE: 'tag' }, 'only CI publishes'],
+		[{ GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'branch' }, 'only CI publishes'],
+		[{ ...ON_A_TAG, GITHUB_REF_NAME: 'v999.0.0' }, 'the tag is v999.0.0'],
+	])('are not published with %j', (environment, sentence) => {
 		expect(refusals(root, environment).join()).toContain(sentence);
 	});
 });
@@ -73,6 +70,16 @@ it('npm publish is refused outside CI: npm signs nothing there, and prepublishOn
 		stderr: expect.stringContaining('Not published: only CI publishes') as string,
 	});
 }, 30_000);
+
+it('names no registry in a lockfile', () => {
+	const releases = readdirSync(path.join(root, 'test/e2e')).filter((name) =>
+		name.startsWith('n8n-'),
+	);
+	for (const folder of ['.', ...releases.map((name) => `test/e2e/${name}`)]) {
+		const lockfile = readFileSync(path.join(root, folder, 'package-lock.json'), 'utf8');
+		expect([folder, ...(lockfile.match(/"resolved": "https?:.+/g) ?? [])]).toEqual([folder]);
+	}
+});
 
 describe('the workflows of CI', () => {
 	const folder = path.join(root, '.github/workflows');
