@@ -125,33 +125,7 @@ it('hides the key, and asks for both', () => {
 	expect(others).toEqual([]);
 });
 
-describe('the test of a credential', () => {
-	it('asks for a job that cannot exist, which costs nothing', () => {
-		expect(credential.test.request).toEqual({
-			baseURL: '={{$credentials.baseUrl.trim().replace(/\\/+$/, "")}}',
-			url: '/public/v1/job/00000000-0000-0000-0000-000000000000',
-			disableFollowRedirect: true,
-			ignoreHttpStatusErrors: { ignore: true, except: [401, 403, 429, 500, 502, 503, 504] },
-		});
-	});
-
-	it('tells bad answers apart by their very texts, for older n8n versions, and other servers', () => {
-		const [wrong, gone, none] = [
-			'The API key is wrong or has expired',
-			'The API key is known, but its account no longer exists',
-			'There is no AetherForge API at this Base URL',
-		];
-		const detail = (value: string | undefined, message: string | undefined) => ({
-			type: 'responseSuccessBody',
-			properties: { key: 'detail', value, message },
-		});
-		expect(credential.test.rules).toEqual([
-			{ type: 'responseCode', properties: { value: 401, message: wrong } },
-			detail('Invalid API key', wrong),
-			detail('Not Found User', gone),
-			detail('User not found', gone),
-			detail('Not Found', none),
-			detail(undefined, none),
-		]);
-	});
+it('is tested with a job that cannot exist, which costs nothing', () => {
+	const { url } = credential.test.request;
+	expect(url).toBe('/public/v1/job/00000000-0000-0000-0000-000000000000');
 });

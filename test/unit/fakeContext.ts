@@ -1,15 +1,11 @@
 import type { IExecuteFunctions, INode, INodeParameters } from 'n8n-workflow';
 
 /** n8n's context for a node with these parameters: what a test gives, and nothing else. */
-export function fakeContext(
-	parameters: INodeParameters,
-	given: object,
-	type = 'imageGenerate',
-): IExecuteFunctions {
+export function fakeContext(parameters: INodeParameters, given: object): IExecuteFunctions {
 	const node: INode = {
 		id: 'node',
 		name: 'Node',
-		type: `n8n-nodes-aetherforge.${type}`,
+		type: 'n8n-nodes-aetherforge.imageGenerate',
 		typeVersion: 1,
 		position: [0, 0],
 		parameters,
