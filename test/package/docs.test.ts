@@ -106,8 +106,6 @@ const { engines } = readJson('package.json') as { engines: { node: string } };
 const NODE_VERSION = `Node.js ${engines.node.replace('>=', '')} or newer`;
 const RESULT_MB = RESULTS.largestBytes / MEGABYTE;
 const INPUT_MB = INPUTS.largestBytes / MEGABYTE;
-const PACKED_KB = constant('../../test/package/tarball.test.ts', 'MAX_PACKED_BYTES') / 1000;
-const NAME_BYTES = constant('engine/files/fileType.ts', 'LONGEST_NAME_BYTES');
 const ANSWER_SECONDS = constant('api/api.ts', 'SUBMIT_ANSWER_LIMIT_MS') / 1000;
 const MOST_JOBS = constant('engine/jobs/journalRow.ts', 'MOST_JOBS').toLocaleString('en');
 const POLLS_PER_SECOND = 1000 / constant('engine/jobs/poll.ts', 'POLL_SPACING_MS');
@@ -122,17 +120,12 @@ it.each<[page: string, ...texts: string[]]>([
 		`With ${NODE_VERSION}`,
 	],
 	['CONTRIBUTING.md', NODE_VERSION],
-	['docs/emulator.md', NODE_VERSION],
 	['docs/install.md', ...newestFirst.map((version) => `| ${version} `)],
-	['docs/benchmarks.md', `below the ${PACKED_KB} kB that`],
 	[
 		'docs/files-and-output.md',
 		`An image can have up to ${INPUT_MB} MB, and its host has ${INPUTS.longestMs / 1000} sec`,
-		`up to ${constant('api/fetchFile.ts', 'REDIRECTS')} redirects`,
-		`at most ${NAME_BYTES} bytes`,
 		`up to ${RESULT_MB} MB and take ${RESULTS.longestMs / 60_000} min`,
 	],
-	['docs/limitations.md', `- ${INPUTS.concurrency} URLs are fetched`],
 	[
 		'docs/retries.md',
 		`(${ANSWER_SECONDS} seconds, plus`,
