@@ -187,6 +187,9 @@ it('is shown as it is although n8n knows a code of Node.js in it', () => {
 it.each([
 	'https://me:SECRETa@host.example/image.png',
 	's3://KEY:SECRETa@bucket/image.png',
+	's3://KEY:SECRETa/C?SECRET@bucket/image.png',
+	'ftp://me:SECRETa@SECRET@host.example/image.png?SECRET',
+	'https://me:SECRETa/SECRET@host/1.png#SECRET',
 	'me:SECRETa@host.example/image.png',
 	'https://cdn.example/image.png?signature=SECRETa',
 	'https://api.example/file/bot1:SECRETa/photos/1.jpg',
