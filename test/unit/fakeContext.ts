@@ -3,11 +3,15 @@ import type { IExecuteFunctions, INode, INodeParameters } from 'n8n-workflow';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 
 /** n8n's context for a node with these parameters: what a test gives, and nothing else. */
-export function fakeContext(parameters: INodeParameters, given: object): IExecuteFunctions {
+export function fakeContext(
+	parameters: INodeParameters,
+	given: object,
+	type = 'imageGenerate',
+): IExecuteFunctions {
 	const node: INode = {
 		id: 'node',
 		name: 'Node',
-		type: 'n8n-nodes-aetherforge.imageGenerate',
+		type: `n8n-nodes-aetherforge.${type}`,
 		typeVersion: 1,
 		position: [0, 0],
 		parameters,

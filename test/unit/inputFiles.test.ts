@@ -85,7 +85,11 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 	});
 	const proxy = {
 		$: itemsOf,
-		$node: { Form: { runIndex: formRuns.length - 1 }, "It's": { runIndex: 0 } },
+		$node: {
+			Form: { runIndex: formRuns.length - 1 },
+			Agent: { runIndex: -1 },
+			"It's": { runIndex: 0 },
+		},
 		// Without a function of this name, n8n keeps files in the JSON.
 		$item: binaryMode === 'combined' ? json : () => undefined,
 	};
@@ -95,11 +99,15 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 			getNodeParameter: (name: string) => parameters[name],
 			getInputData: () => [item],
 			getWorkflowDataProxy: () => proxy,
-			getParentNodes: () => [{ name: 'Form', type: '' }],
+			// An agent's tool has no nodes before it: those before the agent count.
+			getParentNodes: (name: string) =>
+				name === (isTool ? 'Agent' : 'Node') ? [{ name: 'Form', type: '' }] : [],
+			getInputSourceData: () => ({ previousNode: 'Agent' }),
 			getWorkflow: () => ({ id: 'workflow', active: false }),
 			getWorkflowSettings: () => ({ binaryMode }),
 			helpers,
 		},
+		isTool ? 'imageGenerateTool' : 'imageGenerate',
 	);
 	const reader = new ParameterReader(context);
 	const input = { context, reader, knownFiles: new KnownFiles(context), isTool };
@@ -219,10 +227,12 @@ describe('a file that an expression gives', () => {
 	];
 
 	it.each<[where: string, isOpened: boolean, given: Given]>([
+		['the item itself has it', true, { binary: { photo: STORED } }],
 		['its JSON has it, but no files are kept there', false, { combined: { photo: STORED } }],
 		['a node before it put it out', true, { formRuns: [{ photo: STORED }] }],
 		['an earlier run of that node put it out', true, { formRuns: [{ photo: STORED }, THREE] }],
 		['that node put out another one', false, { formRuns: [THREE] }],
+		['a node before a tool’s agent did', true, { formRuns: [{ photo: STORED }], isTool: true }],
 		...[...OTHER_BRANCH, NOT_NAMED].map((written): [string, boolean, Given] => [
 			`a node in another branch put it out, for ${written}`,
 			written !== NOT_NAMED,
