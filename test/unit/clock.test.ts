@@ -30,12 +30,17 @@ describe('the real clock', () => {
 		},
 	);
 
-	it('wakes at once when the signal aborts', async () => {
+	it('wakes at once when the signal aborts, and leaves no listener behind', async () => {
 		const controller = new AbortController();
+		const added = jest.spyOn(controller.signal, 'addEventListener');
+		const removed = jest.spyOn(controller.signal, 'removeEventListener');
 		const isOver = sleeping(86_400_000, controller.signal);
 		expect(await isOver(0)).toBe(false);
 		controller.abort();
 		expect(await isOver(0)).toBe(true);
+		const ours = added.mock.calls.at(-1)?.[1];
+		expect(ours).toBeDefined();
+		expect(removed.mock.calls.map(([, listener]) => listener)).toContain(ours);
 	});
 
 	it('does not begin to sleep when the signal is aborted already, or for less than nothing', async () => {
