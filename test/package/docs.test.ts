@@ -23,11 +23,6 @@ it.each(Object.entries(PAGES))('docs/%s is what the code says', (name, page) => 
 	expect(written.join('\n')).toBe(page);
 });
 
-it('README and CONTRIBUTING stay short', () => {
-	expect(read('README.md').split('\n').length).toBeLessThanOrEqual(165);
-	expect(read('CONTRIBUTING.md').split('\n').length).toBeLessThanOrEqual(120);
-});
-
 /** A heading's anchor, as GitHub makes it. */
 function anchorOf(heading: string): string {
 	return heading
@@ -46,8 +41,11 @@ it('links lead to files and headings that exist, from the code as well', () => {
 		[...read(page).matchAll(/(?:\]\(|src="|srcset=")(?!https?:)([^)"\s]*)/g)].map(
 			([, target = '']) => {
 				const [file = '', anchor] = target.split('#');
-				const base = file === '' ? page : path.join(path.dirname(page), file);
-				return { from: page, file: base, anchor };
+				return {
+					from: page,
+					file: path.join(path.dirname(page), file || path.basename(page)),
+					anchor,
+				};
 			},
 		),
 	);
@@ -59,11 +57,11 @@ it('links lead to files and headings that exist, from the code as well', () => {
 			([, anchor]) => ({ from, file: 'README.md', anchor }),
 		),
 	);
+	expect(absolute.length).toBeGreaterThan(5);
 	const broken = [...relative, ...absolute].filter(({ file, anchor }) => {
 		if (!existsSync(path.join(root, file))) return true;
 		return anchor !== undefined && !anchorsIn(file).includes(anchor);
 	});
-	expect(absolute.length).toBeGreaterThan(5);
 	expect(broken).toEqual([]);
 });
 
@@ -89,10 +87,10 @@ function constant(file: string, name: string): number {
 	return Number(value.replaceAll('_', ''));
 }
 
-function presetOf(name: string): unknown {
+function presetOf(name: string): number {
 	const options = imageJobProperties.find((each) => each.name === 'options')?.options ?? [];
 	const found = options.find((each) => each.name === name);
-	return found && 'default' in found ? found.default : undefined;
+	return Number(found && 'default' in found && found.default);
 }
 
 const SUBMIT = 'engine/jobs/submit.ts';
@@ -105,93 +103,67 @@ const versions = filesIn(path.join(root, 'test/e2e'))
 const newestFirst = versions.toSorted((a, b) => b.localeCompare(a, 'en', { numeric: true }));
 const { engines } = readJson('package.json') as { engines: { node: string } };
 
-it.each<[page: string, text: RegExp, ...values: unknown[]]>([
-	['README.md', /\(default (\d+)\): if a node's input/, presetOf('maxJobsPerExecution')],
-	['README.md', /is not finished after (\d+) seconds/, presetOf('timeout')],
+const NODE_VERSION = `Node.js ${engines.node.replace('>=', '')} or newer`;
+const RESULT_MB = RESULTS.largestBytes / MEGABYTE;
+const INPUT_MB = INPUTS.largestBytes / MEGABYTE;
+const ANSWER_SECONDS = constant('api/api.ts', 'SUBMIT_ANSWER_LIMIT_MS') / 1000;
+const MOST_JOBS = constant('engine/jobs/journalRow.ts', 'MOST_JOBS').toLocaleString('en');
+const POLLS_PER_SECOND = 1000 / constant('engine/jobs/poll.ts', 'POLL_SPACING_MS');
+
+it.each<[page: string, ...texts: string[]]>([
 	[
 		'README.md',
-		/up to (\d+) MB, and results up to (\d+) MB/,
-		INPUTS.largestBytes / MEGABYTE,
-		RESULTS.largestBytes / MEGABYTE,
+		`(default ${presetOf('maxJobsPerExecution')}): if a node's input`,
+		`is not finished after ${presetOf('timeout')} seconds`,
+		`up to ${INPUT_MB} MB, and results up to ${RESULT_MB} MB`,
+		`Tested on n8n ${newestFirst.slice(0, -1).join(', ')}, and ${newestFirst.at(-1)},`,
+		`With ${NODE_VERSION}`,
 	],
-	['README.md', /Tested on n8n ([\d.]+), ([\d.]+), and ([\d.]+),/, ...newestFirst],
-	['README.md', /With Node\.js ([\d.]+) or newer/, engines.node.replace('>=', '')],
-	['CONTRIBUTING.md', /Node\.js ([\d.]+) or newer/, engines.node.replace('>=', '')],
-	['docs/emulator.md', /Node\.js ([\d.]+) or newer/, engines.node.replace('>=', '')],
-	['docs/install.md', /^\| ([\d.]+) +\| 24[^]*?^\| ([\d.]+) [^]*?^\| ([\d.]+) /m, ...newestFirst],
+	['CONTRIBUTING.md', NODE_VERSION],
+	['docs/install.md', ...newestFirst.map((version) => `| ${version} `)],
 	[
 		'docs/files-and-output.md',
-		/An image can have up to (\d+) MB, and its\s+host has (\d+) sec/,
-		INPUTS.largestBytes / MEGABYTE,
-		INPUTS.longestMs / 1000,
+		`An image can have up to ${INPUT_MB} MB, and its host has ${INPUTS.longestMs / 1000} sec`,
+		`up to ${RESULT_MB} MB and take ${RESULTS.longestMs / 60_000} min`,
 	],
-	[
-		'docs/benchmarks.md',
-		/below the (\d+) kB that/,
-		constant('../../test/package/tarball.test.ts', 'MAX_PACKED_BYTES') / 1000,
-	],
-	['docs/files-and-output.md', /up to (\d+) redirects/, constant('api/fetchFile.ts', 'REDIRECTS')],
-	[
-		'docs/files-and-output.md',
-		/at most (\d+) bytes/,
-		constant('engine/files/fileType.ts', 'LONGEST_NAME_BYTES'),
-	],
-	[
-		'docs/files-and-output.md',
-		/up to (\d+) MB and take (\d+) min/,
-		RESULTS.largestBytes / MEGABYTE,
-		RESULTS.longestMs / 60_000,
-	],
-	['docs/limitations.md', /^- (\d+) URLs are fetched/m, INPUTS.concurrency],
 	[
 		'docs/retries.md',
-		/\((\d+) seconds, plus/,
-		constant('api/api.ts', 'SUBMIT_ANSWER_LIMIT_MS') / 1000,
+		`(${ANSWER_SECONDS} seconds, plus`,
+		`After ${constant(SUBMIT, 'MOST_UNKNOWN_IN_A_ROW')} unknown outcomes`,
+		`newest ${constant('engine/jobs/journalRow.ts', 'KEPT_JOBS')} jobs`,
+		`up to ${MOST_JOBS}. MySQL`,
 	],
-	['docs/retries.md', /After (\d+) unknown outcomes/, constant(SUBMIT, 'MOST_UNKNOWN_IN_A_ROW')],
-	['docs/retries.md', /newest (\d+) jobs/, constant('engine/jobs/journalRow.ts', 'KEPT_JOBS')],
-	[
-		'docs/retries.md',
-		/up to ([\d,]+)\. MySQL/,
-		constant('engine/jobs/journalRow.ts', 'MOST_JOBS').toLocaleString('en'),
-	],
-	['docs/scaling.md', /Concurrent Jobs\*\* \(default (\d+)\)/, presetOf('maxConcurrentJobs')],
-	['docs/scaling.md', /per Execution\*\* \(default (\d+)\)/, presetOf('maxJobsPerExecution')],
 	[
 		'docs/scaling.md',
-		/than (\d+) requests are sent in parallel/,
-		constant(SUBMIT, 'CONCURRENT_SUBMITS'),
+		`Concurrent Jobs** (default ${presetOf('maxConcurrentJobs')})`,
+		`per Execution** (default ${presetOf('maxJobsPerExecution')})`,
+		`than ${constant(SUBMIT, 'CONCURRENT_SUBMITS')} requests are sent in parallel`,
+		`until ${constant(SUBMIT, 'ACCEPTED_IN_A_ROW')} in a row`,
+		`after ${constant(SUBMIT, 'BUDGET_MS') / 1000} seconds in which`,
+		`limited to ${POLLS_PER_SECOND} per second`,
 	],
-	['docs/scaling.md', /until (\d+) in a row/, constant(SUBMIT, 'ACCEPTED_IN_A_ROW')],
-	['docs/scaling.md', /after (\d+) seconds in which/, constant(SUBMIT, 'BUDGET_MS') / 1000],
-	[
-		'docs/scaling.md',
-		/limited to (\d+) per second/,
-		1000 / constant('engine/jobs/poll.ts', 'POLL_SPACING_MS'),
-	],
-])('%s has the numbers of the code: %s', (page, text, ...values) => {
-	const [, ...found] = text.exec(read(page)) ?? [];
-	expect(found).toEqual(values.map(String));
+])('%s has the numbers of the code', (page, ...texts) => {
+	const written = read(page).replace(/\s+/g, ' ');
+	expect(texts.filter((text) => !written.includes(text))).toEqual([]);
 });
 
 describe.each(filesIn(path.join(root, 'examples')))('examples/%s', (file) => {
 	const workflow = readJson(`examples/${file}`) as {
 		name: string;
-		nodes: { type: string; credentials?: unknown; parameters: { content?: string } }[];
+		nodes: { credentials?: unknown }[];
 	};
 
 	it('names nothing of the n8n that it was made in', () => {
 		const known = ['name', 'nodes', 'pinData', 'connections', 'active', 'settings'];
 		expect(known).toEqual(expect.arrayContaining(Object.keys(workflow)));
-		expect(workflow).not.toMatchObject({ active: true });
 		expect(workflow.nodes.filter(({ credentials }) => credentials !== undefined)).toEqual([]);
-		expect(read(`examples/${file}`)).not.toMatch(/instanceId|cachedResultUrl|"(apiKey|password)"/);
+		expect(read(`examples/${file}`)).not.toMatch(
+			/"active": true|instanceId|cachedResultUrl|"(apiKey|password)"/,
+		);
 	});
 
-	it('has one name in the editor, on its sticky note, and in docs/examples.md', () => {
+	it('has its name in docs/examples.md', () => {
 		const name = workflow.name.replace('AetherForge: ', '');
-		const note = workflow.nodes.find(({ type }) => type.endsWith('stickyNote'));
-		expect(note?.parameters.content?.split('\n')[0]).toBe(`## ${name}`);
 		expect(read('docs/examples.md')).toContain(`[${name}](../examples/${file})`);
 	});
 });

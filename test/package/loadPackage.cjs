@@ -4,6 +4,4 @@ require('reflect-metadata');
 const { PackageDirectoryLoader } = require('n8n-core');
 
 const loader = new PackageDirectoryLoader(process.argv[2]);
-loader
-	.loadAll()
-	.then(() => process.stdout.write(JSON.stringify({ known: loader.known, types: loader.types })));
+loader.loadAll().then(() => process.stdout.write(JSON.stringify({ known: loader.known })));

@@ -9,18 +9,8 @@ import { manifestIn, root } from './sources';
 const manifest = manifestIn(root);
 
 describe('version, lockfile, changelog and tag', () => {
-	const changelog = `# Changelog
-
-## [Unreleased]
-
-## [1.2.3] - 2026-01-31
-
-- Something.
-
-## [1.2.2] - 2026-01-01
-
-- Something before.
-`;
+	const unreleased = '# Changelog\n\n## [Unreleased]\n\n- Something.\n';
+	const changelog = `${unreleased}\n## [1.2.3] - 2026-01-31\n\n- A.\n\n## [1.2.2] - 2026-01-01\n\n- B.\n`;
 	const agreed: Release = {
 		version: '1.2.3',
 		lockedVersions: ['1.2.3', '1.2.3'],
@@ -28,7 +18,7 @@ describe('version, lockfile, changelog and tag', () => {
 		tag: 'v1.2.3',
 	};
 	const changing = (from: string, to: string) => ({ changelog: changelog.replace(from, to) });
-	const unreleased = '# Changelog\n\n## [Unreleased]\n\n- Something.\n';
+	const ON_A_TAG = { GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'tag' };
 
 	it('agree in this checkout, and may be released when they do', () => {
 		expect(disagreements(releaseIn(root))).toEqual([]);
@@ -39,28 +29,20 @@ describe('version, lockfile, changelog and tag', () => {
 
 	it.each<[Partial<Release>, string]>([
 		[{ tag: 'v1.2.4' }, 'the tag is v1.2.4, package.json has 1.2.3'],
-		[{ tag: '1.2.3' }, 'the tag is 1.2.3, package.json has 1.2.3'],
 		[{ lockedVersions: ['1.2.3', '1.2.2'] }, 'package-lock.json has 1.2.2, package.json has 1.2.3'],
 		[changing('[1.2.3]', '[1.2.1]'), 'CHANGELOG.md ends at 1.2.1, package.json has 1.2.3'],
-		[changing('- Something.', ''), 'CHANGELOG.md says nothing about 1.2.3'],
-		[
-			changing('[1.2.2] - 2026-01-01', '1.2.2'),
-			'CHANGELOG.md: "## 1.2.2" is not a heading like "## [1.2.3] - 2026-01-31"',
-		],
+		[changing('- A.', ''), 'CHANGELOG.md says nothing about 1.2.3'],
+		[changing('[1.2.2]', '1.2.2'), 'CHANGELOG.md: "## 1.2.2 - 2026-01-01" is not a heading like'],
 		[{ changelog: unreleased }, 'CHANGELOG.md has no release'],
 	])('do not agree with %j: %s', (change, sentence) => {
-		expect(disagreements({ ...agreed, ...change })).toEqual([sentence]);
+		expect(disagreements({ ...agreed, ...change })).toEqual([expect.stringContaining(sentence)]);
 	});
 
-	it.each<[string, NodeJS.ProcessEnv, string]>([
-		['in another CI', { CI: 'true', GITHUB_REF_TYPE: 'tag' }, 'only CI publishes'],
-		['on a branch', { GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'branch' }, 'only CI publishes'],
-		[
-			'on the tag of another version',
-			{ GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v999.0.0' },
-			'the tag is v999.0.0',
-		],
-	])('are not published %s', (_, environment, sentence) => {
+	it.each<[NodeJS.ProcessEnv, string]>([
+		[{ CI: 'true', GITHUB_REF_TYPE: 'tag' }, 'only CI publishes'],
+		[{ GITHUB_ACTIONS: 'true', GITHUB_REF_TYPE: 'branch' }, 'only CI publishes'],
+		[{ ...ON_A_TAG, GITHUB_REF_NAME: 'v999.0.0' }, 'the tag is v999.0.0'],
+	])('are not published with %j', (environment, sentence) => {
 		expect(refusals(root, environment).join()).toContain(sentence);
 	});
 });
@@ -73,6 +55,16 @@ it('npm publish is refused outside CI: npm signs nothing there, and prepublishOn
 		stderr: expect.stringContaining('Not published: only CI publishes') as string,
 	});
 }, 30_000);
+
+it('names no registry in a lockfile', () => {
+	const releases = readdirSync(path.join(root, 'test/e2e')).filter((name) =>
+		name.startsWith('n8n-'),
+	);
+	for (const folder of ['.', ...releases.map((name) => `test/e2e/${name}`)]) {
+		const lockfile = readFileSync(path.join(root, folder, 'package-lock.json'), 'utf8');
+		expect([folder, ...(lockfile.match(/"resolved": "https?:.+/g) ?? [])]).toEqual([folder]);
+	}
+});
 
 describe('the workflows of CI', () => {
 	const folder = path.join(root, '.github/workflows');

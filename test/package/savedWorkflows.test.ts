@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { INodeProperties, INodePropertyCollection, INodePropertyOptions } from 'n8n-workflow';
 
-import { allCredentials, allNodes } from './sources';
+import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
+import { NODES } from '../support/nodes';
 
 /**
  * What saved workflows and credentials depend on, a line for each parameter, and for each choice of one.
@@ -30,13 +31,10 @@ function linesOf(owner: string, properties: readonly INodeProperties[], prefix =
 	});
 }
 
-function currentLines(): string[] {
-	const nodes = allNodes().map(({ description }) => description);
-	const owners = [...nodes, ...allCredentials()];
-	return [...new Set(owners.flatMap(({ name, properties }) => linesOf(name, properties)))];
-}
-
-const current = currentLines();
+const nodes = Object.values(NODES).map(({ description }) => description);
+const current = [...nodes, new AetherForgeApi()]
+	.flatMap(({ name, properties }) => linesOf(name, properties))
+	.filter((line, index, all) => all.indexOf(line) === index);
 const promised = JSON.parse(readFileSync(FILE, 'utf8')) as string[];
 const broken = promised.filter((line) => !current.includes(line));
 

@@ -3,37 +3,23 @@ import { NodeApiError } from 'n8n-workflow';
 import { readConnectionFailure } from '../../nodes/shared/api/connection';
 import { fakeContext } from './fakeContext';
 
-/** An error as Node.js makes it for a system call. */
-function systemError(syscall: string, code: string): Error {
-	return Object.assign(new Error(`${syscall} ${code} 10.0.0.1:443`), { code, syscall });
+/** An error as Node.js makes it, with its system call where there is one. */
+function errorOf(message: string, code: string, syscall?: string): Error {
+	return Object.assign(new Error(message), { code, ...(syscall && { syscall }) });
 }
 
-/** An error without its system call. */
-function coded(message: string, code: string): Error {
-	return Object.assign(new Error(message), { code });
-}
+const systemError = (syscall: string, code: string) =>
+	errorOf(`${syscall} ${code} 10.0.0.1:443`, code, syscall);
 
 /** An error that has another one for its cause, so many layers deep. */
 function wrapped(cause: Error, layers: number): Error {
 	return layers === 0 ? cause : new Error('request failed', { cause: wrapped(cause, layers - 1) });
 }
 
-/** What n8n makes of an error without keeping it: some versions pass on a plain object. */
-function asNodeApiError(error: Error): NodeApiError {
-	const { code } = error as { code?: string };
-	const answer = { message: error.message, ...(code === undefined ? {} : { code }) };
-	return new NodeApiError(fakeContext({}, {}).getNode(), answer);
-}
-
 /** Whether it was never connected, wherever the cause lies. */
-function readings(error: Error, more: Error[] = []): boolean[] {
+function readings(error: Error): boolean[] {
 	const all = [0, 1, 4].map((layers) => wrapped(error, layers));
-	return [...all, ...more].map((each) => readConnectionFailure(each).wasNeverConnected);
-}
-
-/** Rows that a failure names. */
-function named(errors: Error[]): [string, Error][] {
-	return errors.map((error) => [error.message, error]);
+	return all.map((each) => readConnectionFailure(each).wasNeverConnected);
 }
 
 describe('whether a connection was established', () => {
@@ -44,14 +30,9 @@ describe('whether a connection was established', () => {
 	const NO_HOST = [
 		...['ENOTFOUND', 'EAI_AGAIN', 'CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
 		...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'ERR_TLS_CERT_ALTNAME_INVALID'],
-	].map((code) => coded(`failed: ${code}`, code));
-	const REWORDED = Object.assign(new Error('No way to the host'), { syscall: 'connect' });
-
-	it.each(named([...NEVER, ...NO_HOST, REWORDED]))('it was not: %s', (_, error) => {
-		expect(readings(error)).toEqual([true, true, true]);
-	});
-
-	it.each([
+	].map((code) => errorOf(`failed: ${code}`, code));
+	const REWORDED = errorOf('No way to the host', '', 'connect');
+	const NEVER_BY_WORDS = [
 		'connect ECONNREFUSED 10.0.0.1:443',
 		'connect ETIMEDOUT 10.0.0.1:443',
 		'Proxy connection ended before receiving CONNECT response',
@@ -59,33 +40,41 @@ describe('whether a connection was established', () => {
 		'Invalid header from proxy CONNECT response: "x"',
 		'Client network socket disconnected before secure TLS connection was established',
 		'write EPROTO 0:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../a.c:1:',
-	])('it was not, by the words that n8n keeps: %s', (message) => {
-		const error = coded(message, 'ECONNRESET');
-		expect(asNodeApiError(error)).not.toHaveProperty('syscall');
-		expect(readings(error, [asNodeApiError(error)])).toEqual([true, true, true, true]);
-	});
-
+	].map((message) => errorOf(message, 'ECONNRESET'));
 	const LATER = [
-		systemError('read', 'ETIMEDOUT'),
-		systemError('read', 'ECONNRESET'),
-		systemError('write', 'EPIPE'),
-		systemError('read', 'EHOSTUNREACH'),
-		coded('timeout of 60000ms exceeded', 'ECONNABORTED'),
-		coded('socket hang up', 'ECONNRESET'),
-		Object.assign(coded('wrong version number', 'EPROTO'), { syscall: 'write' }),
+		...[systemError('read', 'ETIMEDOUT'), systemError('read', 'ECONNRESET')],
+		...[systemError('write', 'EPIPE'), systemError('read', 'EHOSTUNREACH')],
+		errorOf('timeout of 60000ms exceeded', 'ECONNABORTED'),
+		errorOf('socket hang up', 'ECONNRESET'),
+		errorOf('wrong version number', 'EPROTO', 'write'),
 		new Error('I could not connect ETIMEDOUT'),
 		new Error('bad gateway: Invalid header from proxy CONNECT response'),
 	];
 
-	it.each(named(LATER))('it was, and broke later: %s', (_, error) => {
-		expect(readings(error, [asNodeApiError(error)])).toEqual([false, false, false, false]);
+	it.each([...NEVER, ...NO_HOST, REWORDED, ...NEVER_BY_WORDS])('it was not: %s', (error) => {
+		expect(readings(error)).toEqual([true, true, true]);
+	});
+
+	it.each(LATER)('it was, and broke later: %s', (error) => {
+		expect(readings(error)).toEqual([false, false, false]);
+	});
+
+	it('is read as well where n8n has kept nothing but the words and the code', () => {
+		const read = ([...NEVER_BY_WORDS, ...LATER] as (Error & { code?: string })[]).map((error) => {
+			const answer = { message: error.message, ...(error.code && { code: error.code }) };
+			const kept = new NodeApiError(fakeContext({}, {}).getNode(), answer);
+			expect(kept).not.toHaveProperty('syscall');
+			return [error.message, readConnectionFailure(kept).wasNeverConnected];
+		});
+		expect(read).toEqual([
+			...NEVER_BY_WORDS.map(({ message }) => [message, true]),
+			...LATER.map(({ message }) => [message, false]),
+		]);
 	});
 
 	it('it was not, to a host with several addresses, only if every attempt came to nothing', () => {
-		const [refused, timedOut] = [
-			systemError('connect', 'ECONNREFUSED'),
-			systemError('read', 'ETIMEDOUT'),
-		];
+		const refused = systemError('connect', 'ECONNREFUSED');
+		const timedOut = systemError('read', 'ETIMEDOUT');
 		const wasNever = (...errors: Error[]) => {
 			// Node.js gives it the first one's code, and no message.
 			const { code } = errors[0] as { code?: unknown };

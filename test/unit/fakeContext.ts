@@ -1,5 +1,7 @@
 import type { IExecuteFunctions, INode, INodeParameters } from 'n8n-workflow';
 
+import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
+
 /** n8n's context for a node with these parameters: what a test gives, and nothing else. */
 export function fakeContext(
 	parameters: INodeParameters,
@@ -15,4 +17,9 @@ export function fakeContext(
 		parameters,
 	};
 	return { getNode: () => node, ...given } as object as IExecuteFunctions;
+}
+
+/** The place of a job: that of an item's variation, from 1. */
+export function slotOf(itemIndex: number, jobNumber = 1): JobSlot {
+	return { itemIndex, jobNumber, jobCount: 1 };
 }

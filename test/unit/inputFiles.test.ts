@@ -1,14 +1,14 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { IBinaryData, INodeProperties } from 'n8n-workflow';
+import type { IBinaryData } from 'n8n-workflow';
 
+import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import type { FileToFetch, RequestFile } from '../../nodes/shared/api/request';
 import type { FilesField } from '../../nodes/shared/endpoint';
 import { readInputFiles } from '../../nodes/shared/engine/check/inputFiles';
 import { ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { KnownFiles } from '../../nodes/shared/engine/files/knownFiles';
 import type { Failure } from '../../nodes/shared/failure';
-import { shortened } from '../../nodes/shared/messages';
 import { fakeContext } from './fakeContext';
 
 type Files = Record<string, IBinaryData>;
@@ -19,25 +19,9 @@ const IN_LINES = BASE64.replace(/.{76}/g, '$&\r\n');
 const CONTENT = 'contains the content of a file, not where to find it';
 const STORED: IBinaryData = { id: 'stored', data: 'filesystem-v2', mimeType: 'image/png' };
 
-const property = (name: string, displayName: string): INodeProperties => ({
-	name,
-	displayName,
-	type: 'string',
-	default: '',
-});
-const SEVERAL: FilesField = {
-	kind: 'files',
-	apiName: 'files',
-	noun: { one: 'image', many: 'images' },
-	source: {
-		...property('source', 'Reference Images'),
-		type: 'options',
-		options: ['all', 'none', 'selected', 'urls'].map((value) => ({ name: value, value })),
-	},
-	names: property('names', 'Field Names'),
-	urls: property('urls', 'Image URLs'),
-	limit: { min: 0, max: 10 },
-};
+const [declared] = generateImage.fields.filter((field) => field.kind === 'files');
+if (!declared) throw new Error('Image Generate takes no files');
+const SEVERAL: FilesField = { ...declared, limit: { min: 0, max: 10 } };
 const ONE: FilesField = { ...SEVERAL, limit: { min: 1, max: 1 } };
 
 interface Given {
@@ -47,7 +31,7 @@ interface Given {
 	urls?: unknown;
 	/** What the item holds beside its files. */
 	json?: object;
-	/** The files that the node named "Form", before this one, put out in each of its runs. */
+	/** The files that the node "Form", before this one, put out in each of its runs. */
 	formRuns?: Files[];
 	/** The file `stored` that the node "It's", in another branch, put out on its second output. */
 	elsewhere?: IBinaryData;
@@ -72,22 +56,24 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 	const { field = SEVERAL, source = 'selected', names = 'data', urls = '' } = given;
 	const { json = {}, formRuns = [], elsewhere, written = '', isTool = false } = given;
 	const { binary, combined, binaryMode = 'separate', max = 10, onRead } = given;
-	const parameters: Record<string, unknown> = { source, names, urls };
+	const parameters: Record<string, unknown> = {
+		[field.source.name]: source,
+		[field.names.name]: names,
+		[field.urls.name]: urls,
+	};
 	const item = {
 		json: { ...json, ...(combined && { _files: combined }) },
 		...(binary && { binary }),
 	};
+	async function* chunks(): AsyncGenerator<Buffer> {
+		for (let at = 0; at < PNG.length; at += 1000) {
+			onRead?.(1000);
+			yield await Promise.resolve(PNG.subarray(at, at + 1000));
+		}
+	}
 	const helpers = {
-		getBinaryStream: async () => {
-			const chunks = async function* () {
-				for (let at = 0; at < PNG.length; at += 1000) {
-					onRead?.(1000);
-					yield await Promise.resolve(PNG.subarray(at, at + 1000));
-				}
-			};
-			return await Promise.resolve(Readable.from(chunks(), { highWaterMark: 1 }));
-		},
-		getBinaryMetadata: async () => await Promise.resolve({ fileSize: PNG.length }),
+		getBinaryStream: () => Promise.resolve(Readable.from(chunks(), { highWaterMark: 1 })),
+		getBinaryMetadata: () => Promise.resolve({ fileSize: PNG.length }),
 	};
 	const itemsOf = (name: string) => ({
 		all: (output: number | undefined, run: number) => {
@@ -97,17 +83,18 @@ async function read(given: Given): Promise<(RequestFile | FileToFetch)[]> {
 			return [{ json: {}, binary: files }];
 		},
 	});
-	const lastRuns = { Form: formRuns.length - 1, Agent: -1, "It's": 0 };
 	const proxy = {
 		$: itemsOf,
-		$node: Object.fromEntries(
-			Object.entries(lastRuns).map(([name, runIndex]) => [name, { runIndex }]),
-		),
+		$node: {
+			Form: { runIndex: formRuns.length - 1 },
+			Agent: { runIndex: -1 },
+			"It's": { runIndex: 0 },
+		},
 		// Without a function of this name, n8n keeps files in the JSON.
 		$item: binaryMode === 'combined' ? json : () => undefined,
 	};
 	const context = fakeContext(
-		{ names: written },
+		{ [field.names.name]: written },
 		{
 			getNodeParameter: (name: string) => parameters[name],
 			getInputData: () => [item],
@@ -171,26 +158,18 @@ describe('the binary fields that are sent', () => {
 		expect(await namesOf({ source: 'none', binary })).toEqual([]);
 	});
 
-	it.each<[string, Given, string]>([
-		['a name that JavaScript knows', { names: 'toString' }, 'no binary field "toString"'],
-		['null in place of a file', { names: 'gone' }, 'The item has no binary field "gone"'],
-		[
-			'text beside a dragged file',
-			{ names: 'data [object Object]' },
-			'contains both text and a file',
-		],
-		['an object', { names: { a: 1 } }, 'The "Field Names" parameter must be text, but is'],
-		['a list with a hole', { names: ['a', undefined] }, 'Entry 2 of "Field Names" is empty'],
-		['base64', { names: IN_LINES }, `"Field Names" ${CONTENT}`],
-		['a data URL', { names: `data:image/png;base64,${BASE64}` }, `"Field Names" ${CONTENT}`],
-		[
-			'a URL with secrets',
-			{ names: 's3://KEY:SE/CRET@bucket/1.png?SECRET' },
-			'"s3://***@bucket/1.png"',
-		],
-	])('are none, but a message, for %s', async (_, given, message) => {
+	it.each<[string, names: unknown, string]>([
+		['a name that JavaScript knows', 'toString', 'no binary field "toString"'],
+		['null in place of a file', 'gone', 'The item has no binary field "gone"'],
+		['text beside a dragged file', 'data [object Object]', 'contains both text and a file'],
+		['an object', { a: 1 }, 'The "Input Data Field Name(s)" parameter must be text, but is'],
+		['a list with a hole', ['a', undefined], 'Entry 2 of "Input Data Field Name(s)" is empty'],
+		['base64', IN_LINES, `"Input Data Field Name(s)" ${CONTENT}`],
+		['a data URL', `data:image/png;base64,${BASE64}`, `"Input Data Field Name(s)" ${CONTENT}`],
+		['a URL with secrets', 's3://KEY:SE/CRET@bucket/1.png?SECRET', '"s3://***@bucket/1.png"'],
+	])('are none, but a message, for %s', async (_, names, message) => {
 		const binary = { ...THREE, gone: null as never };
-		await expect(filesOf({ binary, ...given })).rejects.toThrow(message);
+		await expect(filesOf({ binary, names })).rejects.toThrow(message);
 	});
 });
 
@@ -239,7 +218,7 @@ describe('a file that an expression gives', () => {
 		]);
 	});
 
-	const BY_FORM = [{ photo: STORED }];
+	const NOT_NAMED = "={{ $('Form').item.json['It\'s'] }}";
 	const OTHER_BRANCH = [
 		"={{ $('It\\'s').first(1).binary.stored }}",
 		'={{ $( "It\'s" ).item.binary.stored }}',
@@ -249,22 +228,16 @@ describe('a file that an expression gives', () => {
 
 	it.each<[where: string, isOpened: boolean, given: Given]>([
 		['the item itself has it', true, { binary: { photo: STORED } }],
-		['its JSON has it', true, { combined: { photo: STORED }, binaryMode: 'combined' }],
 		['its JSON has it, but no files are kept there', false, { combined: { photo: STORED } }],
-		['a node before this one put it out', true, { formRuns: BY_FORM }],
-		['an earlier run of that node put it out', true, { formRuns: [...BY_FORM, THREE] }],
+		['a node before it put it out', true, { formRuns: [{ photo: STORED }] }],
+		['an earlier run of that node put it out', true, { formRuns: [{ photo: STORED }, THREE] }],
 		['that node put out another one', false, { formRuns: [THREE] }],
-		['a node before a tool’s agent put it out', true, { formRuns: BY_FORM, isTool: true }],
-		...OTHER_BRANCH.map((written): [string, boolean, Given] => [
-			`a node in another branch put it out: ${written}`,
-			true,
+		['a node before a tool’s agent did', true, { formRuns: [{ photo: STORED }], isTool: true }],
+		...[...OTHER_BRANCH, NOT_NAMED].map((written): [string, boolean, Given] => [
+			`a node in another branch put it out, for ${written}`,
+			written !== NOT_NAMED,
 			{ elsewhere: STORED, written },
 		]),
-		[
-			'a node in another branch put it out, but is not named',
-			false,
-			{ elsewhere: STORED, written: "={{ $('Form').item.json['It\'s'] }}" },
-		],
 	])('is opened by its ID where %s: %s', async (_, isOpened, given) => {
 		const onRead = jest.fn();
 		const files = filesOf({ names: STORED, onRead, ...given });
@@ -272,7 +245,9 @@ describe('a file that an expression gives', () => {
 			const file = { from: undefined, fileName: 'image.png', bytes: PNG.length };
 			await expect(files).resolves.toMatchObject([file]);
 		} else {
-			await expect(files).rejects.toThrow('"Field Names" does not belong to this execution');
+			await expect(files).rejects.toThrow(
+				'"Input Data Field Name(s)" does not belong to this execution',
+			);
 			expect(onRead).not.toHaveBeenCalled();
 		}
 	});
@@ -284,37 +259,27 @@ describe('a file that an expression gives', () => {
 		expect(files).toMatchObject([{ fileName: 'b.png', bytes: 50 }]);
 		for (const names of [{ mimeType: 'image/png' }, { ...described, fileName: 'c.png' }]) {
 			await expect(filesOf({ names, binary })).rejects.toThrow(
-				'The file in "Field Names" has no content',
+				'The file in "Input Data Field Name(s)" has no content',
 			);
 		}
 	});
 
-	it.each([
-		['_files.photo', true],
-		['shots[0]', true],
-		['deep.shots[1].file', true],
-		['$json.shots[0]', true],
-		["$item._files['my photo.png']", true],
-		['shots[1]', false],
-		['shots', false],
-		['text.length', false],
-		['__proto__', false],
-		['constructor.name', false],
-	])(
-		'can be named by its path where files are kept in the JSON: %s, %s',
-		async (names, isThere) => {
-			const given: Given = {
-				names,
-				json: { shots: [STORED], deep: { shots: [{}, { file: STORED }] }, text: 'a' },
-				combined: { photo: STORED, 'my photo.png': STORED },
-			};
-			const missing = `The item has no binary field "${names}"`;
-			const found = namesOf({ ...given, binaryMode: 'combined' });
-			if (isThere) await expect(found).resolves.toEqual([names]);
-			else await expect(found).rejects.toThrow(missing);
-			await expect(namesOf(given)).rejects.toThrow(missing);
-		},
-	);
+	const PATHS = ['deep.shots[1].file', '$json.shots[0]', "$item._files['my photo.png']"];
+	const NO_PATHS = ['shots[1]', 'shots', 'text.length', '__proto__', 'constructor.name'];
+
+	it.each([...PATHS, ...NO_PATHS])('can be named by its path in the JSON: %s', async (names) => {
+		const given: Given = {
+			names,
+			json: { shots: [STORED], deep: { shots: [{}, { file: STORED }] }, text: 'a' },
+			combined: { 'my photo.png': STORED },
+		};
+		const missing = `The item has no binary field "${names}"`;
+		const found = namesOf({ ...given, binaryMode: 'combined' });
+		if (PATHS.includes(names)) await expect(found).resolves.toEqual([names]);
+		else await expect(found).rejects.toThrow(missing);
+		// Unless the workflow keeps its files there.
+		await expect(namesOf(given)).rejects.toThrow(missing);
+	});
 });
 
 describe('the URLs of files', () => {
@@ -329,7 +294,6 @@ describe('the URLs of files', () => {
 		['a list as JSON text', ` ["${B}", "${COMMA}"]`, [B, COMMA]],
 		['attachments of Airtable', [{ id: 'att1', url: A, filename: '1.png' }, { url: B }], [A, B]],
 		['files of Notion', [{ type: 'file', file: { url: A } }, { external: { url: B } }], [A, B]],
-		['attachments as JSON text', `[{"url": "${A}"}]`, [A]],
 		['a single attachment', { url: A }, [A]],
 	])('can be several, by %s', async (_, urls, fetched) => {
 		expect(await urlsOf(urls)).toEqual(fetched);
@@ -338,7 +302,9 @@ describe('the URLs of files', () => {
 	it('are a single one where a single file is taken', async () => {
 		expect(await urlsOf(` ${COMMA} `, { field: ONE })).toEqual([COMMA]);
 		expect(await urlsOf({ file: { url: A } }, { field: ONE })).toEqual([A]);
-		await expect(urlsOf([A, B], { field: ONE, max: 1 })).rejects.toThrow('takes only 1 image');
+		await expect(urlsOf([A, B], { field: ONE, max: 1 })).rejects.toThrow(
+			'takes only 1 reference image',
+		);
 	});
 
 	it.each<[string, unknown]>([
@@ -347,7 +313,7 @@ describe('the URLs of files', () => {
 		['an empty list', []],
 	])('may be missing for an optional file of a tool alone: %s', async (_, none) => {
 		const optional = { ...ONE, limit: { min: 0, max: 1 } };
-		const empty = 'The "Image URLs" parameter is empty';
+		const empty = 'The "Reference Image URL(s)" parameter is empty';
 		for (const field of [ONE, optional, SEVERAL]) {
 			await expect(urlsOf(none, { field })).rejects.toThrow(empty);
 		}
@@ -356,50 +322,36 @@ describe('the URLs of files', () => {
 	});
 
 	it.each<[string, unknown, string]>([
-		['no scheme', `${A} b.example/2.png`, '"b.example/2.png" in "Image URLs" is not a URL'],
-		['a number in a list', [A, 7], 'Entry 2 of "Image URLs" must be a URL, but is a number'],
-		['a gap in a list', [null, A], 'Entry 1 of "Image URLs" must be a URL, but is empty'],
-		['a number', 7, 'The "Image URLs" parameter must be text, but is a number'],
-		['an object', { a: A }, 'The "Image URLs" parameter must be text, but is an object'],
-		['base64', IN_LINES, `"Image URLs" ${CONTENT}`],
-		['a data URL in a list', `${A} data:image/png;base64,SECRET`, `"Image URLs" ${CONTENT}`],
+		[
+			'no scheme',
+			`${A} b.example/2.png`,
+			'"b.example/2.png" in "Reference Image URL(s)" is not a URL',
+		],
+		[
+			'a number in a list',
+			[A, 7],
+			'Entry 2 of "Reference Image URL(s)" must be a URL, but is a number',
+		],
+		['a number', 7, 'The "Reference Image URL(s)" parameter must be text, but is a number'],
+		[
+			'an object',
+			{ a: A },
+			'The "Reference Image URL(s)" parameter must be text, but is an object',
+		],
+		['base64', IN_LINES, `"Reference Image URL(s)" ${CONTENT}`],
+		[
+			'a data URL in a list',
+			`${A} data:image/png;base64,SECRET`,
+			`"Reference Image URL(s)" ${CONTENT}`,
+		],
 	])('are refused for %s', async (_, urls, message) => {
 		await expect(urlsOf(urls)).rejects.toThrow(message);
 	});
 
 	it('are asked for as a list of URLs where their JSON is broken, and are not quoted', async () => {
 		const refused = (await urlsOf('[me:SECRET').catch((error: unknown) => error)) as Failure;
-		expect(refused.message).toBe('The "Image URLs" parameter is not valid JSON');
+		expect(refused.message).toBe('The "Reference Image URL(s)" parameter is not valid JSON');
 		expect(refused.facts.description).toContain('so that it is a JSON list of URLs');
 		expect(refused.facts.description).not.toContain('SECRET');
-	});
-
-	it.each([
-		[11, 10, 'Enter fewer URLs.'],
-		[11, 5, 'Enter fewer URLs.'],
-		[6, 5, 'Enter fewer URLs, or choose another.'],
-	])('are %i, more than %i: the advice is only what helps', async (count, max, advice) => {
-		const by = { apiName: 'model', max: { small: 5 }, advice: 'or choose another' };
-		const field = { ...SEVERAL, limit: { min: 0, max: 10, by } };
-		const refused = urlsOf(`${A} `.repeat(count), { field, max });
-		await expect(refused).rejects.toMatchObject({ facts: { description: advice } });
-	});
-
-	it.each([
-		[`${A}?X-Signature=secret#secret`, A],
-		['https://me:secret@a.example/1.png', 'https://***@a.example/1.png'],
-		['ftp://me:sec@ret@a.example/1.png?secret', 'ftp://***@a.example/1.png'],
-		['s3://KEY:SE/C?RET@bucket/1.png', 's3://***'],
-		['s3://KEY:SE/CRET@bucket/1.png', 's3://***@bucket/1.png'],
-		['user:secret@host/1.png', '***@host/1.png'],
-		['https://user:se/cret@host/1.png', 'https://***@host/1.png'],
-		[`${A}?mail=me@b.example&key=secret`, A],
-		['data:image/png;base64,secret', 'data:image/png;…'],
-	])('are shown without what may be secret: %s', async (url, shown) => {
-		expect(shortened(url)).toBe(shown);
-		const unusable = url.replace(/^https?:/, 'ftp:');
-		const refused = String(await urlsOf(unusable).catch((error: unknown) => error));
-		expect(refused).toContain('"Image URLs"');
-		expect(refused).not.toMatch(/secret|ret@|cret/i);
 	});
 });

@@ -48,62 +48,41 @@ function attempt(given: Given = {}): Attempt {
 
 const afterCrash = { mode: 'retry', executionId: '9' } as const;
 
-const withFile = (fileName: string, bytes: number, id = 'temp/binary_data/u1') => ({
+const fileOf = (fileName: string, bytes: number, id = 'temp/binary_data/u1') => ({
 	json: {},
 	binary: {
 		data: {
+			...{ fileName, bytes, mimeType: 'image/png', data: 'filesystem-v2' },
 			id: `filesystem-v2:workflows/w/executions/${id}`,
-			data: 'filesystem-v2',
-			mimeType: 'image/png',
-			fileName,
-			bytes,
 		},
 	},
 });
-const ofJob = (url: string, prompt: string) => ({
-	json: { job_id: 'j', status: 'Succeed', image_url: url, prompt },
+const withFile = (...file: Parameters<typeof fileOf>): Given => ({ item: fileOf(...file) });
+const atTime = (time: string): Given => ({ written: '=at {{ $now }}', prompt: `at ${time}` });
+/** An item that one of our jobs has put out. */
+const ofJob = (url: string, made: string, prompt?: string): Given => ({
+	item: { json: { job_id: 'j', status: 'Succeed', image_url: url, prompt: made } },
+	...(prompt !== undefined && { prompt }),
 });
+const firstFile: Given = { trigger: fileOf('a.png', 9) };
+const movedFile: Given = { trigger: fileOf('a.png', 9, '7/binary_data/u1') };
+const ANOTHER = 'temp/binary_data/u2';
 const secondRound = { aetherForgeFirstAttempt: { runIndex: 0, endedRuns: 1 } };
 
 it.each<[what: string, isSame: boolean, before: Given, after: Given]>([
 	['in another attempt', true, {}, {}],
 	['where n8n has added a run before its own', true, { runIndex: 0 }, { runIndex: 1 }],
-	[
-		'whose prompt holds the time',
-		true,
-		{ written: '=at {{ $now }}', prompt: 'at 12:00' },
-		{ written: '=at {{ $now }}', prompt: 'at 12:05' },
-	],
-	[
-		'whose file has another name',
-		true,
-		{ item: withFile('hero-1200.png', 99) },
-		{ item: withFile('hero-1205.png', 99, 'temp/binary_data/u2') },
-	],
-	[
-		'whose trigger’s file n8n has moved',
-		true,
-		{ trigger: withFile('a.png', 9) },
-		{ trigger: withFile('a.png', 9, '7/binary_data/u1') },
-	],
-	[
-		'that comes from one of our jobs with another prompt beside it',
-		true,
-		{ item: ofJob('u', 'at 12:00') },
-		{ item: ofJob('v', 'at 12:05') },
-	],
+	['whose prompt holds the time', true, atTime('12:00'), atTime('12:05')],
+	['whose file has another name', true, withFile('a.png', 9), withFile('b.png', 9, ANOTHER)],
+	['whose trigger’s file n8n has moved', true, firstFile, movedFile],
+	['that comes from one of our jobs', true, ofJob('u', 'at 12:00'), ofJob('v', 'at 12:05')],
 	['for what another trigger put out', false, {}, { trigger: { json: { body: 'second' } } }],
 	['in another round', false, {}, { runIndex: 1, kept: secondRound }],
 	['for another item', false, {}, { item: { json: { words: 'a wolf' } } }],
-	['of a larger file', false, { item: withFile('a.png', 9) }, { item: withFile('a.png', 10) }],
+	['of a larger file', false, withFile('a.png', 9), withFile('a.png', 10)],
 	['of another prompt, as written', false, {}, { written: 'a wolf' }],
 	['of what another node gives now', false, { prompt: 'a fox' }, { prompt: 'a wolf' }],
-	[
-		'of another item of one of our jobs',
-		false,
-		{ item: ofJob('u', 'red'), prompt: 'red' },
-		{ item: ofJob('u', 'blue'), prompt: 'blue' },
-	],
+	['of another of our jobs', false, ofJob('u', 'red', 'red'), ofJob('u', 'blue', 'blue')],
 ])('after a crash a job %s is the same: %s', async (_, isSame, before, after) => {
 	const keys = [attempt(before), attempt({ ...afterCrash, ...after })].map(async ({ keyOf }) => {
 		return await keyOf(0);

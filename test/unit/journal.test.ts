@@ -5,7 +5,7 @@ import { Journal, type Recorded } from '../../nodes/shared/engine/jobs/journal';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 import { VirtualClock } from '../support/virtualClock';
 import { Deduplication } from '../simulator/disk';
-import { fakeContext } from './fakeContext';
+import { fakeContext, slotOf } from './fakeContext';
 
 type Helpers = IExecuteFunctions['helpers'];
 
@@ -13,11 +13,6 @@ const TEXTS_PER_JOB = 36;
 const UNKNOWN: Recorded = { outcomeUnknown: true };
 const HOUR_MS = 3_600_000;
 
-const slotOf = (itemIndex: number, jobNumber = 1): JobSlot => ({
-	itemIndex,
-	jobNumber,
-	jobCount: 1,
-});
 const idOf = (number: number) => `0a1b2c3d-0000-4000-8000-${String(number).padStart(12, '0')}`;
 const NO_DASHES = idOf(1).replaceAll('-', '');
 const jobOf = (number: number): Recorded => ({ jobId: idOf(number) });

