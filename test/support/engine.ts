@@ -1,25 +1,6 @@
-import 'reflect-metadata';
+// First of all, since n8n-core reads the environment when it is loaded.
+import { additionalDataOf, logTo, nodeTypesOf } from './n8nServer';
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { inspect } from 'node:util';
-
-const userFolder = mkdtempSync(join(tmpdir(), 'aetherforge-n8n-'));
-
-// Each test file loads this module anew and so has a folder of its own.
-afterAll(() => {
-	rmSync(userFolder, { recursive: true, force: true });
-});
-
-// n8n-core reads these when it is loaded.
-process.env.N8N_USER_FOLDER = userFolder;
-process.env.N8N_ENCRYPTION_KEY = 'not a secret';
-process.env.N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS = 'false';
-process.env.N8N_LOG_LEVEL = 'silent';
-
-import { Logger } from '@n8n/backend-common';
 import { Container } from '@n8n/di';
 import {
 	BinaryDataService,
@@ -31,7 +12,6 @@ import {
 import {
 	createEmptyRunExecutionData,
 	createRunExecutionData,
-	LoggerProxy,
 	Workflow,
 	type IBinaryData,
 	type IConnections,
@@ -50,13 +30,11 @@ import {
 	type NodeExecutionHint,
 	type WorkflowExecuteMode,
 } from 'n8n-workflow';
+import { Readable } from 'node:stream';
 
 import { systemClock } from '../../nodes/shared/clock';
-import { additionalDataOf } from './additionalData';
 import { nodeCalled } from './nodes';
 import { EngineClock } from './virtualClock';
-
-export const SERVICE_URL = 'https://api.aetherforgeai.com';
 
 const PREFIX = 'n8n-nodes-aetherforge.';
 
@@ -266,18 +244,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	const real = { ...systemClock };
 	clock.drive(systemClock);
 	const log: string[] = [];
-	const write = (level: string) => (message: string, metadata?: object) => {
-		const more = metadata === undefined ? [] : [inspect(metadata, { depth: 8 })];
-		log.push([level, message, ...more].join(' '));
-	};
-	const logger = {
-		error: write('error'),
-		warn: write('warn'),
-		info: write('info'),
-		debug: write('debug'),
-	};
-	LoggerProxy.init(logger);
-	Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
+	logTo(log);
 	let calls = 0;
 	try {
 		return await runTimed();
@@ -309,11 +276,6 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			start: { description: start as INodeType['description'] },
 			...around?.nodeTypes,
 		};
-		const byName = (name: string) => {
-			const found = known[name];
-			if (!found) throw new Error(`no node type ${name}`);
-			return found;
-		};
 		const workflow = new Workflow({
 			id: 'workflow',
 			name: 'workflow',
@@ -323,7 +285,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				...around?.connections,
 			},
 			active: false,
-			nodeTypes: { getByName: byName, getByNameAndVersion: byName, getKnownTypes: () => ({}) },
+			nodeTypes: nodeTypesOf(known),
 			settings: { executionOrder: 'v1', ...options.workflowSettings },
 			...(around?.pinData && { pinData: around.pinData }),
 		});
@@ -333,7 +295,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		const hooks = new ExecutionLifecycleHooks(mode, executionId, workflowData as IWorkflowBase);
 		const additionalData = additionalDataOf(executionId, hooks, (itemIndex) => ({
 			apiKey: 'test-key',
-			baseUrl: SERVICE_URL,
+			baseUrl: 'https://api.aetherforgeai.com',
 			...(typeof credential === 'function' ? credential(itemIndex) : credential),
 		}));
 		const data = { main: [items] };
