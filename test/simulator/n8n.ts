@@ -1,5 +1,5 @@
 // First of all, since n8n-core reads the environment when it is loaded.
-import { additionalDataOf, logTo, nodeTypesOf } from '../support/n8nServer';
+import { additionalDataOf, logTo, nodeType, nodeTypesOf } from '../support/n8nServer';
 
 import { Container } from '@n8n/di';
 import { parse, stringify } from 'flatted';
@@ -69,35 +69,22 @@ interface Running {
 	end: (ending: Execution['ending']) => void;
 }
 
-function nodeType(name: string, outputs: number, more: Partial<INodeType>): INodeType {
-	return {
-		description: {
-			displayName: name,
-			name,
-			group: ['transform'],
-			version: 1,
-			description: '',
-			defaults: {},
-			inputs: name === 'hook' ? [] : ['main'],
-			outputs: Array<'main'>(outputs).fill('main'),
-			properties: [],
-		},
-		...more,
-	};
-}
-
 /** n8n's node for loops, as far as it matters here: what is left of the loop is in its context. */
-const loop = nodeType('loop', 2, {
-	async execute(this: IExecuteFunctions) {
-		const context = this.getContext('node');
-		context.items ??= this.getInputData();
-		const round = Number(context.round ?? 0) + 1;
-		context.round = round;
-		const items = context.items as INodeExecutionData[];
-		return await Promise.resolve(round > ROUNDS ? [items, []] : [[], items]);
+const loop = nodeType(
+	'loop',
+	{ outputs: ['main', 'main'] },
+	{
+		async execute(this: IExecuteFunctions) {
+			const context = this.getContext('node');
+			context.items ??= this.getInputData();
+			const round = Number(context.round ?? 0) + 1;
+			context.round = round;
+			const items = context.items as INodeExecutionData[];
+			return await Promise.resolve(round > ROUNDS ? [items, []] : [[], items]);
+		},
 	},
-});
-const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}) });
+);
+const hook = nodeType('hook', { inputs: [] }, { webhook: async () => await Promise.resolve({}) });
 
 // n8n-core keeps one for the whole process: each day puts its own in place of it.
 void DataDeduplicationService.init(undefined as never);

@@ -1,5 +1,5 @@
 // First of all, since n8n-core reads the environment when it is loaded.
-import { additionalDataOf, logTo, nodeTypesOf } from './n8nServer';
+import { additionalDataOf, logTo, nodeType, nodeTypesOf } from './n8nServer';
 
 import { Container } from '@n8n/di';
 import {
@@ -128,7 +128,7 @@ export async function bytesOf(binary: IBinaryData | undefined): Promise<Buffer> 
 }
 
 /** The node, with its requests and files known to the virtual clock. */
-function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INodeType {
+function timed(tested: INodeType, clock: EngineClock, onCall: () => void): INodeType {
 	const trackBody = (body: unknown, end: () => void): void => {
 		if (!(body instanceof Readable)) {
 			end();
@@ -154,7 +154,7 @@ function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INo
 		}
 	};
 	return {
-		description: nodeType.description,
+		description: tested.description,
 		async execute(this: IExecuteFunctions) {
 			onCall();
 			const { helpers } = this;
@@ -184,16 +184,16 @@ function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INo
 			};
 			helpers.prepareBinaryData = async (...given) =>
 				await tracked(original.prepareBinaryData(...given));
-			return (await nodeType.execute?.call(this)) ?? [];
+			return (await tested.execute?.call(this)) ?? [];
 		},
 	};
 }
 
 /** A node as n8n offers it to agents: parameters for tools alone are told by the type's name. */
-function toolOf(nodeType: INodeType): INodeType {
-	const { description } = nodeType;
+function toolOf(tested: INodeType): INodeType {
+	const { description } = tested;
 	const tool = { ...description, name: `${description.name}Tool` };
-	return Object.create(nodeType, { description: { value: tool } }) as INodeType;
+	return Object.create(tested, { description: { value: tool } }) as INodeType;
 }
 
 /**
@@ -202,7 +202,7 @@ function toolOf(nodeType: INodeType): INodeType {
  */
 async function call(
 	by: 'mcpTrigger' | 'agents',
-	nodeType: INodeType,
+	tested: INodeType,
 	workflow: Workflow,
 	node: INode,
 	additionalData: IWorkflowExecuteAdditionalData,
@@ -221,19 +221,12 @@ async function call(
 		? new ExecuteContext(alone, ...given, { main: [items] }, source, [])
 		: new SupplyDataContext(workflow, ...given, { ai_tool: [items] }, 'ai_tool', source, []);
 	try {
-		const output = await nodeType.execute?.call(context as IExecuteFunctions);
+		const output = await tested.execute?.call(context as IExecuteFunctions);
 		return { items: (output as INodeExecutionData[][])[0] ?? [], error: undefined, saved };
 	} catch (error) {
 		return { items: [], error: error as NodeFailure, saved };
 	}
 }
-
-const start: Partial<INodeType['description']> = {
-	group: ['trigger'],
-	inputs: [],
-	outputs: ['main'],
-	properties: [],
-};
 
 /**
  * Runs one of the nodes in n8n-core's real engine: its execute context, HTTP helpers, binary storage,
@@ -256,7 +249,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	async function runTimed(): Promise<EngineResult> {
 		const tested = typeof options.node === 'string' ? nodeCalled(options.node) : options.node;
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
-		const nodeType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
+		const timedType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
 		const { around, parameters = {}, items = [{ json: {} }], mode = 'manual' } = options;
 		const common = { typeVersion: 1, position: [0, 0] as [number, number], parameters: {} };
 		const startNode: INode = { ...common, id: 'start', name: 'Start', type: 'start' };
@@ -272,8 +265,8 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		};
 		const nodes = [startNode, node, ...(around?.nodes ?? [])];
 		const known: Record<string, INodeType | undefined> = {
-			[type]: nodeType,
-			start: { description: start as INodeType['description'] },
+			[type]: timedType,
+			start: nodeType('start', { group: ['trigger'], inputs: [] }),
 			...around?.nodeTypes,
 		};
 		const workflow = new Workflow({
@@ -301,7 +294,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		const data = { main: [items] };
 		if (options.calledBy) {
 			Object.assign(additionalData, { executionId: undefined, hooks: undefined });
-			const called = await call(options.calledBy, nodeType, workflow, node, additionalData, items);
+			const called = await call(options.calledBy, timedType, workflow, node, additionalData, items);
 			return { ...called, errorItems: [], hints: [], calls, log };
 		}
 		const task: ITaskData = {

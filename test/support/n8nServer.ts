@@ -8,6 +8,7 @@ import {
 	type ICredentialsHelper,
 	type IHttpRequestOptions,
 	type INodeType,
+	type INodeTypeDescription,
 	type INodeTypes,
 	type IWorkflowExecuteAdditionalData,
 } from 'n8n-workflow';
@@ -54,6 +55,29 @@ export function additionalDataOf(
 		sendDataToUI: () => undefined,
 		logAiEvent: () => undefined,
 	} as object as IWorkflowExecuteAdditionalData;
+}
+
+/** A node type with one input and one output that has nothing else to tell of itself. */
+export function nodeType(
+	name: string,
+	description: Partial<INodeTypeDescription>,
+	does: Partial<INodeType> = {},
+): INodeType {
+	return {
+		description: {
+			displayName: name,
+			name,
+			group: ['transform'],
+			version: 1,
+			description: '',
+			defaults: {},
+			inputs: ['main'],
+			outputs: ['main'],
+			properties: [],
+			...description,
+		},
+		...does,
+	};
 }
 
 /** The node types by the names that nodes have them by. */
