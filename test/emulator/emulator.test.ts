@@ -69,36 +69,15 @@ async function asked(url: string, key: string, init: RequestInit = {}): Promise<
 
 const pictures = (count: number): Buffer[] => Array<Buffer>(count).fill(PICTURE);
 
-describe.each(ENDPOINT_CASES)('POST $path', ({ path, fields, results }) => {
-	it('makes a job of the required fields, and gives the documented results', async () => {
-		const reply = await post(path);
-		const [submit] = emulator.submits;
-		expect(reply).toEqual({ status: 200, body: { job_id: submit?.jobId } });
-		expect(submit).toMatchObject({ endpoint: path, acceptedAtMs: 1_000_000 });
-		emulator.jobs.finish(submit?.jobId ?? '');
-		const { body } = await poll(submit?.jobId ?? '');
-		const types = (body as { image_urls: string[] }).image_urls.map(async (url) =>
-			(await fetch(url)).headers.get('content-type'),
-		);
-		expect(await Promise.all(types)).toEqual(results.map((format) => `image/${format}`));
-	});
-
-	it('takes no JSON, and names each field that is required', async () => {
-		const headers = { authorization: 'Bearer test-key', 'content-type': 'application/json' };
-		const response = await fetch(emulator.apiUrl + path, { method: 'POST', headers, body: '{}' });
-		const needed = fields.filter(({ isOptional }) => isOptional !== true);
-		const missing = { type: 'missing', msg: 'Field required', input: null };
-		const detail = needed.map(({ name }) => ({ ...missing, loc: ['body', name] }));
-		expect(await response.json()).toEqual({ detail });
-		expect([response.status, emulator.submits]).toEqual([422, []]);
-	});
-});
-
 const ROW = { row: 1, title: 'Idle', description: 'Standing' };
 const rowsOf = (...rows: unknown[]) => ({ rows: JSON.stringify(rows) });
 
 it.each<[path: string, issues: string[], Sending]>([
-	[SPRITE, ['missing body.text'], { text: '' }],
+	[
+		RESKIN,
+		['missing body.image', 'missing body.description', 'missing body.resolution'],
+		{ image: undefined, description: undefined, resolution: '' },
+	],
 	[SPRITE, ['missing body.image', 'int_parsing body.frame'], { image: [], frame: '25.5' }],
 	[SPRITE, ['bool_parsing body.is_pixel'], { is_pixel: '2' }],
 	[RESKIN, ['literal_error body.style'], { style: '' }],
@@ -133,17 +112,6 @@ it.each<[path: string, detail: string, Sending]>([
 ])('POST %s answers 400: %s (%#)', async (path, detail, sending) => {
 	expect(await post(path, sending)).toEqual({ status: 400, body: { detail } });
 	expect(emulator.submits).toEqual([]);
-});
-
-it.each<[path: string, Sending]>([
-	[IMAGE, { ai_model: 'Grok Imagine Pro', ref_images: pictures(1) }],
-	[SPRITE, { image: [TEXT, PICTURE], is_pixel: 'Yes', frame: ' +169' }],
-	[OVERLAY, { character_images: pictures(4), rows: '[]' }],
-	...['\xff\xd8\xff', 'GIF89a', 'BM', 'II*\0', 'RIFF....WEBP', '....ftypavif'].map(
-		(head): [string, Sending] => [UPSCALE, { image: [Buffer.from(head, 'latin1')] }],
-	),
-])('POST %s takes what is documented (%#)', async (path, sending) => {
-	expect(await post(path, sending)).toMatchObject({ status: 200 });
 });
 
 it('refuses a wrong key before it looks at the rest', async () => {
