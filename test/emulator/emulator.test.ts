@@ -69,6 +69,13 @@ async function asked(url: string, key: string, init: RequestInit = {}): Promise<
 
 const pictures = (count: number): Buffer[] => Array<Buffer>(count).fill(PICTURE);
 
+it.each(ENDPOINT_CASES)('POST $path gives the documented results', async ({ path, results }) => {
+	const { job_id: jobId } = (await post(path)).body as { job_id: string };
+	emulator.jobs.finish(jobId);
+	const { image_urls: urls } = (await poll(jobId)).body as { image_urls: string[] };
+	expect(urls.map((url) => url.split('.').at(-1))).toEqual(results);
+});
+
 const ROW = { row: 1, title: 'Idle', description: 'Standing' };
 const rowsOf = (...rows: unknown[]) => ({ rows: JSON.stringify(rows) });
 
