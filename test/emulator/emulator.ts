@@ -54,8 +54,6 @@ export interface Emulator {
 	readonly faults: Faults;
 	/** The keys that work. May be changed while it runs. */
 	readonly apiKeys: Set<string>;
-	/** Keys that are valid, but whose account is gone. */
-	readonly orphanedKeys: Set<string>;
 	/** Ends both servers at once, stalled connections included. */
 	close(): Promise<void>;
 }
@@ -80,12 +78,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 	const requests: RequestRecord[] = [];
 	const submits: Submit[] = [];
 	const apiKeys = new Set(options.apiKeys ?? ['test-key']);
-	const orphanedKeys = new Set<string>();
 	let cdnUrl = '';
 
 	function keyRefusal(request: IncomingMessage): Refusal | undefined {
 		const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-		if (orphanedKeys.has(key)) return { status: 404, detail: 'Not Found User' };
 		return apiKeys.has(key) ? undefined : { status: 401, detail: 'Invalid API key' };
 	}
 
@@ -228,7 +224,6 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		jobs,
 		faults,
 		apiKeys,
-		orphanedKeys,
 		close: async () => {
 			await Promise.all([shut(api), shut(cdn)]);
 		},

@@ -31,61 +31,47 @@ export function wordsIn({ fields }: EndpointCase, values: ReceivedForm['fields']
 
 /** What FastAPI's 422 says about a field. */
 function issueOf(field: FieldCase, form: ReceivedForm): object | undefined {
-	const { name, isOptional } = field;
-	const loc = ['body', name];
+	const { kind, name, isOptional } = field;
 	const input = form.fields[name];
-	const missing = { type: 'missing', loc, msg: 'Field required', input: null };
-	if (field.kind === 'files') {
-		const isList = field.most > 1;
-		if (input === undefined || (input === '' && !isList)) {
-			return isOptional || filesIn(field, form).length > 0 ? undefined : missing;
-		}
-		const msg = "Value error, Expected UploadFile, received: <class 'str'>";
-		const place = isList ? [...loc, 0] : loc;
-		return { type: 'value_error', loc: place, msg, input, ctx: { error: {} } };
+	const issue = (type: string, msg: string) => ({ type, loc: ['body', name], msg, input });
+	const missing = { ...issue('missing', 'Field required'), input: null };
+	if (kind === 'files') {
+		if (input) return issue('value_error', "Expected UploadFile, received: <class 'str'>");
+		return isOptional || filesIn(field, form).length > 0 ? undefined : missing;
 	}
 	// FastAPI takes an empty value for a missing one, unless the field is optional and has a list of values.
-	if (input === undefined || (input === '' && !(field.kind === 'choice' && isOptional))) {
+	if (input === undefined || (input === '' && !(kind === 'choice' && isOptional))) {
 		return isOptional ? undefined : missing;
 	}
-	if (field.kind === 'choice' && !field.allowed.includes(input)) {
-		const quoted = field.allowed.map((value) => `'${value}'`).join(', ');
-		const expected = quoted.replace(/, ([^,]*)$/, ' or $1');
-		const msg = `Input should be ${expected}`;
-		return { type: 'literal_error', loc, msg, input, ctx: { expected } };
+	if (kind === 'choice' && !field.allowed.includes(input)) {
+		return issue('literal_error', `Input should be one of ${field.allowed.join(', ')}`);
 	}
-	if (field.kind === 'number' && !/^\s*[+-]?\d+(\.0+)?\s*$/.test(input)) {
-		const msg = 'Input should be a valid integer, unable to parse string as an integer';
-		return { type: 'int_parsing', loc, msg, input };
+	if (kind === 'number' && !/^\s*[+-]?\d+(\.0+)?\s*$/.test(input)) {
+		return issue('int_parsing', 'Input should be a valid integer');
 	}
-	if (field.kind === 'boolean' && !/^(true|t|1|yes|y|on|false|f|0|no|n|off)$/i.test(input)) {
-		const msg = 'Input should be a valid boolean, unable to interpret input';
-		return { type: 'bool_parsing', loc, msg, input };
+	if (kind === 'boolean' && !/^(true|t|1|yes|y|on|false|f|0|no|n|off)$/i.test(input)) {
+		return issue('bool_parsing', 'Input should be a valid boolean');
 	}
 	return undefined;
 }
 
 /** What the API's own 400 says about a field. */
 function problemOf(field: FieldCase, form: ReceivedForm): string | undefined {
-	const { name } = field;
+	const { kind, name } = field;
 	const value = form.fields[name] ?? '';
-	if (field.kind === 'table') return rowsProblem(value);
-	if (field.kind === 'number' && !field.allowed.includes(Number(value))) {
+	if (kind === 'table') return rowsProblem(value);
+	if (kind === 'number' && !field.allowed.includes(Number(value))) {
 		return `${name} should be one of ${field.allowed.join(', ')}`;
 	}
+	if (kind !== 'files') return undefined;
 	const count = filesIn(field, form).length;
-	if (name === 'ref_images') return tooManyReferences(count, form.fields.ai_model ?? '');
-	return field.kind === 'files' && count > field.most
-		? `${name} must contain between 1 and ${field.most} files`
-		: undefined;
-}
-
-function tooManyReferences(count: number, model: string): string | undefined {
-	const limit = { 'Grok Imagine': 5, 'Grok Imagine Pro': 1 }[model];
-	if (count <= (limit ?? 10)) return undefined;
-	return limit === undefined
-		? 'ref_images supports up to 10 images only'
-		: `The ${model} model supports up to ${limit} ref_images.`;
+	const model = form.fields.ai_model ?? '';
+	const mostOfModel = field.mostByModel?.[model];
+	if (count <= (mostOfModel ?? field.most)) return undefined;
+	if (mostOfModel) return `The ${model} model supports up to ${mostOfModel} ref_images.`;
+	return name === 'ref_images'
+		? `ref_images supports up to ${field.most} images only`
+		: `${name} must contain between 1 and ${field.most} files`;
 }
 
 /** The files that count: of several for one, the last, as in FastAPI. */

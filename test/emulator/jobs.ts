@@ -10,7 +10,7 @@ export interface Submit extends ReceivedForm {
 }
 
 /** How `image_urls` looks in the answer of a finished job; everything but `strings` is undocumented. */
-export type ImageUrlsShape = 'strings' | 'absent' | 'url' | 'imageUrl' | 'contentUrl';
+export type ImageUrlsShape = 'strings' | 'absent' | 'url';
 
 export type ImageFormat = 'png' | 'gif';
 

@@ -1,11 +1,14 @@
-import { JOBS } from './day';
-import { FAULT_NAMES } from './faults';
-import { asTest, playDays, ruleOf } from './simulate';
+import * as fc from 'fast-check';
+import { inspect } from 'node:util';
+
+import { days, type Day } from './day';
+import { judge } from './rules';
+import { play } from './run';
 
 /** What scripts/simulate.ts asks of one of its processes. */
 export interface Part {
 	days: number;
-	/** Of the first day. */
+	/** Of the first day; each is drawn from a seed of its own. */
 	seed: number;
 	/** Ends with the first finding. */
 	first: boolean;
@@ -13,6 +16,7 @@ export interface Part {
 	json: boolean;
 }
 
+/** A day on which a rule did not hold. */
 export interface Finding {
 	rule: string;
 	day: number;
@@ -20,45 +24,46 @@ export interface Finding {
 	problem: string;
 }
 
-async function main({ days, seed, first, json }: Part): Promise<void> {
-	const startedAtMs = performance.now();
+/** How many days a failing one may be shrunk through. */
+const SHRINKS = 300;
+
+async function main({ days: dayCount, seed: firstSeed, first, json }: Part): Promise<void> {
 	const findings: Finding[] = [];
-	/** The faults and kinds of jobs that came up: what never does is not tested. */
-	const seen = new Set<string>();
 	let count = 0;
-	const summary = () => {
-		const rate = (count / (performance.now() - startedAtMs)) * 1000;
-		return `${count} days, ${rate.toFixed(1)} a second, ${findings.length} findings`;
-	};
-	await playDays({
-		days,
-		seed,
-		shrinks: json ? 0 : 300,
-		onDay: ({ day, service, network }) => {
-			count++;
-			for (const name of service.faultOf.values()) seen.add(name);
-			for (const job of day.jobs.slice(0, service.emulator.submits.length)) seen.add(job);
-			if (network.refusedCount > 0) seen.add('refused');
-			if (!json && count % 500 === 0) console.log(summary());
-		},
-		onFinding: (finding) => {
-			const [problem = ''] = finding.problems;
-			findings.push({ rule: ruleOf(problem), seed: finding.seed, day: count, problem });
-			if (!json) console.log(`\n${asTest(finding)}\n`);
-			return first;
-		},
+	while (count < dayCount && !(first && findings.length > 0)) {
+		const seed = (firstSeed + count++) | 0;
+		const [day] = fc.sample(days(), { seed, numRuns: 1 });
+		if (!day) throw new Error('no day was drawn');
+		const problems = judge(await play(day));
+		const [problem] = problems;
+		if (problem === undefined) continue;
+		findings.push({ rule: ruleOf(problem), day: count, seed, problem });
+		if (!json) await show(day, seed, new Set(problems.map(ruleOf)));
+	}
+	if (json) console.log(JSON.stringify({ days: count, findings }));
+	else console.log(`${count} days from seed ${firstSeed}, ${findings.length} findings`);
+	process.exitCode = json || findings.length === 0 ? 0 : 1;
+}
+
+/** Prints the smallest day that still fails: one that fails of something else is another finding. */
+async function show(day: Day, seed: number, rules: Set<string>): Promise<void> {
+	let left = SHRINKS;
+	let smallest = day;
+	const property = fc.asyncProperty(days(), async (candidate) => {
+		if (left-- <= 0 || !judge(await play(candidate)).some((each) => rules.has(ruleOf(each))))
+			return;
+		smallest = candidate;
+		throw new Error('fails');
 	});
-	if (json) {
-		console.log(JSON.stringify({ days: count, findings }));
-		return;
-	}
-	const unseen = [...FAULT_NAMES, ...JOBS, 'refused'].filter((name) => !seen.has(name));
-	if (count >= 1000 && unseen.length > 0) console.log(`never came up: ${unseen.join(', ')}`);
-	console.log(`seed ${seed}: ${summary()}`);
-	for (const rule of new Set(findings.map((each) => each.rule))) {
-		console.log(`${rule}: ${findings.filter((each) => each.rule === rule).length} days`);
-	}
-	process.exitCode = findings.length === 0 ? 0 : 1;
+	await fc.check(property, { seed, numRuns: 1 });
+	console.log(`\nnpm run simulate -- --seed ${seed} --days 1\n`);
+	for (const problem of judge(await play(smallest)).slice(0, 5)) console.log(problem);
+	// fast-check's records have no prototype, which would be shown.
+	console.log(inspect(structuredClone(smallest), { depth: 9, breakLength: 100 }));
+}
+
+function ruleOf(problem: string): string {
+	return problem.slice(0, problem.indexOf(':'));
 }
 
 void main(JSON.parse(process.argv[2] ?? '') as Part);

@@ -10,7 +10,7 @@ it(
 		const args = ['scripts/simulate.ts', '--days', '300', '--seed', '20261129', '--first'];
 		const tsx = resolve(ROOT, 'node_modules', '.bin', 'tsx');
 		const { stdout, stderr, status } = spawnSync(tsx, args, { cwd: ROOT, encoding: 'utf8' });
-		// The output is a test of the day that fails, to be pasted.
+		// The output tells of the day that fails.
 		expect({ status, output: status === 0 ? '' : `${stdout}${stderr}` }).toEqual({
 			status: 0,
 			output: '',

@@ -1,6 +1,6 @@
-import './environment';
+// First of all, since n8n-core reads the environment when it is loaded.
+import { additionalDataOf, logTo, nodeType, nodeTypesOf } from '../support/n8nServer';
 
-import { Logger } from '@n8n/backend-common';
 import { Container } from '@n8n/di';
 import { parse, stringify } from 'flatted';
 import {
@@ -12,23 +12,17 @@ import {
 } from 'n8n-core';
 import {
 	createRunExecutionData,
-	LoggerProxy,
 	Workflow,
 	type IBinaryData,
-	type ICredentialsHelper,
 	type IExecuteFunctions,
-	type IHttpRequestOptions,
 	type INodeExecutionData,
 	type INodeType,
 	type IRunExecutionData,
 	type ITaskData,
 	type IWorkflowBase,
-	type IWorkflowExecuteAdditionalData,
 	type WorkflowExecuteMode,
 } from 'n8n-workflow';
-import { inspect } from 'node:util';
 
-import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
 import type { VirtualClock as DayClock } from '../support/virtualClock';
 import type { Day } from './day';
 import { BinaryStore, Deduplication } from './disk';
@@ -75,36 +69,22 @@ interface Running {
 	end: (ending: Execution['ending']) => void;
 }
 
-function nodeType(name: string, outputs: number, more: Partial<INodeType>): INodeType {
-	return {
-		description: {
-			displayName: name,
-			name,
-			group: ['transform'],
-			version: 1,
-			description: '',
-			defaults: {},
-			inputs: name === 'hook' ? [] : ['main'],
-			outputs: Array<'main'>(outputs).fill('main'),
-			properties: [],
-		},
-		...more,
-	};
-}
-
 /** n8n's node for loops, as far as it matters here: what is left of the loop is in its context. */
-const loop = nodeType('loop', 2, {
-	async execute(this: IExecuteFunctions) {
-		const context = this.getContext('node');
-		context.items ??= this.getInputData();
-		const round = Number(context.round ?? 0) + 1;
-		context.round = round;
-		const items = context.items as INodeExecutionData[];
-		return await Promise.resolve(round > ROUNDS ? [items, []] : [[], items]);
+const loop = nodeType(
+	'loop',
+	{ outputs: ['main', 'main'] },
+	{
+		async execute(this: IExecuteFunctions) {
+			const context = this.getContext('node');
+			context.items ??= this.getInputData();
+			const round = Number(context.round ?? 0) + 1;
+			context.round = round;
+			const items = context.items as INodeExecutionData[];
+			return await Promise.resolve(round > ROUNDS ? [items, []] : [[], items]);
+		},
 	},
-});
-const hook = nodeType('hook', 1, { webhook: async () => await Promise.resolve({}) });
-const credentialType = new AetherForgeApi();
+);
+const hook = nodeType('hook', { inputs: [] }, { webhook: async () => await Promise.resolve({}) });
 
 // n8n-core keeps one for the whole process: each day puts its own in place of it.
 void DataDeduplicationService.init(undefined as never);
@@ -143,18 +123,7 @@ export class N8n {
 		this.deduplication = new Deduplication(clock, 4);
 		const ofTheDay = { deduplicator: this.deduplication };
 		Object.assign(DataDeduplicationService.getInstance(), ofTheDay);
-		const write = (level: string) => (message: string, metadata?: object) => {
-			const more = metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`;
-			this.log.push(`${level} ${message}${more}`);
-		};
-		const logger = {
-			error: write('error'),
-			warn: write('warn'),
-			info: write('info'),
-			debug: () => undefined,
-		};
-		LoggerProxy.init(logger);
-		Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
+		logTo(this.log);
 	}
 
 	async store(content: Buffer): Promise<IBinaryData> {
@@ -298,7 +267,7 @@ export class N8n {
 			data.resultData.lastNodeExecuted = name;
 			execution.saved = copyOf(data);
 		});
-		const work = new WorkflowExecute(this.#additionalData(id, hooks), mode, live);
+		const work = new WorkflowExecute(additionalDataOf(id, hooks, this.credentialOf), mode, live);
 		const running = work.processRunExecutionData(this.#workflow(workflow, execution.calls));
 		await new Promise<void>((resolve) => {
 			const entry: Running = {
@@ -382,58 +351,15 @@ export class N8n {
 			const description = { ...type.description, name: `${name}Tool` };
 			known[`${PREFIX}${name}Tool`] = { ...counted, description };
 		}
-		const byName = (name: string) => {
-			const type = known[name];
-			if (!type) throw new Error(`no node type ${name}`);
-			return type;
-		};
 		return new Workflow({
 			id: WORKFLOW_ID,
 			name: 'workflow',
 			nodes: copyOf(nodes),
 			connections,
 			active: false,
-			nodeTypes: { getByName: byName, getByNameAndVersion: byName, getKnownTypes: () => ({}) },
+			nodeTypes: nodeTypesOf(known),
 			settings,
 		});
-	}
-
-	#additionalData(
-		executionId: string,
-		hooks: ExecutionLifecycleHooks,
-	): IWorkflowExecuteAdditionalData {
-		const credentialsHelper = {
-			getParentTypes: () => [],
-			isCredentialUsableByNode: () => true,
-			getCredentialsProperties: () => credentialType.properties,
-			getDecrypted: async (...given: Parameters<ICredentialsHelper['getDecrypted']>) =>
-				await Promise.resolve(this.credentialOf(given[6]?.itemIndex ?? 0)),
-			preAuthentication: async () => {
-				await Promise.resolve();
-			},
-			authenticate: async (
-				...[data, , options]: Parameters<ICredentialsHelper['authenticate']>
-			) => {
-				if (typeof credentialType.authenticate !== 'function') throw new Error('not a function');
-				return await credentialType.authenticate(data, options as IHttpRequestOptions);
-			},
-		};
-		return {
-			credentialsHelper,
-			executionId,
-			restApiUrl: 'http://n8n.test/rest',
-			instanceBaseUrl: 'http://n8n.test',
-			webhookBaseUrl: 'http://n8n.test/webhook',
-			webhookWaitingBaseUrl: 'http://n8n.test/webhook-waiting',
-			webhookTestBaseUrl: 'http://n8n.test/webhook-test',
-			formWaitingBaseUrl: 'http://n8n.test/form-waiting',
-			hooks,
-			variables: {},
-			currentNodeExecutionIndex: 0,
-			setExecutionStatus: () => undefined,
-			sendDataToUI: () => undefined,
-			logAiEvent: () => undefined,
-		} as object as IWorkflowExecuteAdditionalData;
 	}
 }
 

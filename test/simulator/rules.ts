@@ -24,7 +24,6 @@ const FREE =
 	/nothing was charged|no job was started(?: and|\.|,)|No job was started for this item/i;
 const UNKNOWN = /not known whether|may exist and be charged/i;
 const NOT_THERE = /does not (know|list) the job(?! yet)|no longer has the job/;
-const LONGEST_TEXT = 1500;
 const CONCURRENT_SUBMITS = 20;
 const POLLS_A_SECOND = 21;
 const IDS_IN_TEXT = 10;
@@ -356,17 +355,6 @@ function* keyIsKept({ executions, played }: Books) {
 	if (KEYS.some((key) => shown.includes(key))) yield 'the key is in what n8n shows or saves';
 }
 
-function* textsAreShort(books: Books) {
-	for (const execution of books.executions) {
-		const onItems = NODES.flatMap((node) => books.errorItems(execution, node));
-		for (const error of [books.errorOf(execution), ...onItems.map((each) => each.error)]) {
-			const text = error ? textOf(error) : '';
-			const { length } = text.replaceAll(JOB_ID, '');
-			if (length > LONGEST_TEXT) yield `a text of ${length} characters: ${text.slice(0, 80)}`;
-		}
-	}
-}
-
 /** After Stop nothing but the open POST and its record. */
 function* stopIsStop({ executions, played, day }: Books) {
 	for (const { id, stoppedAtMs, endedAtMs, ending } of executions) {
@@ -595,7 +583,6 @@ export const RULES = {
 	pollsAreBounded,
 	connectionsAreClosed,
 	keyIsKept,
-	textsAreShort,
 	stopIsStop,
 	nothingIsLeft,
 	nothingIsUnhandled,

@@ -1,25 +1,6 @@
-import 'reflect-metadata';
+// First of all, since n8n-core reads the environment when it is loaded.
+import { additionalDataOf, logTo, nodeType, nodeTypesOf } from './n8nServer';
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { inspect } from 'node:util';
-
-const userFolder = mkdtempSync(join(tmpdir(), 'aetherforge-n8n-'));
-
-// Each test file loads this module anew and so has a folder of its own.
-afterAll(() => {
-	rmSync(userFolder, { recursive: true, force: true });
-});
-
-// n8n-core reads these when it is loaded.
-process.env.N8N_USER_FOLDER = userFolder;
-process.env.N8N_ENCRYPTION_KEY = 'not a secret';
-process.env.N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS = 'false';
-process.env.N8N_LOG_LEVEL = 'silent';
-
-import { Logger } from '@n8n/backend-common';
 import { Container } from '@n8n/di';
 import {
 	BinaryDataService,
@@ -31,7 +12,6 @@ import {
 import {
 	createEmptyRunExecutionData,
 	createRunExecutionData,
-	LoggerProxy,
 	Workflow,
 	type IBinaryData,
 	type IConnections,
@@ -50,13 +30,11 @@ import {
 	type NodeExecutionHint,
 	type WorkflowExecuteMode,
 } from 'n8n-workflow';
+import { Readable } from 'node:stream';
 
 import { systemClock } from '../../nodes/shared/clock';
-import { additionalDataOf } from './additionalData';
 import { nodeCalled } from './nodes';
 import { EngineClock } from './virtualClock';
-
-export const SERVICE_URL = 'https://api.aetherforgeai.com';
 
 const PREFIX = 'n8n-nodes-aetherforge.';
 
@@ -150,7 +128,7 @@ export async function bytesOf(binary: IBinaryData | undefined): Promise<Buffer> 
 }
 
 /** The node, with its requests and files known to the virtual clock. */
-function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INodeType {
+function timed(tested: INodeType, clock: EngineClock, onCall: () => void): INodeType {
 	const trackBody = (body: unknown, end: () => void): void => {
 		if (!(body instanceof Readable)) {
 			end();
@@ -176,7 +154,7 @@ function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INo
 		}
 	};
 	return {
-		description: nodeType.description,
+		description: tested.description,
 		async execute(this: IExecuteFunctions) {
 			onCall();
 			const { helpers } = this;
@@ -206,16 +184,16 @@ function timed(nodeType: INodeType, clock: EngineClock, onCall: () => void): INo
 			};
 			helpers.prepareBinaryData = async (...given) =>
 				await tracked(original.prepareBinaryData(...given));
-			return (await nodeType.execute?.call(this)) ?? [];
+			return (await tested.execute?.call(this)) ?? [];
 		},
 	};
 }
 
 /** A node as n8n offers it to agents: parameters for tools alone are told by the type's name. */
-function toolOf(nodeType: INodeType): INodeType {
-	const { description } = nodeType;
+function toolOf(tested: INodeType): INodeType {
+	const { description } = tested;
 	const tool = { ...description, name: `${description.name}Tool` };
-	return Object.create(nodeType, { description: { value: tool } }) as INodeType;
+	return Object.create(tested, { description: { value: tool } }) as INodeType;
 }
 
 /**
@@ -224,7 +202,7 @@ function toolOf(nodeType: INodeType): INodeType {
  */
 async function call(
 	by: 'mcpTrigger' | 'agents',
-	nodeType: INodeType,
+	tested: INodeType,
 	workflow: Workflow,
 	node: INode,
 	additionalData: IWorkflowExecuteAdditionalData,
@@ -243,19 +221,12 @@ async function call(
 		? new ExecuteContext(alone, ...given, { main: [items] }, source, [])
 		: new SupplyDataContext(workflow, ...given, { ai_tool: [items] }, 'ai_tool', source, []);
 	try {
-		const output = await nodeType.execute?.call(context as IExecuteFunctions);
+		const output = await tested.execute?.call(context as IExecuteFunctions);
 		return { items: (output as INodeExecutionData[][])[0] ?? [], error: undefined, saved };
 	} catch (error) {
 		return { items: [], error: error as NodeFailure, saved };
 	}
 }
-
-const start: Partial<INodeType['description']> = {
-	group: ['trigger'],
-	inputs: [],
-	outputs: ['main'],
-	properties: [],
-};
 
 /**
  * Runs one of the nodes in n8n-core's real engine: its execute context, HTTP helpers, binary storage,
@@ -266,18 +237,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	const real = { ...systemClock };
 	clock.drive(systemClock);
 	const log: string[] = [];
-	const write = (level: string) => (message: string, metadata?: object) => {
-		const more = metadata === undefined ? [] : [inspect(metadata, { depth: 8 })];
-		log.push([level, message, ...more].join(' '));
-	};
-	const logger = {
-		error: write('error'),
-		warn: write('warn'),
-		info: write('info'),
-		debug: write('debug'),
-	};
-	LoggerProxy.init(logger);
-	Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
+	logTo(log);
 	let calls = 0;
 	try {
 		return await runTimed();
@@ -289,7 +249,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 	async function runTimed(): Promise<EngineResult> {
 		const tested = typeof options.node === 'string' ? nodeCalled(options.node) : options.node;
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
-		const nodeType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
+		const timedType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
 		const { around, parameters = {}, items = [{ json: {} }], mode = 'manual' } = options;
 		const common = { typeVersion: 1, position: [0, 0] as [number, number], parameters: {} };
 		const startNode: INode = { ...common, id: 'start', name: 'Start', type: 'start' };
@@ -305,14 +265,9 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		};
 		const nodes = [startNode, node, ...(around?.nodes ?? [])];
 		const known: Record<string, INodeType | undefined> = {
-			[type]: nodeType,
-			start: { description: start as INodeType['description'] },
+			[type]: timedType,
+			start: nodeType('start', { group: ['trigger'], inputs: [] }),
 			...around?.nodeTypes,
-		};
-		const byName = (name: string) => {
-			const found = known[name];
-			if (!found) throw new Error(`no node type ${name}`);
-			return found;
 		};
 		const workflow = new Workflow({
 			id: 'workflow',
@@ -323,7 +278,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				...around?.connections,
 			},
 			active: false,
-			nodeTypes: { getByName: byName, getByNameAndVersion: byName, getKnownTypes: () => ({}) },
+			nodeTypes: nodeTypesOf(known),
 			settings: { executionOrder: 'v1', ...options.workflowSettings },
 			...(around?.pinData && { pinData: around.pinData }),
 		});
@@ -333,13 +288,13 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		const hooks = new ExecutionLifecycleHooks(mode, executionId, workflowData as IWorkflowBase);
 		const additionalData = additionalDataOf(executionId, hooks, (itemIndex) => ({
 			apiKey: 'test-key',
-			baseUrl: SERVICE_URL,
+			baseUrl: 'https://api.aetherforgeai.com',
 			...(typeof credential === 'function' ? credential(itemIndex) : credential),
 		}));
 		const data = { main: [items] };
 		if (options.calledBy) {
 			Object.assign(additionalData, { executionId: undefined, hooks: undefined });
-			const called = await call(options.calledBy, nodeType, workflow, node, additionalData, items);
+			const called = await call(options.calledBy, timedType, workflow, node, additionalData, items);
 			return { ...called, errorItems: [], hints: [], calls, log };
 		}
 		const task: ITaskData = {

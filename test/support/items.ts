@@ -4,11 +4,11 @@ import type {
 	INodeConnections,
 	INodeExecutionData,
 	INodeType,
-	INodeTypeDescription,
 } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
 import type { EngineOptions, EngineResult } from './engine';
+import { nodeType } from './n8nServer';
 
 // What tests give to a node, and what they read in what it gives back.
 
@@ -60,15 +60,10 @@ export function hintsOf({ hints }: EngineResult): string[] {
 export function after(
 	...before: { name: string; type?: string; execute: INodeType['execute'] }[]
 ): { around: NonNullable<EngineOptions['around']> } {
-	const described = { displayName: '', name: '', version: 1, description: '', defaults: {} };
-	const nodeTypes = before.map(({ name, type = name, execute }): [string, INodeType] => {
-		const ports: Pick<INodeTypeDescription, 'inputs' | 'outputs'> = {
-			inputs: ['main'],
-			outputs: ['main'],
-		};
-		const description = { ...described, ...ports, group: [], properties: [] };
-		return [type, { description, ...(execute && { execute }) }];
-	});
+	const nodeTypes = before.map(({ name, type = name, execute }): [string, INodeType] => [
+		type,
+		nodeType(type, {}, execute && { execute }),
+	]);
 	const connections = before.map(({ name }, index): [string, INodeConnections] => {
 		const node = before[index + 1]?.name ?? 'Node';
 		return [name, { main: [[{ node, type: 'main', index: 0 }]] }];
