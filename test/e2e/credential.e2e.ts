@@ -33,7 +33,11 @@ describe('the credential test', () => {
 		],
 		[
 			'that the account is gone',
-			() => ['orphan-key', lab.emulator.apiUrl],
+			() => {
+				const body = { detail: 'Not Found User' };
+				lab.emulator.faults.add({ at: 'poll', kind: 'respond', status: 404, body });
+				return [lab.apiKey, lab.emulator.apiUrl];
+			},
 			'The API key is known, but its account no longer exists',
 		],
 		[

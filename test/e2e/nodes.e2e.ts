@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, parse } from 'node:path';
 import type { INodeTypeDescription } from 'n8n-workflow';
 import { manifestIn, root, sourcesIn } from '../package/sources';
+import { until } from './real-n8n/until';
 import { expectSuccess, isNewest, jobIds, useLab } from './lab';
 import { chain, imageGenerate, isOurs, manualTrigger, workflow } from './workflow';
 
@@ -71,7 +72,14 @@ it('an execution lists its jobs in its custom data, where a node can set them (n
 	expectSuccess(execution);
 	const ids = jobIds(execution).sort();
 	expect(ids).toHaveLength(2);
-	const { aetherforge_jobs: listed, ...others } = execution.customData;
+	let { customData } = execution;
+	// n8n saves them after all the rest.
+	const isSaved = async () => {
+		({ customData } = await lab.n8n.waitForExecution(execution.id));
+		return Object.keys(customData).length > 0;
+	};
+	if (isNewest) await until(isSaved);
+	const { aetherforge_jobs: listed, ...others } = customData;
 	expect(others).toEqual({});
 	expect(listed?.split(',').sort()).toEqual(isNewest ? ids : undefined);
 });
