@@ -258,6 +258,19 @@ it('keeps the order of what is taken back and announced again', async () => {
 	expect(await recalled()).toEqual({ '0.1': UNKNOWN, '1.1': UNKNOWN, '2.1': UNKNOWN });
 });
 
+it('finds the job that a retry has started in the place of one that had failed', async () => {
+	await execution({});
+	restart();
+	const { journal } = await open({ executionId: '3', mode: 'retry' });
+	await clock.run(journal.recall([0], () => undefined));
+	await clock.run(
+		journal.intend(slotOf(0), { jobId: idOf(1), submittedAtMs: 0, executionId: '1' }, false),
+	);
+	journal.started(slotOf(0), idOf(2));
+	await settled();
+	expect(await recalled()).toEqual({ '0.1': jobOf(2) });
+});
+
 it('keeps what a retry waits for, whatever others do meanwhile, in case of a second crash', async () => {
 	const { journal } = await open();
 	await startAll(journal, 1, 3);

@@ -148,10 +148,13 @@ export class Journal {
 	): Promise<Recorded | undefined> {
 		const name = this.#nameOf(slot);
 		const { lines, announced } = this.#row;
-		const owner = lines.get(name)?.owner ?? announced.get(name);
+		const line = lines.get(name);
+		const owner = line?.owner ?? announced.get(name);
 		announced.set(name, this);
 		const own = `${name} ${this.#own}`;
 		const texts = [this.#nameOf(slotOf(slot.itemIndex, 0)), name, `${name} sent`, own];
+		// What is written again from here on has no digits of the job before.
+		if (line?.owner === this) line.texts = texts;
 		if (earlier && 'jobId' in earlier) void this.#remove(digitsOf(name, earlier.jobId));
 		const written = this.#record(texts);
 		const known = this.#isFailing ? undefined : await written;
