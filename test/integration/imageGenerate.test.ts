@@ -149,7 +149,9 @@ describe('a prompt', () => {
 	it('goes with a model that the list does not know: the API has the last word', async () => {
 		const { error } = await generate({ aiModel: '={{ "Nano Banana " + 3 }}' });
 		expect(scene.emulator.requests[0]?.form?.fields.ai_model).toBe('Nano Banana 3');
-		expect(error?.message).toMatch(/did not accept the request: ai_model: Input should be one of GPT/);
+		expect(error?.message).toMatch(
+			/did not accept the request: ai_model: Input should be one of GPT/,
+		);
 	});
 });
 

@@ -121,14 +121,10 @@ export class Journal {
 		const recalled: { slot: JobSlot; recorded: Recorded }[] = [];
 		for (const slot of sent) {
 			const name = nameOf(slot);
-			const recorded = await this.#read(name);
-			recalled.push({ slot, recorded });
-			const digits = 'jobId' in recorded ? digitsOf(name, recorded.jobId) : [];
-			const texts = [nameOf(slotOf(slot.itemIndex, 0)), name, `${name} ${mark}`, ...digits];
+			recalled.push({ slot, recorded: await this.#read(name) });
+			const { lines } = this.#row;
 			// Until the run ends, others must not drop it, in case of a second crash.
-			if (!this.#row.lines.has(name)) {
-				this.#row.begin(name, { owner: this, texts, isNew: false, isOld: true });
-			}
+			if (!lines.has(name)) lines.set(name, { owner: this, texts: [], isNew: false });
 		}
 		return recalled;
 	}
@@ -148,13 +144,10 @@ export class Journal {
 	): Promise<Recorded | undefined> {
 		const name = this.#nameOf(slot);
 		const { lines, announced } = this.#row;
-		const line = lines.get(name);
-		const owner = line?.owner ?? announced.get(name);
+		const owner = lines.get(name)?.owner ?? announced.get(name);
 		announced.set(name, this);
 		const own = `${name} ${this.#own}`;
 		const texts = [this.#nameOf(slotOf(slot.itemIndex, 0)), name, `${name} sent`, own];
-		// What is written again from here on has no digits of the job before.
-		if (line?.owner === this) line.texts = texts;
 		if (earlier && 'jobId' in earlier) void this.#remove(digitsOf(name, earlier.jobId));
 		const written = this.#record(texts);
 		const known = this.#isFailing ? undefined : await written;
@@ -165,7 +158,7 @@ export class Journal {
 		const hasEnded = this.#row.hasEnded(name);
 		if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);
 		const isNew = !(earlier && 'outcomeUnknown' in earlier);
-		this.#row.begin(name, { owner: this, texts, isNew, isOld: false });
+		this.#row.begin(name, { owner: this, texts, isNew });
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
 		const unclear = `${name} unclear`;
 		if (isTaken && hasFiles && !hasEnded) await this.#renew([...texts, unclear], []);

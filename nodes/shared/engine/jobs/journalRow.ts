@@ -12,11 +12,10 @@ export type Store = Pick<
 export interface Line {
 	/** The run. */
 	owner: object;
+	/** None if they are of an earlier run, and so the first to be dropped. */
 	texts: readonly string[];
 	/** Whether it is not in the place of a request of unknown outcome. */
 	isNew: boolean;
-	/** Whether its texts are of an earlier run, and so the first to be dropped. */
-	isOld: boolean;
 }
 
 /** The item, the variation, that it was sent, and by whom, and the 32 digits of its ID. */
@@ -95,7 +94,7 @@ export class JournalRow {
 				// What another process waits for is in the row already.
 				const held = await this.#heldLately(store, clock);
 				const most = MOST_JOBS * TEXTS_PER_JOB;
-				const hasOld = [...this.lines.values()].some(({ isOld }) => isOld);
+				const hasOld = [...this.lines.values()].some(({ texts }) => texts.length === 0);
 				const maxEntries = hasOld ? most : Math.min(Math.max(KEPT_TEXTS, needed, held), most);
 				const write = async () =>
 					await store.checkProcessedAndRecord([...all], 'node', { ...ENTRIES, maxEntries });
