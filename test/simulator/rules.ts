@@ -180,7 +180,17 @@ function* outputsAreRight(books: Books) {
 					post.itemIndex === item &&
 					(node === 'Second' || post.edition === books.editionOf(execution, node)) &&
 					(day.shape === 'tool' || post.round === round);
-				if (!isOwn) {
+				// What it never sent itself it may get from an execution that began alike.
+				const isOfTwin =
+					(day.beside?.equal === true || (day.beside !== undefined && day.circularItems)) &&
+					!sent.some(
+						(each) =>
+							known.includes(each.execution) &&
+							each.node === node &&
+							each.itemIndex === item &&
+							each.round === round,
+					);
+				if (!isOwn && !isOfTwin) {
 					yield `item ${item} of execution ${execution.id} has the job of ${slotOf(post)} of execution ${post.execution.id}`;
 				}
 			}

@@ -162,7 +162,8 @@ export class Journal {
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
 		const unclear = `${name} unclear`;
 		if (isTaken && hasFiles && !hasEnded) await this.#renew([...texts, unclear], []);
-		else if (isTaken || hasEnded) await this.#renew(texts, [unclear, ...candidatesOf(name)]);
+		else if (isTaken || (hasEnded && !this.#isRetry))
+			await this.#renew(texts, [unclear, ...candidatesOf(name)]);
 		return undefined;
 	}
 

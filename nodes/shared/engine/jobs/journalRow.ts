@@ -60,7 +60,9 @@ export class JournalRow {
 
 	/** A run has ended, and n8n saves what came of it. */
 	end(name: string): void {
+		const isOld = this.lines.get(name)?.texts.length === 0;
 		this.lines.delete(name);
+		if (isOld) return;
 		if (this.#ended.size >= MOST_JOBS) this.#ended.clear();
 		this.#ended.add(name);
 	}
