@@ -187,15 +187,16 @@ export class Results {
 	#circumstances({ failure, slot, isItem }: FirstFailure): Circumstances {
 		const { context, continues, isTool, itemCount } = this.#run;
 		// Retry of the workflow that called this one calls it anew, and pays again.
-		const isCalled = context.getMode() === 'integrated';
+		const mode = context.getMode();
 		const ofSlot = this.#jobs.of(slot);
 		const own = isItem ? this.#jobs.jobIds(slot.itemIndex) : ofSlot === undefined ? [] : [ofSlot];
 		return {
 			...NO_JOBS,
 			startsJobs: this.#jobs.startsJobs,
 			isChecking: this.#isChecking,
-			isRetry: !this.#jobs.isEmpty,
-			canRetry: !continues && !isTool && !isCalled,
+			// Not all that a retry's earlier attempts have paid for is always known.
+			isRetry: mode === 'retry' || !this.#jobs.isEmpty,
+			canRetry: !continues && !isTool && mode !== 'integrated',
 			isOneOfMany: continues && itemCount > 1 && !failure.facts.concernsAllItems,
 			ownJobIds: own.filter((jobId) => jobId !== failure.facts.jobId),
 			unknownItems:
