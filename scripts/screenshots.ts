@@ -58,12 +58,6 @@ async function takePictures(
 		await editor.openNode(nodeName);
 		await save(name, editor.settingsPanel);
 	}
-
-	await editor.openWorkflow(saved('prompt-to-image'));
-	await editor.openNodesPanel();
-	await editor.searchNodes('aetherforge');
-	await editor.nodesPanelEntry('AetherForge Get Job').waitFor();
-	await save('nodes-panel', editor.nodesPanel);
 }
 
 async function main(): Promise<void> {
