@@ -90,7 +90,7 @@ function sha256Of(field: string): string {
 it('an operation that does not exist is an error item for each item in the error output', async () => {
 	const { items, errorItems } = await scene.run({
 		node: 'imageTune',
-		parameters: { operation: 'removeBackground' },
+		parameters: { operation: 'noSuchOperation' },
 		items: [{ json: {} }, { json: {} }],
 		nodeSettings: { onError: 'continueErrorOutput' },
 	});
