@@ -335,10 +335,12 @@ export class N8nClient {
 		return Buffer.from(await response.arrayBuffer());
 	}
 
-	/** Every node type the editor offers. */
+	/** Every node type the editor offers, once n8n has written them down: it answers requests before that. */
 	async nodeTypes(): Promise<INodeTypeDescription[]> {
-		const response = await this.send('GET', '/types/nodes.json');
-		return (await response.json()) as INodeTypeDescription[];
+		return await until(async () => {
+			const response = await this.send('GET', '/types/nodes.json');
+			return (await response.json()) as INodeTypeDescription[];
+		});
 	}
 
 	/** The address of what is kept in the owner's own project. */
