@@ -188,13 +188,17 @@ interface Row {
 	cells: readonly [when: string, preset: string, text: string];
 }
 
+function isOfTools(property?: INodeProperties): boolean {
+	return property?.displayOptions?.show?.['@tool'] !== undefined;
+}
+
 function rowsOf(node: INodeTypeDescription): Row[] {
 	const rowOf = (property: INodeProperties, owner = property, prefix = ''): Row => {
 		const { operation, apiVersion = [] } = owner.displayOptions?.show ?? {};
 		const label = prefix + property.displayName;
 		// As a tool, some parameters have a twin with another default.
 		const twin = node.properties[node.properties.indexOf(property) + 1];
-		const isTwin = twin?.name === property.name && twin.displayOptions?.show?.['@tool'];
+		const isTwin = twin?.name === property.name && isOfTools(twin) && !isOfTools(property);
 		const preset = `${presetOf(property)}${isTwin ? `; as a tool: ${presetOf(twin)}` : ''}`;
 		const when = conditionOf(owner, node).replace(isTwin ? /(; )?not in tools$/ : /$/, '');
 		const cells = [when, preset, textOf(property)] as const;
@@ -203,8 +207,8 @@ function rowsOf(node: INodeTypeDescription): Row[] {
 	};
 	return node.properties.flatMap((property, index, all) => {
 		const options = property.options ?? [];
-		const isTool = property.displayOptions?.show?.['@tool'] !== undefined;
-		if (isTool && all[index - 1]?.name === property.name && options.length > 0) return [];
+		if (isOfTools(property) && all[index - 1]?.name === property.name && options.length > 0)
+			return [];
 		if (property.type === 'collection') {
 			const prefix = `${property.displayName} > `;
 			return (options as INodeProperties[]).map((option) => rowOf(option, option, prefix));

@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { INodePropertyOptions } from 'n8n-workflow';
 import { INPUTS, RESULTS } from '../../nodes/shared/engine/files/download';
 import { imageJobProperties } from '../../nodes/shared/properties';
 import { PAGES } from '../../scripts/docs';
+import { ENDPOINT_CASES } from '../support/endpointCases';
+import { NODES } from '../support/nodes';
 import { filesIn, root } from './sources';
 
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
@@ -63,6 +66,21 @@ it('links lead to files and headings that exist, from the code as well', () => {
 		return anchor !== undefined && !anchorsIn(file).includes(anchor);
 	});
 	expect(broken).toEqual([]);
+});
+
+it.each(['README.md', 'CHANGELOG.md'])('%s names every node and operation', (page) => {
+	const names = Object.values(NODES).flatMap(({ description }) => [
+		description.displayName,
+		...description.properties
+			.filter(({ name }) => name === 'operation')
+			.flatMap(({ options }) => (options as INodePropertyOptions[]).map(({ name }) => name)),
+	]);
+	expect(names.filter((name) => !read(page).includes(name))).toEqual([]);
+});
+
+it('docs/api.md has every endpoint', () => {
+	const paths = ENDPOINT_CASES.map((row) => row.path.replace('/public/v1/', ''));
+	expect(paths.filter((each) => !read('docs/api.md').includes(`\`${each}\``))).toEqual([]);
 });
 
 it('names files and commands that exist', () => {
