@@ -1,16 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { nodeNameToToolName, type INode } from 'n8n-workflow';
-import { tinyPicture } from '../emulator/pictures';
-import { expectSuccess, isNewest, servedSha256, sha256, useLab } from './lab';
+import { expectSuccess, isNewest, servedSha256, useLab } from './lab';
 import type { Execution, WorkflowFile } from './real-n8n/rest-client';
 import type { Script, ScriptedModel, Turn } from './scripted-model';
 import {
 	asTool,
 	checkTool,
 	fromAi,
-	generateTool,
 	paidEndpoints,
 	paidTools,
 	useScriptedModel,
@@ -130,59 +127,6 @@ it('chains images by their addresses: generates one, makes it night, and upscale
 	]);
 });
 
-it('sends a picture of the chat, which an expression in the tool names', async () => {
-	const { file } = await arrange([generate('Make it night'), done], (node) => {
-		if (node.name === 'Chat') {
-			Object.assign(node.parameters, { public: true, options: { allowFileUploads: true } });
-		}
-		generateWith({
-			referenceImages: 'selected',
-			binaryPropertyName: "={{ $('Chat').item.binary.data0 }}",
-		})(node);
-	});
-	const form = new FormData();
-	const said = { action: 'sendMessage', sessionId: randomUUID(), chatInput: 'Make it night' };
-	for (const [name, value] of Object.entries(said)) form.append(name, value);
-	const bytes = tinyPicture('mine', 'png');
-	form.append('files', new File([bytes], 'mine.png', { type: 'image/png' }));
-	const chat = file.nodes.find(({ name }) => name === 'Chat');
-	const { execution } = await lab.send(file, `webhook/${String(chat?.webhookId)}/chat`, form);
-	expectSuccess(execution);
-	expect(answerOf(execution)).toBe('Done');
-	expect(execution.items('Chat')[0]?.binary?.data0?.id).toMatch(/^filesystem-v2:/);
-	const sent = lab.emulator.submits.map(({ files }) => files.map((each) => each.sha256));
-	expect(sent).toEqual([[sha256(bytes)]]);
-});
-
-it('shows the model named tools that take texts, described by the workflow or by the node', async () => {
-	const { model } = await ask([done], (node) => {
-		if (node.name === 'Check image job') delete node.parameters.toolDescription;
-	});
-	const shown = model.requests[0]?.tools?.map((tool) => tool.function) ?? [];
-	const taking = (name: string, description: string) => ({
-		type: 'object',
-		properties: { [name]: { type: 'string', description } },
-		required: [name],
-	});
-	const generating = example.nodes.find(({ name }) => name === 'Generate image');
-	expect(shown.sort((a, b) => a.name.localeCompare(b.name))).toMatchObject([
-		{
-			name: 'Check_image_job',
-			description:
-				'Checks the status of a job by its job_id and returns it, with the image_url once the status is Succeed. Free of charge.',
-			parameters: taking('job_id', 'The job_id that Generate_image returned'),
-		},
-		{
-			name: 'Generate_image',
-			description: generating?.parameters.toolDescription,
-			parameters: taking(
-				'prompt',
-				'What the image should show: subject, setting, style and light, in one or two sentences',
-			),
-		},
-	]);
-});
-
 it('starts no more jobs than the limit allows, however often the model calls the tool', async () => {
 	const { model } = await ask(
 		[{ calls: [generate('one'), generate('two')] }, generate('three'), done],
@@ -195,28 +139,6 @@ it('starts no more jobs than the limit allows, however often the model calls the
 	expect(told).toHaveLength(3);
 	expect(saying(submit?.jobId)).toHaveLength(1);
 	expect(saying('would start 2 jobs, more than the 1')).toHaveLength(2);
-});
-
-it('tells the model why a job failed, or what is wrong with a call, and the run continues', async () => {
-	const { model } = await ask([
-		generate('A red fox #fail-message'),
-		{ tool: 'Check_image_job', arguments: { job_id: 'the fox' } },
-		done,
-	]);
-	const [failed = '', wrong = ''] = model.toolResults();
-	expect(toldJob(failed)).toMatchObject({
-		job_id: lab.emulator.submits[0]?.jobId,
-		status: 'Failed',
-		error_message: 'The prompt asked for this failure.',
-	});
-	expect(JSON.parse(wrong)).toMatchObject([
-		{
-			error: {
-				message: '"the fox" is not a job ID',
-				description: expect.stringContaining('A job ID looks like') as string,
-			},
-		},
-	]);
 });
 
 // They came with n8n 2.41, and call a node without an execution and without a workflow.
@@ -273,17 +195,6 @@ if (isNewest) {
 			for (const job of jobs) {
 				expect(await servedSha256(job?.image_url)).toMatch(/^[\da-f]{64}$/);
 			}
-		});
-
-		it('give each call a limit of jobs to itself, and tell the model why one is refused', async () => {
-			const calls = ['A red fox', ' ', 'A blue fox'].map((prompt) => generate(prompt));
-			const tool = generateTool({ options: { maxJobsPerExecution: 1 } });
-			const [red, refused, blue] = await told([tool], { calls });
-			expect(refused).toContain('The \\"Prompt\\" parameter is empty. Enter some text');
-			expect([red, blue].map((result) => jobIn(result)?.job_id).sort()).toEqual(
-				lab.emulator.submits.map(({ jobId }) => jobId).sort(),
-			);
-			expect(lab.emulator.submits).toHaveLength(2);
 		});
 	});
 }

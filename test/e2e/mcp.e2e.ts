@@ -1,5 +1,6 @@
 import { nodeNameToToolName } from 'n8n-workflow';
-import { servedSha256, useLab } from './lab';
+import { isN8n1, isQueueMode, servedSha256, useLab } from './lab';
+import { expectRunByWorker } from './scenarios';
 import { checkTool, generateTool, paidEndpoints, paidTools, useMcp, type ToldJob } from './tools';
 
 const lab = useLab();
@@ -45,18 +46,21 @@ it('calls of an MCP client side by side each start a job, and each has a limit t
 	const jobs = (await Promise.all(calls)).map(jobIn);
 	expect(jobs.map((job) => job?.prompt)).toEqual(prompts);
 	expect(jobs.map((job) => job?.job_id).sort()).toEqual(startedIds().sort());
+	// n8n 1 runs what an MCP client calls in its main process all the same.
+	if (!isN8n1) await expectRunByWorker(lab);
 });
 
 it('an MCP client is told why a call is refused, and of what job one has failed', async () => {
 	const { call } = await open(generateTool());
+	/** In queue mode n8n hands on the message alone, in JSON, and some versions call it no error. */
+	const expectTold = ({ isError, text }: Awaited<ReturnType<typeof call>>, words: string[]) => {
+		for (const each of words) expect(text.replaceAll('\\', '')).toContain(each);
+		if (!isQueueMode) expect(isError).toBe(true);
+	};
 	const refused = await call('Generate_image', { prompt: ' ' });
-	for (const words of ['The "Prompt" parameter is empty', 'Enter some text']) {
-		expect([refused.isError, refused.text]).toEqual([true, expect.stringContaining(words)]);
-	}
+	expectTold(refused, ['The "Prompt" parameter is empty', 'Enter some text']);
 	expect(lab.emulator.requests).toEqual([]);
 	const failed = await call('Generate_image', { prompt: 'A red fox #fail-message' });
 	expect(startedIds()).toHaveLength(1);
-	for (const words of ['The prompt asked for this failure.', ...startedIds()]) {
-		expect([failed.isError, failed.text]).toEqual([true, expect.stringContaining(words)]);
-	}
+	expectTold(failed, [...(isQueueMode ? [] : ['asked for this failure']), ...startedIds()]);
 });

@@ -61,32 +61,3 @@ it.each<[string, INode, NodeSettings]>([
 		expect({ isStartLogged, isStopLogged }).toEqual({ isStartLogged: true, isStopLogged: true });
 	}
 });
-
-it('Stop lets a submit under way be answered, and the log names its job', async () => {
-	let answer: () => void = () => undefined;
-	const answered = new Promise<void>((resolve) => {
-		answer = resolve;
-	});
-	lab.emulator.faults.add({ at: 'submit', kind: 'hold', until: answered });
-	const start = webhook(path, 'onReceived');
-	const id = await started(await lab.save(generateFrom(start, ['a fox'])), start, 1);
-	await lab.n8n.stop(id);
-	expect((await lab.n8n.waitForExecution(id)).status).toBe('canceled');
-	const line = `AetherForge started the job ${String(lab.emulator.submits[0]?.jobId)}`;
-	expect((await lab.log()).includes(line)).toBe(false);
-	answer();
-	await until(async () => (await lab.log()).includes(line));
-});
-
-it('the timeout of a workflow ends it as Stop does', async () => {
-	const start = webhook(path, 'onReceived');
-	const file = generateFrom(start, neverDone, limited);
-	const saved = await lab.save({ ...file, settings: { ...file.settings, executionTimeout: 2 } });
-	const startedAtMs = Date.now();
-	const execution = await lab.n8n.waitForExecution(await started(saved, start, 2));
-	await sleep(observationMs);
-	expect(execution.status).not.toBe('success');
-	const sentAfterMs = lab.emulator.requests.map((request) => request.startedAtMs - startedAtMs);
-	expect(sentAfterMs.filter((afterMs) => afterMs > 2000 + 2 * silenceWithinMs)).toEqual([]);
-	expect(lab.emulator.submits).toHaveLength(2);
-});

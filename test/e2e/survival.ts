@@ -10,7 +10,6 @@ import {
 	chain,
 	everySecond,
 	imageGenerate,
-	manualTrigger,
 	webhook,
 	workflow,
 	type NodeSettings,
@@ -143,10 +142,7 @@ export class Trial {
 	/** Starts the executions, and waits for the jobs that are to be started. */
 	async start(): Promise<void> {
 		const { trigger, bodies = [{}], paid, startedJobs = paid } = this.scenario;
-		for (const each of trigger ? this.saved : []) {
-			if (trigger === manualTrigger) await this.lab.n8n.startManually(each, 'Start');
-			else await this.lab.n8n.activate(each);
-		}
+		if (trigger) for (const each of this.saved) await this.lab.n8n.activate(each);
 		for (const [index, body] of trigger ? [] : bodies.entries()) {
 			const path = `webhook/${this.paths[index % this.paths.length] ?? ''}`;
 			// That it has begun is seen by its jobs.
@@ -270,7 +266,7 @@ async function untilPolled(lab: Lab, trials: readonly Trial[], sinceMs = 0): Pro
 }
 
 /** The jobs that n8n has asked for. */
-export function polledSince({ emulator }: Lab, sinceMs: number): Set<string> {
+function polledSince({ emulator }: Lab, sinceMs: number): Set<string> {
 	return new Set(
 		emulator.requests.flatMap(({ method, jobId, startedAtMs }) =>
 			method === 'GET' && jobId !== undefined && startedAtMs >= sinceMs ? [jobId] : [],

@@ -10,7 +10,6 @@ const runTimeoutMs = 60_000;
 const patienceMs = 15_000;
 /** How long the editor may take to load on a machine that is busy with other things. */
 const loadTimeoutMs = 40_000;
-const dropNotedMs = 1000;
 const usualLook: Look = { theme: 'light', viewport: { width: 1440, height: 900 } };
 /** How far nodes are apart, and how many of them are in a row. */
 const nodeDistance = { x: 260, y: 200 };
@@ -107,39 +106,6 @@ export class Editor {
 		const texts = this.parameterPanel.locator('[data-test-id="input-label"] label .n8n-text');
 		const shown = await texts.filter({ visible: true }).allInnerTexts();
 		return shown.map((text) => text.trim());
-	}
-
-	/** What does not fit: labels that the box around them cuts off, and a tool's description. */
-	async cutOff(): Promise<string[]> {
-		return await this.page.evaluate<string[]>(`
-			[...document.querySelectorAll('[data-test-id="node-parameters"] label .n8n-text')]
-				.filter((text) => {
-					const label = text.closest('label');
-					for (let box = text; label.contains(box); box = box.parentElement) {
-						if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible') {
-							return true;
-						}
-					}
-					return false;
-				})
-				.concat(
-					[...document.querySelectorAll('[data-test-id="parameter-input-toolDescription"] textarea')]
-						.filter((box) => box.scrollHeight > box.clientHeight),
-				)
-				.map((text) => text.innerText.trim() || text.value)
-		`);
-	}
-
-	/** Drags a field of the input panel's schema into a parameter. */
-	async drag(fieldName: string, parameterName: string): Promise<void> {
-		const field = `[data-target="mappable"][data-name="${fieldName}"]`;
-		await this.page.getByTestId('ndv-input-panel').locator(field).hover();
-		await this.page.mouse.down();
-		await this.page.mouse.move(0, 0);
-		await this.parameter(parameterName).hover();
-		await this.page.mouse.up();
-		// The editor notes what was dropped a moment after it shows it.
-		await this.page.waitForTimeout(dropNotedMs);
 	}
 
 	/** Runs the open node alone, by the button of its panel. */
