@@ -10,10 +10,7 @@ import { chain, httpRequest, manualTrigger, withCredential, workflow } from './w
 const lab = useLab();
 
 describe('the credential test', () => {
-	interface Given {
-		apiKey?: string;
-		baseUrl?: string;
-	}
+	type Given = Partial<Record<'apiKey' | 'baseUrl', string>>;
 	const test = async (given: Given) =>
 		await lab.n8n.request('POST', '/rest/credentials/test', {
 			credentials: {

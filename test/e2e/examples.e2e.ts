@@ -5,7 +5,7 @@ import { tinyPicture } from '../emulator/pictures';
 import { expectSuccess, isN8n1, servedSha256, sha256, useLab } from './lab';
 import type { Answer, Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
 import { until } from './real-n8n/until';
-import { useScriptedModel, withModel } from './tools';
+import { chatMessage, useScriptedModel, withModel } from './tools';
 import { isOurs, withCredential } from './workflow';
 
 const lab = useLab(() => {
@@ -192,69 +192,65 @@ describe('webhook-answers-with-image', () => {
 	});
 });
 
-describe('find-crashed-executions', () => {
-	it('asks n8n for them', async () => {
-		const keys = '/rest/api-keys';
-		const { rawApiKey: apiKey } = await lab.n8n.request<{ rawApiKey: string }>('POST', keys, {
-			label: 'Example',
-			expiresAt: null,
-			scopes: await lab.n8n.request('GET', `${keys}/scopes`),
-		});
-		const baseUrl = `${lab.n8n.url}/api/v1`;
-		const { id, name } = await lab.n8n.createCredential('n8n', 'n8nApi', { apiKey, baseUrl });
-		const file = example('find-crashed-executions');
-		for (const node of file.nodes) {
-			if (node.type === 'n8n-nodes-base.n8n') node.credentials = { n8nApi: { id, name } };
-		}
-		expectSuccess(await lab.run(file, 'Every hour'));
+it('find-crashed-executions asks n8n for them', async () => {
+	const keys = '/rest/api-keys';
+	const { rawApiKey: apiKey } = await lab.n8n.request<{ rawApiKey: string }>('POST', keys, {
+		label: 'Example',
+		expiresAt: null,
+		scopes: await lab.n8n.request('GET', `${keys}/scopes`),
 	});
-
-	it('names those that have not been retried', async () => {
-		const crashed = { status: 'crashed', startedAt: new Date().toISOString(), workflowId: 'w' };
-		const pinned = [
-			{ ...crashed, id: 1, retrySuccessId: null },
-			{ ...crashed, id: 2, status: 'error', retrySuccessId: null },
-			{ ...crashed, id: 3, retrySuccessId: '4' },
-			{ ...crashed, id: 5, startedAt: '2026-01-01T00:00:00.000Z', retrySuccessId: null },
-		];
-		const pinData = { 'Failed executions': pinned.map((json) => ({ json })) };
-		const file = { ...example('find-crashed-executions'), pinData };
-		const execution = await lab.run(file, 'Every hour');
-		expect(execution.items('Tell me').map(({ json }) => json)).toEqual([
-			{
-				message: 'Execution 1 crashed. Retry it: paid jobs are collected free of charge.',
-				link: '/workflow/w/executions/1',
-			},
-		]);
-	});
+	const baseUrl = `${lab.n8n.url}/api/v1`;
+	const { id, name } = await lab.n8n.createCredential('n8n', 'n8nApi', { apiKey, baseUrl });
+	const file = example('find-crashed-executions');
+	for (const node of file.nodes) {
+		if (node.type === 'n8n-nodes-base.n8n') node.credentials = { n8nApi: { id, name } };
+	}
+	expectSuccess(await lab.run(file, 'Every hour'));
 });
 
-describe('schedule-with-summary', () => {
-	it('keeps the images of the others and sums up what failed, started by its schedule', async () => {
-		const prompt = ['A harbor', 'A market #fail-message', 'A train', ' '];
-		const saved = await imported('schedule-with-summary', {
-			'Your prompts': {
-				jsonOutput: JSON.stringify({ rows: prompt.map((each) => ({ prompt: each })) }),
-			},
-			'Every Monday': { rule: { interval: [{ field: 'seconds', secondsInterval: 1 }] } },
-		});
-		await lab.n8n.activate(saved);
-		await until(() => lab.emulator.submits.length > 0);
-		await lab.n8n.deactivate(saved);
-		const execution = await lab.n8n.nextExecution(saved);
-		expect(execution.mode).toBe('trigger');
-		await expectImages(execution, 'Images to keep', 2);
-		const failed = lab.emulator.submits.find(({ fields }) => fields.prompt === prompt[1]);
-		const summary =
-			/^2 of 4 prompts failed:\n- A market #fail-message: .*could not finish.*\n- {2}: .*Prompt.*$/;
-		expect(execution.items('Summary of failures').map(({ json }) => json)).toEqual([
-			{
-				summary: expect.stringMatching(summary) as string,
-				prompts: ['A market #fail-message', ' '],
-				job_ids: [failed?.jobId],
-			},
-		]);
+it('find-crashed-executions names those that have not been retried', async () => {
+	const crashed = { status: 'crashed', startedAt: new Date().toISOString(), workflowId: 'w' };
+	const pinned = [
+		{ ...crashed, id: 1, retrySuccessId: null },
+		{ ...crashed, id: 2, status: 'error', retrySuccessId: null },
+		{ ...crashed, id: 3, retrySuccessId: '4' },
+		{ ...crashed, id: 5, startedAt: '2026-01-01T00:00:00.000Z', retrySuccessId: null },
+	];
+	const pinData = { 'Failed executions': pinned.map((json) => ({ json })) };
+	const file = { ...example('find-crashed-executions'), pinData };
+	const execution = await lab.run(file, 'Every hour');
+	expect(execution.items('Tell me').map(({ json }) => json)).toEqual([
+		{
+			message: 'Execution 1 crashed. Retry it: paid jobs are collected free of charge.',
+			link: '/workflow/w/executions/1',
+		},
+	]);
+});
+
+it('schedule-with-summary keeps the images of the others and sums up what failed, started by its schedule', async () => {
+	const prompt = ['A harbor', 'A market #fail-message', 'A train', ' '];
+	const saved = await imported('schedule-with-summary', {
+		'Your prompts': {
+			jsonOutput: JSON.stringify({ rows: prompt.map((each) => ({ prompt: each })) }),
+		},
+		'Every Monday': { rule: { interval: [{ field: 'seconds', secondsInterval: 1 }] } },
 	});
+	await lab.n8n.activate(saved);
+	await until(() => lab.emulator.submits.length > 0);
+	await lab.n8n.deactivate(saved);
+	const execution = await lab.n8n.nextExecution(saved);
+	expect(execution.mode).toBe('trigger');
+	await expectImages(execution, 'Images to keep', 2);
+	const failed = lab.emulator.submits.find(({ fields }) => fields.prompt === prompt[1]);
+	const summary =
+		/^2 of 4 prompts failed:\n- A market #fail-message: .*could not finish.*\n- {2}: .*Prompt.*$/;
+	expect(execution.items('Summary of failures').map(({ json }) => json)).toEqual([
+		{
+			summary: expect.stringMatching(summary) as string,
+			prompts: ['A market #fail-message', ' '],
+			job_ids: [failed?.jobId],
+		},
+	]);
 });
 
 it('compare-models asks each model once, and shows an image or the reason in one page', async () => {
@@ -388,50 +384,33 @@ if (!isN8n1) {
 		);
 	});
 
-	describe('ai-agent-with-review', () => {
+	it('ai-agent-with-review pays nothing before the prompt is approved, and for one job then', async () => {
 		const prompt = 'A red fox in the snow';
-
-		/** Lets the agent ask, and presses one of the two buttons. */
-		async function answered(isApproved: boolean): Promise<Execution> {
-			const args = { toolParameters: { prompt }, hitlParameters: {} };
-			const { model, credential } = await startModel([
-				{ tool: 'Generate_image', arguments: args },
-				(lastMessage) => ({ text: `I was told: ${lastMessage}` }),
-			]);
-			const file = withModel(example('ai-agent-with-review'), lab, credential);
-			const json = { sessionId: 'one', action: 'sendMessage', chatInput: 'A fox, please' };
-			const saved = await lab.save({ ...file, pinData: { Chat: [{ json }] } });
-			const waiting = await lab.n8n.followExecution(
-				await lab.n8n.startManually(saved, 'Chat'),
-				({ status }) => status === 'waiting',
-			);
-			const question = JSON.stringify(`Generate this image? It is one paid job.\n\n${prompt}`);
-			expect(waiting.savedText).toContain(question);
-			expect(model.requests).toHaveLength(1);
-			expect(lab.emulator.requests).toEqual([]);
-			const buttons = waiting.savedText.match(/http[^"]*webhook-waiting[^"]*/g) ?? [];
-			expect(buttons).toHaveLength(2);
-			const button = buttons.find((link) => link.includes(`approved=${isApproved}`)) ?? '';
-			// Links that are opened by a program count as previews of a chat app.
-			const headers = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' };
-			expect((await fetch(button, { headers })).status).toBe(200);
-			const isAnswered = (execution: Execution) => execution.runCount('Answer') > 0;
-			return await lab.n8n.followExecution(waiting.id, isAnswered);
-		}
-
-		it('pays nothing before the prompt is approved, and for one job after that', async () => {
-			const execution = await answered(true);
-			const [submit, ...more] = lab.emulator.submits;
-			expect(more).toEqual([]);
-			expect(submit?.fields.prompt).toBe(prompt);
-			expect(execution.items('AI agent')[0]?.json.output).toContain(submit?.jobId);
-		});
-
-		it('pays nothing when the prompt is declined, and the agent is told so', async () => {
-			const execution = await answered(false);
-			expect(execution.items('AI agent')[0]?.json.output).toMatch(/rejected/i);
-			expect(lab.emulator.requests).toEqual([]);
-		});
+		const args = { toolParameters: { prompt }, hitlParameters: {} };
+		const { credential } = await startModel([
+			{ tool: 'Generate_image', arguments: args },
+			(lastMessage) => ({ text: `I was told: ${lastMessage}` }),
+		]);
+		const file = withModel(example('ai-agent-with-review'), lab, credential);
+		const saved = await lab.save({ ...file, pinData: chatMessage });
+		const waiting = await lab.n8n.followExecution(
+			await lab.n8n.startManually(saved, 'Chat'),
+			({ status }) => status === 'waiting',
+		);
+		const question = JSON.stringify(`Generate this image? It is one paid job.\n\n${prompt}`);
+		expect(waiting.savedText).toContain(question);
+		expect(lab.emulator.requests).toEqual([]);
+		const [button = ''] =
+			/http[^"]*webhook-waiting[^"]*approved=true[^"]*/.exec(waiting.savedText) ?? [];
+		// Links that are opened by a program count as previews of a chat app.
+		const headers = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' };
+		expect((await fetch(button, { headers })).status).toBe(200);
+		const isAnswered = (execution: Execution) => execution.runCount('Answer') > 0;
+		const execution = await lab.n8n.followExecution(waiting.id, isAnswered);
+		const [submit, ...more] = lab.emulator.submits;
+		expect(more).toEqual([]);
+		expect(submit?.fields.prompt).toBe(prompt);
+		expect(execution.items('AI agent')[0]?.json.output).toContain(submit?.jobId);
 	});
 }
 

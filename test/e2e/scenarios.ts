@@ -1,17 +1,10 @@
 import type { INode, INodeParameters } from 'n8n-workflow';
-import type { EmulatorOptions } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import { isQueueMode, type Lab } from './lab';
 import type { WorkflowFile } from './real-n8n/rest-client';
 import { chain, imageGenerate, oneItem, splitOut, workflow, type NodeSettings } from './workflow';
 
 export const retryOnFail: NodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 0 };
-
-/** The job of the second submit fails, as it does when a service has a bad moment. */
-export function secondJobFails(): EmulatorOptions {
-	let submits = 0;
-	return { wish: () => (++submits === 2 ? { outcome: { status: 'Failed' } } : undefined) };
-}
 
 /** A workflow that makes an image of each prompt of a list. */
 export function generateFrom(

@@ -2,8 +2,7 @@ import type { Locator } from 'playwright-core';
 import { NODES } from '../../support/nodes';
 import { useLab } from '../lab';
 import { chain, manualTrigger, noOp, workflow } from '../workflow';
-import { themes } from './browser';
-import { Editor, eventually, spreadOut } from './editor';
+import { Editor, eventually, spreadOut, themes, type Theme } from './editor';
 
 const descriptions = Object.values(NODES).map(({ description }) => description);
 const lab = useLab(undefined, [beforeAll, afterAll]);
@@ -17,7 +16,7 @@ afterEach(async () => {
  * Opens the nodes panel on a workflow of its own: n8n keeps one that was changed for the browser that
  * changed it, and others cannot add nodes to it for a while.
  */
-async function openNodesPanel(theme: (typeof themes)[number] = 'light'): Promise<Editor> {
+async function openNodesPanel(theme: Theme = 'light'): Promise<Editor> {
 	const file = workflow('Nodes panel', chain(manualTrigger(), noOp('End')));
 	const opened = await Editor.open(lab.n8n.url, { theme });
 	editor = opened;
