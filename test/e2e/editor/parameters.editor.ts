@@ -50,8 +50,9 @@ describe.each(
 		await editor.openNode(tool.name);
 		const description = editor.parameter('toolDescription').getByRole('textbox');
 		expect(await description.inputValue()).toContain('job_id');
-		const isCutOff = await description.evaluate('(box) => box.scrollHeight > box.clientHeight');
-		expect(isCutOff).toBe(false);
+		type Box = Record<'scrollHeight' | 'clientHeight', number>;
+		const isCutOff = (box: Box) => box.scrollHeight > box.clientHeight;
+		expect(await description.evaluate(isCutOff)).toBe(false);
 		// There are no input items whose cost could be told.
 		expect(await editor.outputPanel.getByText('Each input item').count()).toBe(0);
 	});
