@@ -1,20 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
 
 import type { EmulatorOptions } from '../emulator/emulator';
-import { setting, sha256, useLab } from './lab';
+import { sha256, useLab } from './lab';
 import { until } from './real-n8n/until';
 import {
 	asSaved,
 	begin,
+	databaseFile,
 	finishing,
 	ofBodies,
 	prompts,
 	retryAll,
-	SETTLED_MS,
 	several,
 	Trial,
 	type Scenario,
@@ -230,7 +229,7 @@ it.each([
 	const [running = ''] = await trial.executions();
 	await lab.n8n.stop(running);
 	answer();
-	await sleep(SETTLED_MS);
+	await trial.untilKept(1);
 	await retryAll([trial]);
 	// Whether n8n runs the node again depends on which of its two writes came last.
 	expect(trial.told[0]).toMatchObject({ paid: 1, unknown: 0 });
@@ -266,11 +265,10 @@ describe("what n8n's database cannot keep", () => {
 			const trial = trialOf(several(how, 2, { startedJobs: 1 }, oneByOne));
 			const gaveUpBefore = await gaveUp();
 			await begin(lab, trial);
-			const file = join(dirname(setting('E2E_N8N_LOG')), '.n8n', 'database.sqlite');
-			const database = spawn('sqlite3', [file], { stdio: ['pipe', 'inherit', 'inherit'] });
+			const database = spawn('sqlite3', [databaseFile()], { stdio: ['pipe', 'pipe', 'inherit'] });
 			try {
-				database.stdin.write(`PRAGMA busy_timeout = 60000;\n${damage}\n`);
-				await sleep(SETTLED_MS);
+				database.stdin.write(`.timeout 60000\n${damage}\n.print damaged\n`);
+				await once(database.stdout, 'data');
 				trial.finish();
 				await until(() => trial.submits.length === 2, 60_000);
 			} finally {
