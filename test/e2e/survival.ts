@@ -151,13 +151,14 @@ export class Trial {
 			// That it has begun is seen by its jobs.
 			this.lab.n8n.post(path, body).catch(() => undefined);
 		}
-		const begun = until(() => this.submits.length >= startedJobs, START_WITHIN_MS, 20);
-		await begun.catch((error: unknown) => {
+		const fail = (error: unknown) => {
 			this.failure = String(error);
-		});
+		};
+		await until(() => this.submits.length >= startedJobs, START_WITHIN_MS, 20).catch(fail);
 		if (trigger !== everySecond) return;
 		for (const each of this.saved) await this.lab.n8n.deactivate(each);
-		await until(async () => (await this.executions()).length === this.submits.length);
+		const haveBegun = async () => (await this.executions()).length === this.submits.length;
+		await until(haveBegun).catch(fail);
 		// How many times it has fired cannot be foreseen. The first execution ends well.
 		this.scenario.paid = this.submits.length;
 		this.scenario.images = this.scenario.paid - 1;
@@ -285,7 +286,10 @@ function keptJobs(lab: Lab, trial: Trial): number {
 /** Waits until n8n asks for the jobs of trials. */
 async function untilPolled(lab: Lab, trials: readonly Trial[], sinceMs = 0): Promise<void> {
 	const unpolled = (trial: Trial) => {
-		const polled = polledSince(lab, sinceMs);
+		const polls = lab.emulator.requests.filter(
+			({ method, startedAtMs }) => method === 'GET' && startedAtMs >= sinceMs,
+		);
+		const polled = new Set(polls.map(({ jobId }) => jobId));
 		return knownTo(lab, trial).filter(({ jobId }) => !polled.has(jobId));
 	};
 	const all = () => trials.every((trial) => unpolled(trial).length === 0);
@@ -295,15 +299,6 @@ async function untilPolled(lab: Lab, trials: readonly Trial[], sinceMs = 0): Pro
 			if (left.length > 0) trial.failure = `Not waited for: ${left.join(', ')}`;
 		}
 	});
-}
-
-/** The jobs that n8n has asked for. */
-function polledSince({ emulator }: Lab, sinceMs: number): Set<string> {
-	return new Set(
-		emulator.requests.flatMap(({ method, jobId, startedAtMs }) =>
-			method === 'GET' && jobId !== undefined && startedAtMs >= sinceMs ? [jobId] : [],
-		),
-	);
 }
 
 /** The file in which n8n keeps its data where it has no queue. */
