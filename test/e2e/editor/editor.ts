@@ -157,11 +157,6 @@ export class Editor {
 		return shown.map((text) => text.trim());
 	}
 
-	/** Runs the open node alone, by the button of its panel. */
-	async executeStep(): Promise<void> {
-		await this.page.getByTestId('node-execute-button').click();
-	}
-
 	/** What can be added under Options. */
 	async optionsOffered(): Promise<string[]> {
 		await this.parameterPanel.getByPlaceholder('Add option').click();

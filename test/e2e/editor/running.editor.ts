@@ -40,7 +40,7 @@ it('keeps a paid image, with its file, that is pinned by the key P on the canvas
 	const saved = await lab.save(spreadOut(file));
 	await editor.openWorkflow(saved);
 	await editor.openNode('Generate');
-	await editor.executeStep();
+	await editor.page.getByTestId('node-execute-button').click();
 	await editor.outputPanel.getByText('select the node, and press P').waitFor();
 	await editor.closeNode();
 	await editor.pin('Generate');
