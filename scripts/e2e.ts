@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { Argument, Command } from 'commander';
 import { runCommand, say, startQueue, withPackage } from '../test/bench/frame';
-import { findBrowser } from '../test/e2e/editor/browser';
+import { findBrowser } from '../test/e2e/editor/editor';
 import { installN8n, releases, type Release } from '../test/e2e/real-n8n/install';
 import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import { startN8n, type N8nServer, type N8nWorker } from '../test/e2e/real-n8n/server';
@@ -18,6 +18,7 @@ interface RunningN8n {
 	server: N8nServer;
 	/** There is one in queue mode, and it runs what is in production. */
 	worker?: N8nWorker;
+	postgresPort?: string | undefined;
 }
 
 /**
@@ -59,7 +60,7 @@ async function offerControl({ server, worker }: RunningN8n, started: Started): P
 
 /** @throws Error where a test fails: jest itself ends with what did */
 async function runTests(
-	{ release, server, worker }: RunningN8n,
+	{ release, server, worker, postgresPort }: RunningN8n,
 	controlUrl: string,
 	args: string[],
 ): Promise<void> {
@@ -77,7 +78,8 @@ async function runTests(
 			E2E_N8N_LOG: server.logFile,
 			E2E_N8N_RELEASE: release,
 			E2E_CONTROL_URL: controlUrl,
-			...(worker === undefined ? {} : { E2E_WORKER_LOG: worker.logFile }),
+			E2E_WORKER_LOG: worker?.logFile,
+			E2E_POSTGRES_PORT: postgresPort,
 		},
 	});
 	if (failed) throw new Error(`The tests failed on ${release}.`);
@@ -105,7 +107,7 @@ async function startRelease(
 	const worker = await server.startWorker();
 	started.add(worker.stop);
 	await worker.ready;
-	return { release, server, worker };
+	return { release, server, worker, postgresPort: queueEnv.DB_POSTGRESDB_PORT };
 }
 
 interface Options {

@@ -12,8 +12,8 @@ import {
 	type SavedWorkflow,
 	type WorkflowFile,
 } from '../e2e/real-n8n/rest-client';
-import { requirePostgres, startPostgres } from '../e2e/real-n8n/postgres';
-import { requireRedis, startRedis } from '../e2e/real-n8n/redis';
+import { startPostgres } from '../e2e/real-n8n/postgres';
+import { startRedis } from '../e2e/real-n8n/redis';
 import { queueMode, startN8n, type N8nServer } from '../e2e/real-n8n/server';
 import { Started } from '../e2e/real-n8n/started';
 import { withKey, type N8nKit } from './n8n';
@@ -55,7 +55,6 @@ export async function withPackage(
 
 /** Gives the settings of an n8n in queue mode, once what it needs has started. */
 export async function startQueue(started: Started): Promise<NodeJS.ProcessEnv> {
-	await Promise.all([requireRedis(), requirePostgres()]);
 	const redis = await startRedis();
 	started.add(redis.stop);
 	const postgres = await startPostgres();

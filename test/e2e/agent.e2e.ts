@@ -1,23 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { nodeNameToToolName, type INode } from 'n8n-workflow';
-import { tinyPicture } from '../emulator/pictures';
-import { expectSuccess, isNewest, servedSha256, sha256, useLab } from './lab';
+import type { INode } from 'n8n-workflow';
+import { expectSuccess, isNewest, servedSha256, useLab } from './lab';
 import type { Execution, WorkflowFile } from './real-n8n/rest-client';
-import type { Script, ScriptedModel, Turn } from './scripted-model';
-import {
-	asTool,
-	checkTool,
-	fromAi,
-	generateTool,
-	paidEndpoints,
-	paidTools,
-	useScriptedModel,
-	withModel,
-	type ToldJob,
-} from './tools';
-import { imageTune, withCredential } from './workflow';
+import type { Script, ScriptedModel } from './scripted-model';
+import { chatMessage, tools, useScriptedModel, withModel, type ToldJob } from './tools';
+import { withCredential } from './workflow';
 
 /** The example, whose agent these tests talk to. */
 const example = JSON.parse(
@@ -27,166 +15,69 @@ const example = JSON.parse(
 const lab = useLab();
 const startModel = useScriptedModel(lab);
 
-/** The example with a model that follows a script, with further tools, and with its nodes changed. */
-async function arrange(
-	script: Script,
-	change: (node: INode) => void = () => undefined,
-	tools: INode[] = [],
-): Promise<{ file: WorkflowFile; model: ScriptedModel }> {
-	const { model, credential } = await startModel(script);
-	const { nodes, connections, ...rest } = structuredClone(withModel(example, lab, credential));
-	for (const tool of tools) {
-		connections[tool.name] = { ai_tool: [[{ node: 'AI agent', type: 'ai_tool', index: 0 }]] };
-	}
-	nodes.push(...tools);
-	nodes.forEach(change);
-	return { file: { ...rest, nodes, connections }, model };
-}
-
-/** Says something in the chat to the agent. */
+/** Says something in the example's chat to its agent, whose model follows a script. */
 async function ask(
-	...args: Parameters<typeof arrange>
+	script: Script,
+	parameters: INode['parameters'],
 ): Promise<{ execution: Execution; model: ScriptedModel }> {
-	const { file, model } = await arrange(...args);
-	const json = { sessionId: 'one', action: 'sendMessage', chatInput: 'Draw me a fox, please' };
-	const execution = await lab.run({ ...file, pinData: { Chat: [{ json }] } }, 'Chat');
+	const { model, credential } = await startModel(script);
+	const file = structuredClone(withModel(example, lab, credential));
+	const tool = file.nodes.find(({ name }) => name === 'Generate image');
+	Object.assign(tool?.parameters ?? {}, parameters);
+	const execution = await lab.run({ ...file, pinData: chatMessage }, 'Chat');
 	expectSuccess(execution);
 	return { execution, model };
 }
 
-const answerOf = (execution: Execution): unknown => execution.items('AI agent')[0]?.json.output;
 const toldJob = (result: string): ToldJob | undefined => (JSON.parse(result) as ToldJob[])[0];
 const generate = (prompt: string, more = {}) => ({
 	tool: 'Generate_image',
 	arguments: { prompt, ...more },
 });
 const done = { text: 'Done' };
-/** Changes the parameters of the tool that generates. */
-const generateWith = (parameters: INode['parameters']) => (node: INode) => {
-	if (node.name === 'Generate image') Object.assign(node.parameters, parameters);
-};
 
-it('generates an image with the prompt of the model, and the agent answers with its address', async () => {
-	const prompt = 'A red fox in the snow';
-	const { execution, model } = await ask([
-		generate(prompt),
-		(told) => ({ text: `Here is your fox: ${String(toldJob(told)?.image_url)}` }),
+it('makes the image that the model asks for, and another one from its address, which the agent passes on', async () => {
+	const imageUrlOf = (told: string): string => toldJob(told)?.image_url ?? '';
+	const { execution, model } = await ask(
+		[
+			generate('A red fox', { reference_image_urls: '' }),
+			(told) => generate('Make it night', { reference_image_urls: imageUrlOf(told) }),
+			(told) => ({ text: imageUrlOf(told) }),
+		],
+		// The model may leave it out.
+		{ referenceImageUrls: "={{ $fromAI('reference_image_urls', 'To start from', 'string', '') }}" },
+	);
+	const [fox, night] = lab.emulator.submits.map(({ jobId: job_id, fields }) => ({
+		job_id,
+		status: 'Succeed',
+		image_url: `${lab.emulator.cdnUrl}/results/${job_id}/1.png`,
+		image_number: 1,
+		image_count: 1,
+		...fields,
+	}));
+	expect(model.toolResults().map(toldJob)).toEqual([fox, night]);
+	expect(execution.items('AI agent')[0]?.json.output).toBe(night?.image_url);
+	expect(
+		lab.emulator.submits.map(({ fields, files }) => [
+			fields,
+			...files.map(({ field, sha256: hash }) => [field, hash]),
+		]),
+	).toEqual([
+		[{ prompt: 'A red fox', ai_model: 'GPT Image 1.5' }],
+		[
+			{ prompt: 'Make it night', ai_model: 'GPT Image 1.5' },
+			['ref_images', await servedSha256(fox?.image_url)],
+		],
 	]);
-	const [submit, ...more] = lab.emulator.submits;
-	expect(more).toEqual([]);
-	expect(submit?.fields).toEqual({ prompt, ai_model: 'GPT Image 1.5' });
-	const image_url = `${lab.emulator.cdnUrl}/results/${String(submit?.jobId)}/1.png`;
-	const counted = { image_url, image_number: 1, image_count: 1 };
-	expect(JSON.parse(model.toolResults()[0] ?? '')).toEqual([
-		{ job_id: submit?.jobId, status: 'Succeed', ...counted, ...submit?.fields },
-	]);
-	expect(answerOf(execution)).toBe(`Here is your fox: ${image_url}`);
-	expect(await servedSha256(image_url)).toMatch(/^[\da-f]{64}$/);
 	const results = execution.runData['Generate image']?.[0]?.data?.ai_tool?.[0] ?? [];
 	expect(results.map(({ binary }) => binary)).toEqual([undefined]);
 	expect(execution.savedText).not.toContain(lab.apiKey);
 });
 
-it('chains images by their addresses: generates one, makes it night, and upscales it', async () => {
-	const images: (ToldJob | undefined)[] = [];
-	const imageUrlOf = (told: string): string => {
-		images.push(toldJob(told));
-		return images.at(-1)?.image_url ?? '';
-	};
-	const { execution } = await ask(
-		[
-			generate('A red fox', { reference_image_urls: '' }),
-			(told) => generate('Make it night', { reference_image_urls: imageUrlOf(told) }),
-			(told) => ({ tool: 'Upscale_image', arguments: { image_url: imageUrlOf(told) } }),
-			(told) => ({ text: imageUrlOf(told) }),
-		],
-		// The model may leave it out.
-		generateWith({
-			referenceImageUrls: "={{ $fromAI('reference_image_urls', 'To start from', 'string', '') }}",
-		}),
-		[asTool(imageTune({ imageUrl: fromAi('image_url', 'To upscale') }), 'Upscale image')],
-	);
-	const [fox, night, large] = images;
-	expect(answerOf(execution)).toBe(large?.image_url);
-	expect(
-		lab.emulator.submits.map(({ jobId, endpoint, fields, files }) => [
-			...[jobId, endpoint, fields],
-			...files.map(({ field, sha256: hash }) => [field, hash]),
-		]),
-	).toEqual([
-		[fox?.job_id, '/public/v1/generate/image', { prompt: 'A red fox', ai_model: 'GPT Image 1.5' }],
-		[
-			night?.job_id,
-			'/public/v1/generate/image',
-			{ prompt: 'Make it night', ai_model: 'GPT Image 1.5' },
-			['ref_images', await servedSha256(fox?.image_url)],
-		],
-		[
-			large?.job_id,
-			'/public/v1/image-tune/upscale',
-			{ scale: '2K' },
-			['image', await servedSha256(night?.image_url)],
-		],
-	]);
-});
-
-it('sends a picture of the chat, which an expression in the tool names', async () => {
-	const { file } = await arrange([generate('Make it night'), done], (node) => {
-		if (node.name === 'Chat') {
-			Object.assign(node.parameters, { public: true, options: { allowFileUploads: true } });
-		}
-		generateWith({
-			referenceImages: 'selected',
-			binaryPropertyName: "={{ $('Chat').item.binary.data0 }}",
-		})(node);
-	});
-	const form = new FormData();
-	const said = { action: 'sendMessage', sessionId: randomUUID(), chatInput: 'Make it night' };
-	for (const [name, value] of Object.entries(said)) form.append(name, value);
-	const bytes = tinyPicture('mine', 'png');
-	form.append('files', new File([bytes], 'mine.png', { type: 'image/png' }));
-	const chat = file.nodes.find(({ name }) => name === 'Chat');
-	const { execution } = await lab.send(file, `webhook/${String(chat?.webhookId)}/chat`, form);
-	expectSuccess(execution);
-	expect(answerOf(execution)).toBe('Done');
-	expect(execution.items('Chat')[0]?.binary?.data0?.id).toMatch(/^filesystem-v2:/);
-	const sent = lab.emulator.submits.map(({ files }) => files.map((each) => each.sha256));
-	expect(sent).toEqual([[sha256(bytes)]]);
-});
-
-it('shows the model named tools that take texts, described by the workflow or by the node', async () => {
-	const { model } = await ask([done], (node) => {
-		if (node.name === 'Check image job') delete node.parameters.toolDescription;
-	});
-	const shown = model.requests[0]?.tools?.map((tool) => tool.function) ?? [];
-	const taking = (name: string, description: string) => ({
-		type: 'object',
-		properties: { [name]: { type: 'string', description } },
-		required: [name],
-	});
-	const generating = example.nodes.find(({ name }) => name === 'Generate image');
-	expect(shown.sort((a, b) => a.name.localeCompare(b.name))).toMatchObject([
-		{
-			name: 'Check_image_job',
-			description:
-				'Checks the status of a job by its job_id and returns it, with the image_url once the status is Succeed. Free of charge.',
-			parameters: taking('job_id', 'The job_id that Generate_image returned'),
-		},
-		{
-			name: 'Generate_image',
-			description: generating?.parameters.toolDescription,
-			parameters: taking(
-				'prompt',
-				'What the image should show: subject, setting, style and light, in one or two sentences',
-			),
-		},
-	]);
-});
-
 it('starts no more jobs than the limit allows, however often the model calls the tool', async () => {
 	const { model } = await ask(
 		[{ calls: [generate('one'), generate('two')] }, generate('three'), done],
-		generateWith({ options: { maxJobsPerExecution: 1 } }),
+		{ options: { maxJobsPerExecution: 1 } },
 	);
 	const [submit, ...more] = lab.emulator.submits;
 	expect(more).toEqual([]);
@@ -197,93 +88,51 @@ it('starts no more jobs than the limit allows, however often the model calls the
 	expect(saying('would start 2 jobs, more than the 1')).toHaveLength(2);
 });
 
-it('tells the model why a job failed, or what is wrong with a call, and the run continues', async () => {
-	const { model } = await ask([
-		generate('A red fox #fail-message'),
-		{ tool: 'Check_image_job', arguments: { job_id: 'the fox' } },
-		done,
-	]);
-	const [failed = '', wrong = ''] = model.toolResults();
-	expect(toldJob(failed)).toMatchObject({
-		job_id: lab.emulator.submits[0]?.jobId,
-		status: 'Failed',
-		error_message: 'The prompt asked for this failure.',
-	});
-	expect(JSON.parse(wrong)).toMatchObject([
-		{
-			error: {
-				message: '"the fox" is not a job ID',
-				description: expect.stringContaining('A job ID looks like') as string,
-			},
-		},
-	]);
-});
-
 // They came with n8n 2.41, and call a node without an execution and without a workflow.
 if (isNewest) {
-	describe('n8n’s own Agents', () => {
-		/** Has an agent call tools; gives what its model was told of each call. */
-		async function told(tools: readonly INode[], ...turns: Turn[]): Promise<string[]> {
-			const { model, credential } = await startModel([...turns, done]);
-			const file = { name: '', nodes: [...tools], connections: {} };
-			const { nodes } = withCredential(file, lab.credential);
-			const agents = `${await lab.n8n.personalProject()}/agents/v2`;
-			const schema = {
-				name: 'Artist',
-				model: 'openai/any',
-				credential: credential.id,
-				instructions: 'Do as the user says.',
-				tools: nodes.map(({ name, credentials, ...node }) => ({
-					type: 'node',
-					name,
-					node: {
-						nodeType: node.type,
-						nodeTypeVersion: node.typeVersion,
-						nodeParameters: node.parameters,
-						credentials,
-					},
-				})),
-			};
-			const agent = { name: 'Artist', schema };
-			const { id } = await lab.n8n.request<{ id: string }>('POST', agents, agent);
-			const message = 'Draw me a fox, please';
-			const events = await lab.n8n.send('POST', `${agents}/${id}/chat`, { message });
-			expect(await events.text()).toContain('"type":"done"');
-			return model.toolResults();
-		}
-
+	it('n8n’s own Agents call the nodes, each call of a paid one starts one job, and the model is told of it', async () => {
 		const jobIn = (result = ''): ToldJob | undefined =>
 			(JSON.parse(result) as { data: { json: ToldJob }[] }).data[0]?.json;
-
-		it('can call every node; each call of a paid one starts one job, and the model is told of it', async () => {
-			const paid = paidTools(lab);
-			const earlier = lab.emulator.jobs.add({ durationMs: 0 }).id;
-			const results = await told(
-				[...paid.map(({ node }) => node), checkTool()],
-				...paid.map((each) => ({
-					tool: nodeNameToToolName(each.node),
-					arguments: each.arguments,
-				})),
-				{ tool: 'Check_job', arguments: { job_id: earlier } },
-			);
-			expect(lab.emulator.submits.map(({ endpoint }) => endpoint)).toEqual(paidEndpoints);
-			const ids = [...lab.emulator.submits.map(({ jobId }) => jobId), earlier];
-			const jobs = results.map(jobIn);
-			expect(jobs).toMatchObject(ids.map((id) => ({ job_id: id, status: 'Succeed' })));
-			for (const job of jobs) {
-				expect(await servedSha256(job?.image_url)).toMatch(/^[\da-f]{64}$/);
-			}
-		});
-
-		it('give each call a limit of jobs to itself, and tell the model why one is refused', async () => {
-			const calls = ['A red fox', ' ', 'A blue fox'].map((prompt) => generate(prompt));
-			const tool = generateTool({ options: { maxJobsPerExecution: 1 } });
-			const [red, refused, blue] = await told([tool], { calls });
-			expect(refused).toContain('The \\"Prompt\\" parameter is empty. Enter some text');
-			expect([red, blue].map((result) => jobIn(result)?.job_id).sort()).toEqual(
-				lab.emulator.submits.map(({ jobId }) => jobId).sort(),
-			);
-			expect(lab.emulator.submits).toHaveLength(2);
-		});
+		const { model, credential } = await startModel([
+			generate('A red fox'),
+			(told) => ({
+				tool: 'Upscale_image',
+				arguments: { image_url: jobIn(told)?.image_url ?? '' },
+			}),
+			(told) => ({ tool: 'Check_job', arguments: { job_id: jobIn(told)?.job_id ?? '' } }),
+			done,
+		]);
+		const file = withCredential({ name: '', nodes: tools(), connections: {} }, lab.credential);
+		const agents = `${await lab.n8n.personalProject()}/agents/v2`;
+		const schema = {
+			name: 'Artist',
+			model: 'openai/any',
+			credential: credential.id,
+			instructions: 'Do as the user says.',
+			tools: file.nodes.map(({ name, credentials, ...node }) => ({
+				type: 'node',
+				name,
+				node: {
+					nodeType: node.type,
+					nodeTypeVersion: node.typeVersion,
+					nodeParameters: node.parameters,
+					credentials,
+				},
+			})),
+		};
+		const agent = { name: 'Artist', schema };
+		const { id } = await lab.n8n.request<{ id: string }>('POST', agents, agent);
+		const message = 'Draw me a fox, please';
+		const events = await lab.n8n.send('POST', `${agents}/${id}/chat`, { message });
+		expect(await events.text()).toContain('"type":"done"');
+		const [fox, large, ...more] = lab.emulator.submits.map(({ jobId }) => jobId);
+		expect(more).toEqual([]);
+		const jobs = model.toolResults().map(jobIn);
+		expect(jobs).toMatchObject(
+			[fox, large, large].map((job_id) => ({ job_id, status: 'Succeed' })),
+		);
+		for (const job of jobs) {
+			expect(await servedSha256(job?.image_url)).toMatch(/^[\da-f]{64}$/);
+		}
 	});
 }

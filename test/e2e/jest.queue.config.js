@@ -1,5 +1,5 @@
 /** Run by scripts/e2e.ts --queue: what may be otherwise where n8n has a worker. */
 module.exports = {
 	...require('./jest.config.js'),
-	testMatch: ['**/*.queue.ts', '**/{retry,stop}.e2e.ts'],
+	testMatch: ['**/*.queue.ts', '**/{mcp,retry,stop}.e2e.ts'],
 };

@@ -1,26 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { INode, INodeParameters } from 'n8n-workflow';
-import type { EmulatorOptions } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import { isQueueMode, type Lab } from './lab';
-import type { Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
-import {
-	chain,
-	imageGenerate,
-	oneItem,
-	splitOut,
-	webhook,
-	workflow,
-	type NodeSettings,
-} from './workflow';
+import type { WorkflowFile } from './real-n8n/rest-client';
+import { chain, imageGenerate, oneItem, splitOut, workflow, type NodeSettings } from './workflow';
 
 export const retryOnFail: NodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 0 };
-
-/** The job of the second submit fails, as it does when a service has a bad moment. */
-export function secondJobFails(): EmulatorOptions {
-	let submits = 0;
-	return { wish: () => (++submits === 2 ? { outcome: { status: 'Failed' } } : undefined) };
-}
 
 /** A workflow that makes an image of each prompt of a list. */
 export function generateFrom(
@@ -41,26 +25,6 @@ export function pictureForm(pictures: Record<string, string>): FormData {
 		form.append(field, new File([tinyPicture(name, 'png')], name, { type: 'image/png' }));
 	}
 	return form;
-}
-
-/**
- * A form with a picture, sent to a webhook whose job is not done in time.
- *
- * @param nodes take the picture from the field `picture`.
- */
-export async function lateJobOfWebhook(
-	lab: Lab,
-	...nodes: INode[]
-): Promise<{ execution: Execution; saved: SavedWorkflow }> {
-	const path = randomUUID();
-	const file = workflow('Webhook', chain(webhook(path), ...nodes));
-	const sent = await lab.send(file, `webhook/${path}`, pictureForm({ picture: 'picture.png' }));
-	expect([sent.execution.status, sent.execution.errorMessage]).toEqual([
-		'error',
-		expect.stringContaining('is not finished after'),
-	]);
-	expect(lab.emulator.submits.map(({ files }) => files.length)).toEqual([1]);
-	return sent;
 }
 
 /** In queue mode all of it happens in the worker. */

@@ -2,18 +2,9 @@ import { json } from 'node:stream/consumers';
 import type { IDataObject } from 'n8n-workflow';
 import { serve } from '../support/server';
 
-/** All that a model knows of a tool. */
-export interface ShownTool {
-	name: string;
-	description: string;
-	/** A JSON schema. */
-	parameters: IDataObject;
-}
-
-/** What an agent sends: the conversation so far, and the tools the model may call. */
+/** What an agent sends: the conversation so far. */
 interface ChatRequest {
 	messages: { role: 'system' | 'user' | 'assistant' | 'tool'; content: string | null }[];
-	tools?: { type: 'function'; function: ShownTool }[];
 	stream?: boolean;
 }
 
@@ -32,8 +23,6 @@ export type Script = readonly (Turn | ((lastMessage: string) => Turn))[];
 export interface ScriptedModel {
 	/** Base URL for n8n's OpenAI credential. */
 	url: string;
-	/** Every request so far. */
-	requests: readonly ChatRequest[];
 	/** What it was told last of each tool call so far. */
 	toolResults(): string[];
 	close(): void;
@@ -71,7 +60,6 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
 	});
 	return {
 		url: `${url}/v1`,
-		requests,
 		toolResults: () => {
 			const results = requests.at(-1)?.messages.filter(({ role }) => role === 'tool') ?? [];
 			return results.map(({ content }) => content ?? '');

@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import type { INode, INodeParameters } from 'n8n-workflow';
 
-import type { Lab } from './lab';
+import { isQueueMode, setting, type Lab } from './lab';
 import type { Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
 import { until } from './real-n8n/until';
 import { generateFrom } from './scenarios';
@@ -10,7 +12,6 @@ import {
 	chain,
 	everySecond,
 	imageGenerate,
-	manualTrigger,
 	webhook,
 	workflow,
 	type NodeSettings,
@@ -47,8 +48,9 @@ export interface Scenario {
 
 const START_WITHIN_MS = 60_000;
 const POLLED_WITHIN_MS = 20_000;
-/** From the first poll until n8n's database has what it will have. */
-export const SETTLED_MS = 500;
+const KEPT_WITHIN_MS = 20_000;
+/** That a request was sent, and the 32 digits of the job's ID. */
+const TEXTS_PER_JOB = 35;
 
 /** Changes nothing: the retry is of the saved workflow. */
 export const asSaved = (): void => undefined;
@@ -143,24 +145,36 @@ export class Trial {
 	/** Starts the executions, and waits for the jobs that are to be started. */
 	async start(): Promise<void> {
 		const { trigger, bodies = [{}], paid, startedJobs = paid } = this.scenario;
-		for (const each of trigger ? this.saved : []) {
-			if (trigger === manualTrigger) await this.lab.n8n.startManually(each, 'Start');
-			else await this.lab.n8n.activate(each);
-		}
+		if (trigger) for (const each of this.saved) await this.lab.n8n.activate(each);
 		for (const [index, body] of trigger ? [] : bodies.entries()) {
 			const path = `webhook/${this.paths[index % this.paths.length] ?? ''}`;
 			// That it has begun is seen by its jobs.
 			this.lab.n8n.post(path, body).catch(() => undefined);
 		}
-		const begun = until(() => this.submits.length >= startedJobs, START_WITHIN_MS, 20);
-		await begun.catch((error: unknown) => {
+		const fail = (error: unknown) => {
 			this.failure = String(error);
-		});
+		};
+		await until(() => this.submits.length >= startedJobs, START_WITHIN_MS, 20).catch(fail);
 		if (trigger !== everySecond) return;
 		for (const each of this.saved) await this.lab.n8n.deactivate(each);
+		const haveBegun = async () => (await this.executions()).length === this.submits.length;
+		await until(haveBegun).catch(fail);
 		// How many times it has fired cannot be foreseen. The first execution ends well.
 		this.scenario.paid = this.submits.length;
 		this.scenario.images = this.scenario.paid - 1;
+	}
+
+	/** Waits until n8n's database has the IDs of so many jobs. */
+	async untilKept(count: number): Promise<void> {
+		const ids = this.saved.map(({ id }) => `'${id}'`).join();
+		const isKept = async () => {
+			const rows = await query(`SELECT value FROM processed_data WHERE "workflowId" IN (${ids})`);
+			// Each text is there as an MD5 in Base64.
+			return rows.split('==').length > count * TEXTS_PER_JOB;
+		};
+		await until(isKept, KEPT_WITHIN_MS, 200).catch(() => {
+			this.failure = `n8n's database does not have the IDs of ${count} jobs`;
+		});
 	}
 
 	async executions(): Promise<string[]> {
@@ -220,7 +234,7 @@ export async function begin(lab: Lab, ...trials: readonly Trial[]): Promise<void
 	for (const trial of trials) await trial.save();
 	for (const trial of trials) await trial.start();
 	await untilPolled(lab, trials);
-	await sleep(SETTLED_MS);
+	for (const trial of trials) await trial.untilKept(keptJobs(lab, trial));
 }
 
 /**
@@ -251,14 +265,32 @@ export async function finishing<T>(trials: readonly Trial[], done: Promise<T>): 
 	});
 }
 
-/** Waits until n8n asks for the jobs of trials, but for those whose request is still open. */
+/** The jobs of a trial that n8n knows of: the requests for others are still open. */
+function knownTo({ emulator }: Lab, { submits }: Trial): Trial['submits'] {
+	const held = emulator.requests.filter(({ fault }) => fault === 'hold');
+	return submits.filter(({ jobId }) => !held.some((request) => request.jobId === jobId));
+}
+
+/** How many of them n8n's database has: a job takes the place of a failed one. */
+function keptJobs(lab: Lab, trial: Trial): number {
+	const known = knownTo(lab, trial);
+	const isLast = (prompt: string | undefined, index: number) =>
+		known.findLastIndex(({ fields }) => fields.prompt === prompt) === index;
+	const { jobs } = lab.emulator;
+	return known.filter(
+		({ jobId, fields }, index) =>
+			jobs.get(jobId).outcome.status !== 'Failed' || isLast(fields.prompt, index),
+	).length;
+}
+
+/** Waits until n8n asks for the jobs of trials. */
 async function untilPolled(lab: Lab, trials: readonly Trial[], sinceMs = 0): Promise<void> {
 	const unpolled = (trial: Trial) => {
-		const polled = polledSince(lab, sinceMs);
-		const held = lab.emulator.requests.filter(({ fault }) => fault === 'hold');
-		return trial.submits.filter(
-			({ jobId }) => !polled.has(jobId) && !held.some((request) => request.jobId === jobId),
+		const polls = lab.emulator.requests.filter(
+			({ method, startedAtMs }) => method === 'GET' && startedAtMs >= sinceMs,
 		);
+		const polled = new Set(polls.map(({ jobId }) => jobId));
+		return knownTo(lab, trial).filter(({ jobId }) => !polled.has(jobId));
 	};
 	const all = () => trials.every((trial) => unpolled(trial).length === 0);
 	await until(all, POLLED_WITHIN_MS).catch(() => {
@@ -269,11 +301,16 @@ async function untilPolled(lab: Lab, trials: readonly Trial[], sinceMs = 0): Pro
 	});
 }
 
-/** The jobs that n8n has asked for. */
-export function polledSince({ emulator }: Lab, sinceMs: number): Set<string> {
-	return new Set(
-		emulator.requests.flatMap(({ method, jobId, startedAtMs }) =>
-			method === 'GET' && jobId !== undefined && startedAtMs >= sinceMs ? [jobId] : [],
-		),
-	);
+/** The file in which n8n keeps its data where it has no queue. */
+export function databaseFile(): string {
+	return join(dirname(setting('E2E_N8N_LOG')), '.n8n', 'database.sqlite');
+}
+
+/** What n8n's database gives for a query, a line for each row. */
+async function query(sql: string): Promise<string> {
+	const postgres = () => `postgresql://n8n@127.0.0.1:${setting('E2E_POSTGRES_PORT')}/postgres`;
+	const [program, ...args] = isQueueMode
+		? (['psql', postgres(), '-tAc'] as const)
+		: (['sqlite3', '-readonly', '-cmd', '.timeout 5000', databaseFile()] as const);
+	return (await promisify(execFile)(program, [...args, sql])).stdout;
 }

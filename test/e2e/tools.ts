@@ -7,15 +7,7 @@ import type { Lab } from './lab';
 import type { SavedCredential, WorkflowFile } from './real-n8n/rest-client';
 import { until } from './real-n8n/until';
 import { startScriptedModel, type Script, type ScriptedModel } from './scripted-model';
-import {
-	effectGenerate,
-	getJob,
-	imageGenerate,
-	imageTune,
-	mcpTrigger,
-	sprite,
-	withCredential,
-} from './workflow';
+import { getJob, imageGenerate, imageTune, mcpTrigger, withCredential } from './workflow';
 
 // Nodes as tools of a model, in n8n's three places for them: AI agents, MCP servers, n8n's own Agents.
 
@@ -27,18 +19,12 @@ export interface ToldJob {
 	prompt?: string;
 }
 
-/** A node as a tool, with what a model that calls it says. */
-export interface CallableTool {
-	node: INode;
-	arguments: Record<string, string>;
-}
-
 /** What a model leaves to be filled in, and is told of it. */
-export function fromAi(key: string, description: string): string {
+function fromAi(key: string, description: string): string {
 	return `={{ $fromAI('${key}', '${description}', 'string') }}`;
 }
 
-export function asTool(node: INode, name: string): INode {
+function asTool(node: INode, name: string): INode {
 	return { ...node, name, type: `${node.type}Tool` };
 }
 
@@ -48,37 +34,17 @@ export const generateTool = (parameters: INodeParameters = {}): INode =>
 		'Generate image',
 	);
 
-export const checkTool = (): INode =>
-	asTool(getJob({ jobId: fromAi('job_id', 'The job_id that another tool returned') }), 'Check job');
-
-/** A tool of each paid node. */
-export function paidTools({ emulator }: Lab): CallableTool[] {
-	const earlier = emulator.jobs.add({ durationMs: 0 });
-	const image = { image_url: `${emulator.cdnUrl}/results/${earlier.id}/1.png` };
-	const imageUrl = fromAi('image_url', 'The image_url to start from');
-	const description = fromAi('description', 'What the effect should look like');
-	const text = fromAi('text', 'The motion');
-	return [
-		{ node: generateTool(), arguments: { prompt: 'A red fox' } },
-		{ node: asTool(imageTune({ imageUrl }), 'Upscale image'), arguments: image },
-		{
-			node: asTool(effectGenerate({ description }), 'Make effect'),
-			arguments: { description: 'Fire' },
-		},
-		{
-			node: asTool(sprite({ imageUrl, text }), 'Make sprite'),
-			arguments: { ...image, text: 'Running' },
-		},
-	];
-}
-
-/** What each of {@link paidTools} starts a job at. */
-export const paidEndpoints = [
-	'/public/v1/generate/image',
-	'/public/v1/image-tune/upscale',
-	'/public/v1/generate/effect/v2',
-	'/public/v1/sprite/make-sprite/v1',
+/** Two paid ones and a free one. */
+export const tools = (): INode[] => [
+	generateTool(),
+	asTool(imageTune({ imageUrl: fromAi('image_url', 'The image to upscale') }), 'Upscale image'),
+	asTool(getJob({ jobId: fromAi('job_id', 'The job_id that another tool returned') }), 'Check job'),
 ];
+
+/** What somebody says in the chat of an example with an agent. */
+export const chatMessage = {
+	Chat: [{ json: { sessionId: 'one', action: 'sendMessage', chatInput: 'Draw a fox, please' } }],
+};
 
 /** A model for each test, which follows a script, with n8n's credential for it. */
 export function useScriptedModel(lab: Lab) {
@@ -107,28 +73,22 @@ export function withModel(
 	return withCredential({ ...file, nodes }, lab.credential);
 }
 
-/** What an MCP client can do with a workflow. */
-export interface McpSession {
-	client: Client;
-	call: (name: string, args: Record<string, string>) => Promise<{ isError: boolean; text: string }>;
-}
-
 /** Puts workflows of an MCP Server Trigger and its tools into production, and connects to them. */
-export function useMcp(lab: Lab): (...tools: readonly INode[]) => Promise<McpSession> {
+export function useMcp(lab: Lab) {
 	let close = async (): Promise<void> => {
 		await Promise.resolve();
 	};
 	afterEach(async () => {
 		await close();
 	});
-	return async (...tools) => {
+	return async (...offered: readonly INode[]) => {
 		const path = randomUUID();
 		const trigger = mcpTrigger(path);
 		const isTool = { ai_tool: [[{ node: trigger.name, type: 'ai_tool' as const, index: 0 }]] };
 		const saved = await lab.save({
 			name: 'MCP server',
-			nodes: [trigger, ...tools],
-			connections: Object.fromEntries(tools.map(({ name }) => [name, isTool])),
+			nodes: [trigger, ...offered],
+			connections: Object.fromEntries(offered.map(({ name }) => [name, isTool])),
 			settings: { executionOrder: 'v1' },
 		});
 		await lab.n8n.activate(saved);
@@ -150,7 +110,7 @@ export function useMcp(lab: Lab): (...tools: readonly INode[]) => Promise<McpSes
 		};
 		return {
 			client,
-			call: async (name, args) => {
+			call: async (name: string, args: Record<string, string>) => {
 				const result = await client.callTool({ name, arguments: args });
 				const { isError = false, content } = CallToolResultSchema.parse(result);
 				const texts = content.map((part) => (part.type === 'text' ? part.text : part.type));

@@ -17,13 +17,10 @@ function node(
 	return { id: randomUUID(), name, type, typeVersion, position: [0, 0], parameters, ...settings };
 }
 
-/** Builds a node of this package. */
-export type NodeBuilder = (parameters: INodeParameters, settings?: NodeSettings) => INode;
-
 const prefix = 'n8n-nodes-aetherforge.';
 const own =
-	(name: string, type: string): NodeBuilder =>
-	(parameters, settings) =>
+	(name: string, type: string) =>
+	(parameters: INodeParameters, settings?: NodeSettings): INode =>
 		node(name, `${prefix}${type}`, 1, parameters, settings);
 
 export const imageGenerate = own('Generate', 'imageGenerate');
@@ -65,13 +62,13 @@ export function calledByWorkflow(): INode {
 }
 
 /** Calls a workflow once for each item, and puts out what comes back. */
-export function callForEachItem(workflowId: string, settings: NodeSettings = {}): INode {
+export function callForEachItem(workflowId: string): INode {
 	const parameters = {
 		workflowId: { __rl: true, mode: 'id', value: workflowId },
 		mode: 'each',
 		options: { waitForSubWorkflow: true },
 	};
-	return node('Call', 'n8n-nodes-base.executeWorkflow', 1.2, parameters, settings);
+	return node('Call', 'n8n-nodes-base.executeWorkflow', 1.2, parameters);
 }
 
 /** Puts out one item with the given JSON, or with what an expression gives. */

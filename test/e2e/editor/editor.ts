@@ -1,7 +1,7 @@
-import { selectors, type Locator, type Page } from 'playwright-core';
-import type { SavedWorkflow, WorkflowFile } from '../real-n8n/rest-client';
+import { existsSync } from 'node:fs';
+import { chromium, selectors, type Locator, type Page } from 'playwright-core';
+import { owner, type SavedWorkflow, type WorkflowFile } from '../real-n8n/rest-client';
 import { until } from '../real-n8n/until';
-import { visitEditor, type Look } from './browser';
 
 selectors.setTestIdAttribute('data-test-id');
 
@@ -10,25 +10,73 @@ const runTimeoutMs = 60_000;
 const patienceMs = 15_000;
 /** How long the editor may take to load on a machine that is busy with other things. */
 const loadTimeoutMs = 40_000;
-const dropNotedMs = 1000;
-const usualLook: Look = { theme: 'light', viewport: { width: 1440, height: 900 } };
 /** How far nodes are apart, and how many of them are in a row. */
 const nodeDistance = { x: 260, y: 200 };
 const nodesPerRow = 5;
+
+export const themes = ['light', 'dark'] as const;
+export type Theme = (typeof themes)[number];
+
+/** How n8n is looked at. */
+interface Look {
+	theme?: Theme;
+	viewport?: { width: number; height: number };
+}
+
+/** Where the usual installers put Chromium; Playwright's core package brings none. */
+const browserPaths = [
+	'/usr/bin/chromium',
+	'/usr/bin/chromium-browser',
+	'/usr/bin/google-chrome',
+	'/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+	'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
+];
+
+/**
+ * Finds a Chromium or Chrome of this machine.
+ *
+ * @throws Error that says how to get one.
+ */
+export function findBrowser(): string {
+	const chosen = process.env.CHROMIUM_PATH ?? '';
+	const candidates = chosen === '' ? browserPaths : [chosen];
+	const path = candidates.find((candidate) => existsSync(candidate));
+	if (path !== undefined) return path;
+	throw new Error(
+		`No Chromium found: there is no ${candidates.join(', no ')}. Install one (Debian and Ubuntu: ` +
+			'apt-get install chromium; macOS: brew install --cask google-chrome), or name the command of ' +
+			'the one you have: CHROMIUM_PATH=/path/to/chromium.',
+	);
+}
 
 /** n8n's editor in a browser, by what a person does in it and sees of it. */
 export class Editor {
 	constructor(readonly page: Page) {}
 
 	/**
-	 * Opens it in a browser of its own, which {@link close} ends.
+	 * Opens it as n8n's owner, in a browser of its own, which {@link close} ends.
 	 *
 	 * @param url origin of the editor.
 	 */
-	static async open(url: string, look: Partial<Look> = {}): Promise<Editor> {
-		const context = await visitEditor(url, { ...usualLook, ...look });
-		context.setDefaultTimeout(patienceMs);
-		return new Editor(await context.newPage());
+	static async open(
+		url: string,
+		{ theme = 'light', viewport = { width: 1440, height: 900 } }: Look = {},
+	): Promise<Editor> {
+		const browser = await chromium.launch({
+			executablePath: findBrowser(),
+			args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+		});
+		try {
+			const context = await browser.newContext({ baseURL: url, viewport, colorScheme: theme });
+			await context.addInitScript(`localStorage.setItem('N8N_THEME', '${theme}')`);
+			const data = { emailOrLdapLoginId: owner.email, password: owner.password };
+			await context.request.post('/rest/login', { data });
+			context.setDefaultTimeout(patienceMs);
+			return new Editor(await context.newPage());
+		} catch (error) {
+			await browser.close();
+			throw error;
+		}
 	}
 
 	readonly close = async (): Promise<void> => {
@@ -107,44 +155,6 @@ export class Editor {
 		const texts = this.parameterPanel.locator('[data-test-id="input-label"] label .n8n-text');
 		const shown = await texts.filter({ visible: true }).allInnerTexts();
 		return shown.map((text) => text.trim());
-	}
-
-	/** What does not fit: labels that the box around them cuts off, and a tool's description. */
-	async cutOff(): Promise<string[]> {
-		return await this.page.evaluate<string[]>(`
-			[...document.querySelectorAll('[data-test-id="node-parameters"] label .n8n-text')]
-				.filter((text) => {
-					const label = text.closest('label');
-					for (let box = text; label.contains(box); box = box.parentElement) {
-						if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible') {
-							return true;
-						}
-					}
-					return false;
-				})
-				.concat(
-					[...document.querySelectorAll('[data-test-id="parameter-input-toolDescription"] textarea')]
-						.filter((box) => box.scrollHeight > box.clientHeight),
-				)
-				.map((text) => text.innerText.trim() || text.value)
-		`);
-	}
-
-	/** Drags a field of the input panel's schema into a parameter. */
-	async drag(fieldName: string, parameterName: string): Promise<void> {
-		const field = `[data-target="mappable"][data-name="${fieldName}"]`;
-		await this.page.getByTestId('ndv-input-panel').locator(field).hover();
-		await this.page.mouse.down();
-		await this.page.mouse.move(0, 0);
-		await this.parameter(parameterName).hover();
-		await this.page.mouse.up();
-		// The editor notes what was dropped a moment after it shows it.
-		await this.page.waitForTimeout(dropNotedMs);
-	}
-
-	/** Runs the open node alone, by the button of its panel. */
-	async executeStep(): Promise<void> {
-		await this.page.getByTestId('node-execute-button').click();
 	}
 
 	/** What can be added under Options. */

@@ -1,16 +1,10 @@
-import {
-	NodeHelpers,
-	type INode,
-	type INodeParameters,
-	type INodeProperties,
-	type INodePropertyOptions,
-	type INodeTypeDescription,
-} from 'n8n-workflow';
+import type { INode } from 'n8n-workflow';
+import { ENDPOINT_CASES } from '../../support/endpointCases';
 import { useLab } from '../lab';
-import { chain, getJob, imageGenerate, manualTrigger, workflow } from '../workflow';
-import { forms } from './descriptions';
+import * as nodes from '../workflow';
 import { Editor, eventually, spreadOut } from './editor';
 
+const { chain, getJob, imageGenerate, manualTrigger, workflow } = nodes;
 const exhibits: INode[] = [];
 
 /** Puts a node into the workflow that these tests open. Each has its own: some change it. */
@@ -22,9 +16,7 @@ function exhibit(node: INode): INode {
 
 const lab = useLab(undefined, [beforeAll, afterAll]);
 let editor: Editor;
-let types: INodeTypeDescription[];
 beforeAll(async () => {
-	types = await lab.n8n.nodeTypes();
 	editor = await Editor.open(lab.n8n.url);
 	const file = workflow('Parameters', chain(manualTrigger(), ...exhibits));
 	await editor.openWorkflow(await lab.save(spreadOut(file)));
@@ -34,91 +26,6 @@ afterEach(async () => {
 });
 afterAll(async () => {
 	await editor.close();
-});
-
-/** The parameters that are to be shown of a node, in their order. */
-function shown({ type, parameters }: INode): INodeProperties[] {
-	const description = types.find(({ name }) => name === type);
-	if (description === undefined) throw new Error(`n8n does not know ${type}.`);
-	const { properties } = description;
-	const node = { typeVersion: 1 };
-	const values = NodeHelpers.getNodeParameters(
-		properties,
-		parameters,
-		true,
-		false,
-		node,
-		description,
-	);
-	return properties.filter(
-		(property) =>
-			property.type !== 'notice' &&
-			NodeHelpers.displayParameter(values ?? {}, property, node, description),
-	);
-}
-
-const labelsOf = (properties: INodeProperties[]): string[] =>
-	properties.map(({ displayName }) => displayName);
-
-async function expectLabels(node: INode): Promise<void> {
-	await eventually(async () => {
-		expect(await editor.labels()).toEqual(labelsOf(shown(node)));
-	});
-}
-
-/** Every list with its last choice, and every option. */
-function filled({ properties }: INodeTypeDescription): INodeParameters {
-	const lists = properties.filter(({ type }) => type === 'options');
-	const last = lists.map(({ name, options = [] }) => [
-		name,
-		(options as INodePropertyOptions[]).at(-1)?.value,
-	]);
-	const { options = [] } = properties.find(({ name }) => name === 'options') ?? {};
-	const added = (options as INodeProperties[]).map((option) => [option.name, option.default]);
-	const all: unknown = Object.fromEntries([...last, ['options', Object.fromEntries(added)]]);
-	return { ...(all as INodeParameters), waitForCompletion: true };
-}
-
-describe.each(
-	forms.map(({ form, description, selected }) => {
-		const node = imageGenerate(selected);
-		node.type = node.type.replace('imageGenerate', description.name);
-		const parameters = { ...filled(description), ...selected };
-		return {
-			form,
-			fresh: exhibit(node),
-			full: exhibit({ ...node, parameters }),
-			tool: exhibit({ ...node, type: `${node.type}Tool` }),
-		};
-	}),
-)('$form', ({ fresh, full, tool }) => {
-	it('shows its parameters in their order, and cuts off no label', async () => {
-		await editor.openNode(fresh.name);
-		await expectLabels(fresh);
-		expect(await editor.cutOff()).toEqual([]);
-	});
-
-	it('cuts off no label of any option and of what other choices show', async () => {
-		await editor.openNode(full.name);
-		const properties = shown(full);
-		const options = properties.find(({ name }) => name === 'options')?.options ?? [];
-		const labels = [...labelsOf(properties), ...labelsOf(options as INodeProperties[])];
-		await eventually(async () => {
-			expect((await editor.labels()).sort()).toEqual(labels.sort());
-		});
-		expect(await editor.cutOff()).toEqual([]);
-	});
-
-	it('as a tool has a description, which is there already, and cuts off nothing', async () => {
-		await editor.openNode(tool.name);
-		await expectLabels(tool);
-		const [description] = shown(tool);
-		const text = editor.parameter('toolDescription').getByRole('textbox');
-		expect(await text.inputValue()).toBe(description?.default);
-		expect(await editor.cutOff()).toEqual([]);
-		// There are no input items whose cost could be told.
-		expect(await editor.outputPanel.getByText('Each input item').count()).toBe(0);
-	});
 });
 
 const ofGenerate = ['Prompt', 'Model', 'Reference Images', 'Number of Images'];
@@ -132,7 +39,24 @@ const ofPaid = [
 	'Resubmit If Unknown',
 ];
 const ofWaiting = ['On Failed Job', 'On Timeout', 'Output Items', 'Timeout (Seconds)'];
-const ofLookup = ['Include Input Fields', 'On Failed Job', 'Output Items'];
+
+describe.each(
+	ENDPOINT_CASES.map(({ path, node, parameters }) => {
+		const built = nodes[node](parameters);
+		return { path, tool: exhibit({ ...built, type: `${built.type}Tool` }) };
+	}),
+)('$path', ({ tool }) => {
+	it('as a tool has a description, which is there already and fits', async () => {
+		await editor.openNode(tool.name);
+		const description = editor.parameter('toolDescription').getByRole('textbox');
+		expect(await description.inputValue()).toContain('job_id');
+		type Box = Record<'scrollHeight' | 'clientHeight', number>;
+		const isCutOff = (box: Box) => box.scrollHeight > box.clientHeight;
+		expect(await description.evaluate(isCutOff)).toBe(false);
+		// There are no input items whose cost could be told.
+		expect(await editor.outputPanel.getByText('Each input item').count()).toBe(0);
+	});
+});
 
 it.each<[string, INode, labels: string[], options: string[]]>([
 	[
@@ -146,12 +70,6 @@ it.each<[string, INode, labels: string[], options: string[]]>([
 		exhibit(imageGenerate({ waitForCompletion: false })),
 		[...ofGenerate, 'Wait for Completion', 'Options'],
 		ofPaid,
-	],
-	[
-		'Get Job that does not download',
-		exhibit(getJob({ downloadImages: false })),
-		['Job ID', 'Wait for Completion', 'Download Images', 'Options'],
-		ofLookup,
 	],
 	[
 		'Get Job that waits',

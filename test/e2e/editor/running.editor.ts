@@ -1,19 +1,9 @@
-import type { INode } from 'n8n-workflow';
+import type { INodeParameters } from 'n8n-workflow';
 import { tinyPicture } from '../../emulator/pictures';
 import { sha256, useLab } from '../lab';
-import type { WorkflowFile } from '../real-n8n/rest-client';
 import { generateFrom } from '../scenarios';
-import {
-	chain,
-	combined,
-	imageGenerate,
-	imageTune,
-	manualTrigger,
-	pictureNodes,
-	workflow,
-	type NodeSettings,
-} from '../workflow';
-import { Editor, eventually, spreadOut } from './editor';
+import { chain, imageGenerate, imageTune, manualTrigger, workflow } from '../workflow';
+import { Editor, spreadOut } from './editor';
 
 const failing = 'A market #fail-message';
 const unfinished = 'A train #never';
@@ -29,17 +19,10 @@ afterAll(async () => {
 	await opened?.close();
 });
 
-async function open(file: WorkflowFile): Promise<void> {
-	await editor.openWorkflow(await lab.save(spreadOut(file)));
-}
-
 /** Runs Image Generate for some prompts by the editor's button, and opens its panel. */
-async function run(
-	prompts: string[],
-	parameters: INode['parameters'] = {},
-	settings: NodeSettings = {},
-): Promise<void> {
-	await open(generateFrom(manualTrigger(), prompts, parameters, settings));
+async function run(prompts: string[], parameters: INodeParameters = {}): Promise<void> {
+	const file = generateFrom(manualTrigger(), prompts, parameters);
+	await editor.openWorkflow(await lab.save(spreadOut(file)));
 	await editor.executeWorkflow();
 	await editor.openNode('Generate');
 }
@@ -51,39 +34,13 @@ function jobIdOf(text: string): string {
 	return submit.jobId;
 }
 
-it('shows an image of the output', async () => {
-	await run(['A harbor', 'A train']);
-	await editor.viewFile();
-	await eventually(async () => {
-		const widths = await editor.page.evaluate<number[]>(`
-			[...document.querySelectorAll('[data-test-id="output-panel"] img')]
-				.map((image) => image.naturalWidth)
-		`);
-		expect(widths.filter((width) => width > 0)).toHaveLength(1);
-	});
-});
-
-it('sends a file that is dragged from the input panel', async () => {
-	const picture = tinyPicture('dragged', 'png');
-	const links = chain(manualTrigger(), ...pictureNodes(picture), imageTune({}));
-	// Only then n8n shows files among the fields that can be dragged.
-	await open(combined(workflow('Dragged', links)));
-	await editor.executeWorkflow();
-	await editor.openNode('Tune');
-	await editor.drag('photo', 'imageField');
-	await editor.executeStep();
-	await editor.outputPanel.getByText('1 job started').waitFor();
-	const upscaled = lab.emulator.submits.flatMap(({ files }) => files.map((file) => file.sha256));
-	expect(upscaled).toEqual([sha256(picture)]);
-});
-
 it('keeps a paid image, with its file, that is pinned by the key P on the canvas', async () => {
 	const nodes = [imageGenerate({ prompt: 'A pinned fox' }), imageTune({})];
 	const file = workflow('Pinned', chain(manualTrigger(), ...nodes));
 	const saved = await lab.save(spreadOut(file));
 	await editor.openWorkflow(saved);
 	await editor.openNode('Generate');
-	await editor.executeStep();
+	await editor.page.getByTestId('node-execute-button').click();
 	await editor.outputPanel.getByText('select the node, and press P').waitFor();
 	await editor.closeNode();
 	await editor.pin('Generate');
@@ -127,25 +84,4 @@ it.each<[string, second: string, paid: number, () => string, RegExp]>([
 	expect(await description.innerText()).toMatch(advice);
 	const mark = editor.canvasNode('Generate').getByTestId('canvas-node-status-mark-error');
 	expect(await mark.isVisible()).toBe(true);
-});
-
-it('shows a failed item on its own line, with the reason, when the workflow continues', async () => {
-	await run(['A harbor', failing], {}, { onError: 'continueRegularOutput' });
-	await editor.showOutputAs('table');
-	const lines = editor.outputPanel.locator('tbody tr');
-	await lines.nth(1).getByText('AetherForge could not finish the job').waitFor();
-	const [finished = '', failed = ''] = await lines.allInnerTexts();
-	expect(finished).toContain('Succeed');
-	expect(failed).toContain('Try another prompt');
-	expect(failed).not.toContain('Succeed');
-});
-
-it('sends a failed item down the error branch, and shows it there with its prompt', async () => {
-	await run(['A harbor', failing], {}, { onError: 'continueErrorOutput' });
-	await editor.outputPanel.getByText('Success Branch').waitFor();
-	await editor.outputPanel.getByText('Error Branch').click();
-	await editor.showOutputAs('table');
-	const lines = editor.outputPanel.locator('tbody tr');
-	await lines.first().getByText('AetherForge could not finish the job').waitFor();
-	expect(await lines.allInnerTexts()).toEqual([expect.stringContaining(failing)]);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { runCommand } from './programs';
@@ -29,10 +29,6 @@ const acceptedNodes: Record<Release, [from: number, to: number]> = {
 
 const root = resolve(__dirname, '..');
 
-export function isRelease(name: string): name is Release {
-	return releases.some((release) => release === name);
-}
-
 /**
  * Installs a pinned n8n from its lockfile, unless that was done before: 2.7 GB and some minutes the
  * first time, a moment from then on.
@@ -54,9 +50,9 @@ export async function installN8n(
 		const logFile = join(tmpdir(), `install-${release}.log`);
 		report(`Installing ${release} (2.7 GB, some minutes, only the first time; see ${logFile}) …`);
 		await rm(modules, { recursive: true, force: true });
-		// Of thousands of packages only two need their install script: they get it below.
+		// Of thousands of packages only two need their install script.
 		await npm(folder, logFile, 'ci', '--ignore-scripts');
-		await provideSqlite(release, logFile);
+		await npm(folder, logFile, 'rebuild', 'sqlite3', '--ignore-scripts=false');
 		const major = Number.parseInt(process.versions.node, 10);
 		const [from, to] = acceptedNodes[release];
 		if (major < from || major > to) {
@@ -89,25 +85,4 @@ async function npm(folder: string, logFile: string, ...args: string[]): Promise<
 		logFile,
 		env: { JOBS: 'max', ...(headers ? { npm_config_nodedir: prefix } : {}) },
 	});
-}
-
-/**
- * Provides the one compiled module n8n cannot do without. It is built against Node-API, so the
- * binary of one n8n serves the others, whatever their Node.js.
- */
-async function provideSqlite(release: Release, logFile: string): Promise<void> {
-	const sqliteOf = (each: Release) => join(root, each, 'node_modules', 'sqlite3');
-	const versionOf = async (each: Release): Promise<unknown> => {
-		const manifest = await readFile(join(sqliteOf(each), 'package.json'), 'utf8').catch(() => '{}');
-		return (JSON.parse(manifest) as { version?: string }).version;
-	};
-	const build = (each: Release) => join(sqliteOf(each), 'build', 'Release');
-	const version = await versionOf(release);
-	for (const other of releases) {
-		const isBuilt = existsSync(join(build(other), 'node_sqlite3.node'));
-		if (other === release || !isBuilt || (await versionOf(other)) !== version) continue;
-		await cp(build(other), build(release), { recursive: true });
-		return;
-	}
-	await npm(join(root, release), logFile, 'rebuild', 'sqlite3', '--ignore-scripts=false');
 }

@@ -14,12 +14,11 @@ const user = 'n8n';
 /** Where Debian and Ubuntu put what is not meant to be in the path, one folder a version. */
 const debianFolder = '/usr/lib/postgresql';
 
-/** @throws Error that says how to get it, where there is no PostgreSQL on this machine. */
-export async function requirePostgres(): Promise<void> {
-	await programsFolder();
-}
-
-/** Starts it on a free port. Whoever calls this must `stop` it, ready or not. */
+/**
+ * Starts it on a free port. Whoever calls this must `stop` it, ready or not.
+ *
+ * @throws Error that says how to get it, where there is no PostgreSQL on this machine.
+ */
 export async function startPostgres() {
 	const programs = await programsFolder();
 	const folder = await mkdtemp(join(tmpdir(), 'postgres-'));

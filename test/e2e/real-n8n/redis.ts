@@ -3,17 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, launch, leashed, succeeds } from './programs';
 
-/** @throws Error that says how to get it, where there is no Redis on this machine. */
-export async function requireRedis(): Promise<void> {
-	if (await succeeds('redis-server', '--version')) return;
-	throw new Error(
-		'n8n\'s queue mode needs a Redis, and there is no "redis-server" here. ' +
-			'Get it with "apt-get install redis-server" (Debian, Ubuntu) or "brew install redis" (macOS).',
-	);
-}
-
-/** Starts a Redis on a free port, which keeps nothing. Whoever calls this must `stop` it, ready or not. */
+/**
+ * Starts a Redis on a free port, which keeps nothing. Whoever calls this must `stop` it, ready or not.
+ *
+ * @throws Error that says how to get it, where there is no Redis on this machine.
+ */
 export async function startRedis() {
+	if (!(await succeeds('redis-server', '--version'))) {
+		throw new Error(
+			'n8n\'s queue mode needs a Redis, and there is no "redis-server" here. ' +
+				'Get it with "apt-get install redis-server" (Debian, Ubuntu) or "brew install redis" (macOS).',
+		);
+	}
 	const folder = await mkdtemp(join(tmpdir(), 'redis-'));
 	const port = await freePort();
 	const at = ['--bind', '127.0.0.1', '--port', String(port), '--dir', folder];

@@ -203,26 +203,8 @@ export class N8nClient {
 
 	/** Starts such a run without waiting for it; gives its ID. */
 	async startManually(workflow: SavedWorkflow, triggerName: string): Promise<string> {
-		return await this.run(workflow, { triggerToStartFrom: { name: triggerName } });
-	}
-
-	/**
-	 * Runs one node as the editor's "Execute step" button does, on what the nodes before it have put
-	 * out in an earlier execution.
-	 */
-	async runStep(
-		workflow: SavedWorkflow,
-		nodeName: string,
-		{ runData }: Execution,
-	): Promise<Execution> {
-		const destinationNode = { nodeName, mode: 'inclusive' };
-		const step = { runData, destinationNode, dirtyNodeNames: [] };
-		return await this.waitForExecution(await this.run(workflow, step));
-	}
-
-	private async run(workflow: SavedWorkflow, how: object): Promise<string> {
 		const path = `/rest/workflows/${workflow.id}/run`;
-		const body = { workflowData: workflow, ...how };
+		const body = { workflowData: workflow, triggerToStartFrom: { name: triggerName } };
 		return (await this.request<{ executionId: string }>('POST', path, body)).executionId;
 	}
 
