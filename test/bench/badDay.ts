@@ -9,11 +9,19 @@ import {
 } from '../e2e/real-n8n/rest-client';
 import type { N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
+import { until } from '../e2e/real-n8n/until';
 import { imageNodes, WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
-import { activated, openService, say, startServer, unsavedJobs, until, type User } from './frame';
-import type { N8nKit } from './n8n';
+import { say } from './frame';
+import {
+	activated,
+	BENCH_KEY,
+	openService,
+	startServer,
+	unsavedJobs,
+	type N8nKit,
+	type User,
+} from './n8n';
 import { markdownTable } from './report';
-import { BENCH_KEY } from './service';
 
 const ITEMS = 20;
 const JOB_MS = 2000;
@@ -38,7 +46,8 @@ interface Day {
 	saved: SavedWorkflow;
 	/** Waits until so many jobs have been paid for. */
 	untilPaid: (jobs: number) => Promise<void>;
-	isOver: () => Promise<boolean>;
+	/** How n8n has marked the newest execution, once it has ended. */
+	ended: () => Promise<string | undefined>;
 	stop: () => Promise<void>;
 	restart: () => Promise<void>;
 }
@@ -155,8 +164,8 @@ const badDays: readonly BadDay[] = [
 	{
 		title: '5,000 rows by accident, stopped after 60 s',
 		order: { items: ACCIDENT_ROWS },
-		during: async ({ isOver, stop }) => {
-			if (!(await until(isOver, NOTICED_AFTER_MS))) await stop();
+		during: async ({ ended, stop }) => {
+			await until(ended, NOTICED_AFTER_MS, 300).catch(stop);
 		},
 	},
 	{
@@ -173,14 +182,14 @@ const badDays: readonly BadDay[] = [
 ];
 
 /** What every bad day costs in every way, in an n8n of its own: a table for `docs/benchmarks.md`. */
-export async function costsOfBadDays(kit: N8nKit, onStarted: Started['add']): Promise<string> {
+export async function costsOfBadDays(kit: N8nKit, started: Started): Promise<string> {
 	// Jobs of the emulator are short, and so is what n8n waits for them when it is asked to end.
 	const env = { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '2' };
-	const server = await startServer(kit, onStarted, env);
+	const server = await startServer(kit, started, env);
 	const costs: Cost[] = [];
 	for (const badDay of badDays) {
 		for (const way of badDay.ways ?? USUAL_WAYS) {
-			const cost = await costOf(badDay, way, server, onStarted);
+			const cost = await costOf(badDay, way, server, started);
 			costs.push(cost);
 			say(
 				`${cost.title}, ${cost.way}: ${cost.paid} paid, ${cost.images} images, ${cost.lost} lost`,
@@ -216,7 +225,7 @@ async function costOf(
 	badDay: BadDay,
 	way: Way,
 	server: N8nServer,
-	onStarted: Started['add'],
+	started: Started,
 ): Promise<Cost> {
 	const order: Order = {
 		items: ITEMS,
@@ -229,7 +238,7 @@ async function costOf(
 		jobDurationMs: badDay.jobMs ?? JOB_MS,
 		...badDay.options?.(() => user.emulator),
 	};
-	const user: User = await openService(server.url, options, onStarted);
+	const user: User = await openService(server.url, options, started);
 	const { client, emulator } = user;
 	badDay.begin?.(emulator);
 	const { saved, call } = await activated(user, (path) =>
@@ -238,13 +247,17 @@ async function costOf(
 	await call();
 	const startedAtMs = Date.now();
 	const idOf = async () => (await client.executions(saved))[0]?.id ?? '';
-	const isOver = async () => (await finalStatus(client, saved)) !== undefined;
+	const ended = async () => {
+		const [newest] = await client.executions(saved);
+		const isOver = newest && !['new', 'running', 'waiting'].includes(newest.status);
+		return isOver ? newest.status : undefined;
+	};
 	const day: Day = {
 		way,
 		emulator,
 		client,
 		saved,
-		isOver,
+		ended,
 		untilPaid: async (jobs) => {
 			await until(() => emulator.submits.length >= jobs, Infinity, 5);
 		},
@@ -257,9 +270,7 @@ async function costOf(
 		},
 	};
 	await badDay.during?.(day);
-	await until(isOver, RUN_LIMIT_SECONDS * 1000);
-	let ending = await finalStatus(client, saved);
-	if (ending === undefined) throw new Error(`It has not ended in ${RUN_LIMIT_SECONDS} s.`);
+	let ending = await until(ended, RUN_LIMIT_SECONDS * 1000, 300);
 	let retries = 0;
 	while (badDay.putRight && ending !== 'success' && retries < RETRIES) {
 		retries++;
@@ -273,7 +284,7 @@ async function costOf(
 	}
 	const endedAtMs = Date.now();
 	const lastPaidAtMs = () => emulator.submits.at(-1)?.acceptedAtMs ?? 0;
-	await until(() => Date.now() >= lastPaidAtMs() + QUIET_MS);
+	await until(() => Date.now() >= lastPaidAtMs() + QUIET_MS, Infinity);
 	await client.deactivate(saved);
 	const executions = await savedExecutions(client, saved);
 	const { onlyInLogs, nowhere } = unsavedJobs(
@@ -298,13 +309,6 @@ async function costOf(
 /** n8n refuses to stop what has ended, and to retry what it kept no data of. */
 function ignoreRefusal(error: unknown): undefined {
 	if (!(error instanceof N8nRequestError)) throw error;
-}
-
-/** The status of the newest execution, once it has ended. */
-async function finalStatus(client: N8nClient, saved: SavedWorkflow): Promise<string | undefined> {
-	const [newest] = await client.executions(saved);
-	const isOver = newest && !['new', 'running', 'waiting'].includes(newest.status);
-	return isOver ? newest.status : undefined;
 }
 
 async function savedExecutions(client: N8nClient, saved: SavedWorkflow): Promise<Execution[]> {
