@@ -82,36 +82,29 @@ const faults: readonly Fault[] = [
 	{ at: 'download', kind: 'truncate' },
 ];
 
-/** Where the IDs of the paid jobs are that no execution has. */
-interface Unsaved {
-	/** Failed jobs that Retry On Fail has replaced: no item or error is theirs any more. */
-	replaced: string[];
-	/** The emulator never delivered the response, and the execution says that the outcome is unknown. */
-	toldUnknown: string[];
-	lost: string[];
-}
-
-function unsavedOf(
+/** The jobs whose IDs are in no execution, though nothing explains that. */
+function lostJobs(
 	{ submits, requests, jobs }: Emulator,
 	texts: ReadonlyMap<string, string>,
 	log: string,
-): Unsaved {
-	const unsaved: Unsaved = { replaced: [], toldUnknown: [], lost: [] };
+): string[] {
 	const all = submits.map(({ jobId }) => jobId);
 	const { onlyInLogs, nowhere } = unsavedJobs(all, [...texts.values()], [log]);
-	for (const jobId of [...onlyInLogs, ...nowhere]) {
+	// Retry On Fail has replaced it: no item or error is its own any more.
+	const isReplaced = (jobId: string) => jobs.get(jobId).outcome.status === 'Failed';
+	// The emulator never delivered the response, and the execution says that the outcome is unknown.
+	const isToldUnknown = (jobId: string) => {
 		const submit = submits.find((each) => each.jobId === jobId);
 		const [, executionId = ''] = /execution (\d+)/.exec(submit ? promptOf(submit) : '') ?? [];
-		const wasUndelivered = requests.some(
-			({ method, fault, jobId: made }) => method === 'POST' && made === jobId && fault,
+		return (
+			texts.get(executionId)?.includes('no usable response came back') === true &&
+			requests.some(({ method, fault, ...made }) => {
+				return method === 'POST' && fault && made.jobId === jobId;
+			})
 		);
-		const isToldUnknown = texts.get(executionId)?.includes('no usable response came back') === true;
-		if (wasUndelivered && isToldUnknown) unsaved.toldUnknown.push(jobId);
-		else if (jobs.get(jobId).outcome.status === 'Failed' && onlyInLogs.includes(jobId)) {
-			unsaved.replaced.push(jobId);
-		} else unsaved.lost.push(jobId);
-	}
-	return unsaved;
+	};
+	const unexplained = onlyInLogs.filter((jobId) => !isReplaced(jobId));
+	return [...unexplained, ...nowhere].filter((jobId) => !isToldUnknown(jobId));
 }
 
 async function main({ minutes }: { minutes: number }): Promise<void> {
@@ -165,7 +158,7 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 		const texts = new Map<string, string>();
 		for (const { id } of ended) texts.set(id, await client.savedText(id));
 		const log = await readFile(server.logFile, 'utf8');
-		const { replaced, toldUnknown, lost } = unsavedOf(emulator, texts, log);
+		const lost = lostJobs(emulator, texts, log);
 		const statuses = ended.map(({ status }) => status);
 		const counts = [...new Set(statuses)].map((status) => {
 			return `${statuses.filter((each) => each === status).length} ${status}`;
@@ -174,8 +167,6 @@ async function main({ minutes }: { minutes: number }): Promise<void> {
 			['Executions', counts.join(', ')],
 			['Requests that met a fault', emulator.requests.filter(({ fault }) => fault).length],
 			['Jobs paid', emulator.submits.length],
-			['Failed, and replaced by Retry On Fail (in the log only)', replaced.length],
-			['Response never delivered, reported as unknown', toldUnknown.length],
 			['IDs lost', [lost.length, ...lost].join(' ')],
 			['Memory of n8n after each minute, and at rest', `${memory.join(', ')} MB`],
 		];

@@ -52,23 +52,6 @@ interface Day {
 	restart: () => Promise<void>;
 }
 
-/** What a bad day costs in one of the ways to have images made. */
-interface Cost {
-	/** What went wrong. */
-	title: string;
-	way: string;
-	paid: number;
-	images: number;
-	/** Paid jobs whose IDs are neither in an execution that n8n saved nor in its log. */
-	lost: number;
-	onlyInLog: number;
-	seconds: number;
-	/** How often Retry was pressed in the executions list. */
-	retries: number;
-	/** How n8n has marked the last execution. */
-	ending: string;
-}
-
 interface BadDay {
 	title: string;
 	/** Absent: the usual ones. */
@@ -186,47 +169,34 @@ export async function costsOfBadDays(kit: N8nKit, started: Started): Promise<str
 	// Jobs of the emulator are short, and so is what n8n waits for them when it is asked to end.
 	const env = { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '2' };
 	const server = await startServer(kit, started, env);
-	const costs: Cost[] = [];
+	const rows: string[][] = [];
 	for (const badDay of badDays) {
-		for (const way of badDay.ways ?? USUAL_WAYS) {
+		for (const [index, way] of (badDay.ways ?? USUAL_WAYS).entries()) {
 			const cost = await costOf(badDay, way, server, started);
-			costs.push(cost);
-			say(
-				`${cost.title}, ${cost.way}: ${cost.paid} paid, ${cost.images} images, ${cost.lost} lost`,
-			);
+			say([badDay.title, WAYS[way], ...cost].join(', '));
+			rows.push([index === 0 ? badDay.title : '', WAYS[way], ...cost]);
 		}
 	}
-	return tableOf(costs);
+	return markdownTable(HEAD, rows);
 }
 
-function tableOf(costs: readonly Cost[]): string {
-	const head = [
-		'what happened',
-		'built with',
-		'jobs paid',
-		'images received',
-		'job IDs lost',
-		'seconds',
-		'ended as',
-	];
-	const rows = costs.map((cost, index) => [
-		cost.title === costs[index - 1]?.title ? '' : cost.title,
-		cost.way,
-		String(cost.paid),
-		String(cost.images),
-		cost.onlyInLog > 0 ? `${cost.lost} (${cost.onlyInLog} in the log only)` : String(cost.lost),
-		cost.seconds.toFixed(0),
-		cost.retries === 0 ? cost.ending : `${cost.ending} after ${cost.retries} × Retry`,
-	]);
-	return markdownTable(head, rows);
-}
+const HEAD = [
+	'what happened',
+	'built with',
+	'jobs paid',
+	'images received',
+	'job IDs lost',
+	'seconds',
+	'ended as',
+];
 
+/** What a bad day costs in one of the ways to have images made: the columns from "jobs paid" on. */
 async function costOf(
 	badDay: BadDay,
 	way: Way,
 	server: N8nServer,
 	started: Started,
-): Promise<Cost> {
+): Promise<string[]> {
 	const order: Order = {
 		items: ITEMS,
 		files: 0,
@@ -293,17 +263,16 @@ async function costOf(
 		[await readFile(server.logFile, 'utf8')],
 	);
 	await emulator.close();
-	return {
-		title: badDay.title,
-		way: WAYS[way],
-		paid: emulator.submits.length,
-		images: Math.max(0, ...executions.map((execution) => imagesIn(execution, imageNodes[way]))),
-		lost: nowhere.length,
-		onlyInLog: onlyInLogs.length,
-		seconds: (Math.max(endedAtMs, lastPaidAtMs()) - startedAtMs) / 1000,
-		retries,
-		ending,
-	};
+	const images = executions.map((execution) => imagesIn(execution, imageNodes[way]));
+	const seconds = (Math.max(endedAtMs, lastPaidAtMs()) - startedAtMs) / 1000;
+	const inLog = onlyInLogs.length > 0 ? ` (${onlyInLogs.length} in the log only)` : '';
+	return [
+		String(emulator.submits.length),
+		String(Math.max(0, ...images)),
+		`${nowhere.length}${inLog}`,
+		seconds.toFixed(0),
+		`${ending}${retries === 0 ? '' : ` after ${retries} × Retry`}`,
+	];
 }
 
 /** n8n refuses to stop what has ended, and to retry what it kept no data of. */

@@ -1,61 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
-import { chain, imageGenerate, manualTrigger, noOp, workflow, type Link } from '../e2e/workflow';
+import { chain, imageGenerate, manualTrigger, noOp, workflow } from '../e2e/workflow';
 import { riseDuring } from './gate';
 import { nodeMs, openService, ran, saved, type User } from './n8n';
-import {
-	benchNode,
-	httpDownload,
-	httpStatusCheck,
-	httpSubmit,
-	ifStatus,
-	stage,
-	waitSeconds,
-} from './nodes';
+import { benchNode, stage } from './nodes';
 import { cpuMs } from './processMemory';
 
 const JOB_MS = 10_000;
-/** As the pattern is usually built. */
-const WAIT_SECONDS = 3;
 /** The node's default. */
 const CONCURRENCY = 20;
 const PROMPT = '=A lighthouse, number {{ $json.row }}';
 
-/** How long it takes until the last image of jobs of 10 s has arrived, as a multiple of one job's time. */
+/** How long the node takes for jobs of 10 s side by side, as a multiple of one job's time. */
 export async function jobTimes(
 	{ url }: N8nServer,
-	way: 'node' | 'batched',
 	items: number,
 	started: Started,
 ): Promise<number> {
 	const user = await openService(url, { jobDurationMs: JOB_MS }, started);
-	const staged = stage(items);
-	const linksOf = (): Link[] => {
-		if (way === 'node') {
-			const generate = imageGenerate({ prompt: PROMPT, options: { maxConcurrentJobs: items } });
-			return chain(staged, generate);
-		}
-		const { apiUrl } = user.emulator;
-		const wait = waitSeconds(WAIT_SECONDS);
-		const finished = ifStatus('Finished?', 'Succeed');
-		const submit = httpSubmit(apiUrl, PROMPT, 0);
-		const round = chain(staged, submit, wait, httpStatusCheck(apiUrl), finished, httpDownload());
-		return [...round, [finished, wait, 1]];
-	};
-	const file = workflow(way, [...chain(manualTrigger(), staged), ...linksOf()]);
-	const { runData } = await ran(user, await saved(user, file));
-	const begunAtMs = runData[way === 'node' ? 'Generate' : 'Submit']?.[0]?.startTime ?? Number.NaN;
-	return (Math.max(...arrivalsOf(user, items)) - begunAtMs) / JOB_MS;
+	const generate = imageGenerate({ prompt: PROMPT, options: { maxConcurrentJobs: items } });
+	const file = workflow('Jobs', chain(manualTrigger(), stage(items), generate));
+	const execution = await ran(user, await saved(user, file));
+	checkArrivals(user, items);
+	return nodeMs(execution, 'Generate') / JOB_MS;
 }
 
-/** When the images had arrived. */
-function arrivalsOf({ emulator }: User, images: number): number[] {
+function checkArrivals({ emulator }: User, images: number): void {
 	const arrived = emulator.requests.filter(
 		({ server, status }) => server === 'cdn' && status === 200,
 	);
-	if (arrived.length === images) return arrived.map(({ endedAtMs = Number.NaN }) => endedAtMs);
-	throw new Error(`${arrived.length} of ${images} images arrived.`);
+	if (arrived.length !== images) throw new Error(`${arrived.length} of ${images} images arrived.`);
 }
 
 /**
@@ -76,7 +51,8 @@ export async function cpuMsPerItem(
 			? imageGenerate({ prompt: PROMPT, options })
 			: benchNode('Requests', 'bareRequests', details);
 	const rise = await riseDuring(user, [stage(items), measured], async () => await cpuMs(pid));
-	return rise / arrivalsOf(user, items).length;
+	checkArrivals(user, items);
+	return rise / items;
 }
 
 /** What comes after the items: this node's check of all of them, or something to compare it with. */
