@@ -65,35 +65,31 @@ const memoryWays: Record<Way, string> = {
 	piped: 'Node.js alone',
 };
 
-/** The peaks of each way, with so many megabytes. */
-async function memoryPeaks(
-	bench: Bench,
-	what: 'upload' | 'download',
-	megabytes: number,
-): Promise<Record<Way, number[]>> {
-	const files = what === 'upload' ? 'uploading 10 × ' : 'downloading ';
-	const title = `Peak memory, ${files}${megabytes} MB`;
-	return await compare(bench, title, 'MB', memoryWays, async (way) => {
+/** The peaks of the node itself, and what it takes beyond Node.js alone, with so many megabytes. */
+async function memory(bench: Bench, what: 'upload' | 'download', megabytes: number) {
+	const title = `Peak memory, ${what}ing ${what === 'upload' ? '10 × ' : ''}${megabytes} MB`;
+	const { node, piped } = await compare(bench, title, 'MB', memoryWays, async (way) => {
 		return await memoryPeak(bench.kit, what, way, megabytes, bench.started);
 	});
+	return { node, beyond: differences(node, piped) };
 }
 
-const BEYOND_NODE_JS = 'The same beyond what Node.js alone takes';
+const BEYOND = 'The same beyond what Node.js alone takes';
 
 async function uploads(bench: Bench): Promise<void> {
-	const small = await memoryPeaks(bench, 'upload', 20);
-	const large = await memoryPeaks(bench, 'upload', 40);
+	const small = await memory(bench, 'upload', 20);
+	const large = await memory(bench, 'upload', 40);
 	bench.goal('Uploading 10 × 20 MB adds to peak memory', 15, 'MB', small.node);
-	bench.goal(BEYOND_NODE_JS, 15, 'MB', differences(small.node, small.piped));
+	bench.goal(BEYOND, 15, 'MB', small.beyond);
 	const more = differences(large.node, small.node);
 	bench.goal('Extra peak memory with 40 MB files instead of 20 MB', 5, 'MB', more);
 }
 
 async function downloads(bench: Bench): Promise<void> {
-	const small = await memoryPeaks(bench, 'download', 100);
-	const large = await memoryPeaks(bench, 'download', 200);
+	const small = await memory(bench, 'download', 100);
+	const large = await memory(bench, 'download', 200);
 	bench.goal('Downloading 200 MB adds to peak memory', 15, 'MB', large.node);
-	bench.goal(BEYOND_NODE_JS, 15, 'MB', differences(large.node, large.piped));
+	bench.goal(BEYOND, 15, 'MB', large.beyond);
 	const more = differences(large.node, small.node);
 	bench.goal('Extra peak memory with 200 MB instead of 100 MB', 5, 'MB', more);
 }

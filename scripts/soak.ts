@@ -63,23 +63,23 @@ function promptOf({ fields }: Pick<Submit, 'fields'>): string {
 const isNamed: Fault['match'] = ({ form }) =>
 	form !== undefined && /execution \d/.test(promptOf(form));
 
+const limited = { kind: 'respond', status: 429, headers: { 'retry-after': '1' } } as const;
 const faults: readonly Fault[] = [
 	{ at: 'submit', kind: 'html', status: 502, when: 'received', match: isNamed },
 	{ at: 'submit', kind: 'html', status: 502, when: 'accepted', match: isNamed },
 	{ at: 'submit', kind: 'reset', when: 'accepted', match: isNamed },
 	{ at: 'submit', kind: 'truncate', match: isNamed },
-	{ at: 'submit', kind: 'respond', status: 429, headers: { 'retry-after': '1' }, when: 'received' },
+	{ at: 'submit', ...limited },
 	{ at: 'submit', kind: 'reset', when: 'uploading' },
-	{ at: 'poll', kind: 'respond', status: 429, headers: { 'retry-after': '1' }, times: 3 },
+	{ at: 'poll', ...limited, times: 3 },
 	{ at: 'poll', kind: 'html', status: 502, times: 3 },
-	{ at: 'poll', kind: 'reset' },
-	{ at: 'poll', kind: 'garbage' },
-	{ at: 'poll', kind: 'truncate' },
 	{ at: 'poll', kind: 'stallBody' },
 	{ at: 'download', kind: 'respond', status: 404, times: 2 },
 	{ at: 'download', kind: 'html', status: 200, times: 2 },
-	{ at: 'download', kind: 'reset' },
-	{ at: 'download', kind: 'truncate' },
+	...(['poll', 'download'] as const).flatMap((at): Fault[] => [
+		{ at, kind: 'reset' },
+		{ at, kind: 'truncate' },
+	]),
 ];
 
 /** The jobs whose IDs are in no execution, though nothing explains that. */
