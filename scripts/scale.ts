@@ -1,10 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { runCommand, say, startQueue, wholeNumber, withPackage } from '../test/bench/frame';
-import { activated, openService, unsavedJobs, type User } from '../test/bench/n8n';
-import { installN8n } from '../test/e2e/real-n8n/install';
-import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
-import { startN8n, type N8nProcess } from '../test/e2e/real-n8n/server';
+import {
+	activated,
+	openService,
+	prepareN8n,
+	startServer,
+	unsavedJobs,
+	type User,
+} from '../test/bench/n8n';
+import type { N8nProcess } from '../test/e2e/real-n8n/server';
 import { until } from '../test/e2e/real-n8n/until';
 import { chain, imageGenerate, webhook, workflow } from '../test/e2e/workflow';
 
@@ -82,17 +87,9 @@ async function runExecutions(
 
 async function main({ executions }: { executions: number }): Promise<void> {
 	await withPackage(async (tarball, started) => {
-		const install = await installN8n('n8n-2.41', say);
 		const env = await startQueue(started);
 		say('Starting n8n with PostgreSQL and Redis …');
-		const server = await startN8n(install, {
-			installNodes: async (nodes) => {
-				await installCommunityPackage(tarball, nodes);
-			},
-			env,
-		});
-		started.add(server.stop);
-		await server.ready;
+		const server = await startServer(await prepareN8n(tarball, started), started, env);
 		const user = await openService(server.url, { jobDurationMs: JOB_MS }, started);
 		const startWorker = async (name: string) => {
 			const worker = await server.startWorker(name, WORKER_CONCURRENCY);

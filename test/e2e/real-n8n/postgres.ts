@@ -55,21 +55,10 @@ export async function startPostgres() {
 		DB_POSTGRESDB_PASSWORD: '',
 		DB_POSTGRESDB_DATABASE: 'postgres',
 	};
-	const query = async (sql: string) => {
-		const args = ['-h', '127.0.0.1', '-p', port, '-U', user, '-d', 'postgres', '-tAc', sql];
-		return (await run(join(programs, 'psql'), args)).stdout;
-	};
 	return {
 		/** The settings of an n8n that keeps its data there. */
 		env,
 		ready,
-		/** Empties it, for another n8n. */
-		emptyDatabase: async () => {
-			await query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
-			return env;
-		},
-		/** How much its log has grown to since it started, in bytes. */
-		writtenBytes: async () => Number(await query("SELECT pg_current_wal_lsn() - '0/0'")),
 		stop: async () => {
 			await stop();
 			await rm(folder, { recursive: true, force: true });
