@@ -3,13 +3,13 @@ import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { costsOfBadDays } from '../test/bench/badDay';
-import { runCommand, say, wholeNumber, withPackage } from '../test/bench/frame';
-import { jobsMs, repeatedJobs, withoutJournal } from '../test/bench/journal';
+import { runCommand, say, startedPostgres, wholeNumber, withPackage } from '../test/bench/frame';
+import { costOfWebhooks, repeatedJobs, withoutJournal } from '../test/bench/journal';
 import { memoryPeak, type Way } from '../test/bench/memory';
 import { openService, prepareN8n, startServer, type N8nKit } from '../test/bench/n8n';
 import { pollsOf } from '../test/bench/polling';
 import { isMet, partsOf, withPart, type Report } from '../test/bench/report';
-import { checkItems, cpuMsPerItem, jobTimes, type Checked } from '../test/bench/speed';
+import { checkItems, cpuMsPerItem, jobTimes } from '../test/bench/speed';
 import type { Started } from '../test/e2e/real-n8n/started';
 
 const page = resolve(__dirname, '..', 'docs', 'benchmarks.md');
@@ -28,27 +28,36 @@ type Scenario = (bench: Bench) => Promise<void>;
 /**
  * Measures each way in turn, as often as asked, so that what else the machine does meets all alike.
  *
- * @param labels of the ways that are compared in the report, by name; the node itself comes first
+ * @param tables of the report, by what a measurement gives
+ * @param labels of the ways that are compared, by name; the node itself comes first
+ * @returns the values of each way, run for run, by what they are
  */
-async function compare<T extends string>(
-	{ report, runs }: Bench,
-	title: string,
-	unit: string,
-	labels: Record<T, string>,
-	measure: (way: T) => Promise<number>,
-): Promise<Record<T, number[]>> {
-	const ways = Object.keys(labels) as T[];
-	const values = Object.fromEntries(ways.map((way) => [way, []])) as unknown as Record<T, number[]>;
+async function compare<What extends string, Way extends string>(
+	{ report, runs }: Pick<Bench, 'report' | 'runs'>,
+	tables: Record<What, readonly [title: string, unit: string]>,
+	labels: Record<Way, string>,
+	measure: (way: Way) => Promise<Record<What, number>>,
+): Promise<Record<What, Record<Way, number[]>>> {
+	const ways = Object.keys(labels) as Way[];
+	const measured = ways.map((way) => ({ way, costs: [] as Record<What, number>[] }));
 	for (let run = 1; run <= runs; run++) {
-		for (const way of ways) {
-			const value = await measure(way);
-			values[way].push(value);
-			say(`${title}, run ${run}, ${way}: ${value.toFixed(2)}`);
+		for (const { way, costs } of measured) {
+			const cost = await measure(way);
+			costs.push(cost);
+			say(`run ${run}, ${labels[way]}: ${JSON.stringify(cost)}`);
 		}
 	}
-	const rows = ways.map((way) => ({ label: labels[way], values: values[way] }));
-	report.comparisons.push({ title, unit, rows });
-	return values;
+	const results = {} as Record<What, Record<Way, number[]>>;
+	for (const what of Object.keys(tables) as What[]) {
+		const [title, unit] = tables[what];
+		const rows = measured.map(({ way, costs }) => {
+			return { way, label: labels[way], values: costs.map((cost) => cost[what]) };
+		});
+		report.comparisons.push({ title, unit, rows });
+		const entries = rows.map(({ way, values }) => [way, values]);
+		results[what] = Object.fromEntries(entries) as Record<Way, number[]>;
+	}
+	return results;
 }
 
 function differences(values: readonly number[], from: readonly number[]): number[] {
@@ -68,10 +77,10 @@ const memoryWays: Record<Way, string> = {
 /** The peaks of the node itself, and what it takes beyond Node.js alone, with so many megabytes. */
 async function memory(bench: Bench, what: 'upload' | 'download', megabytes: number) {
 	const title = `Peak memory, ${what}ing ${what === 'upload' ? '10 × ' : ''}${megabytes} MB`;
-	const { node, piped } = await compare(bench, title, 'MB', memoryWays, async (way) => {
-		return await memoryPeak(bench.kit, what, way, megabytes, bench.started);
+	const { peak } = await compare(bench, { peak: [title, 'MB'] }, memoryWays, async (way) => {
+		return { peak: await memoryPeak(bench.kit, what, way, megabytes, bench.started) };
 	});
-	return { node, beyond: differences(node, piped) };
+	return { node: peak.node, beyond: differences(peak.node, peak.piped) };
 }
 
 const BEYOND = 'The same beyond what Node.js alone takes';
@@ -105,46 +114,46 @@ async function concurrency({ kit, runs, started, goal }: Bench): Promise<void> {
 async function items(bench: Bench): Promise<void> {
 	const labels = { node: 'this node', bareRequests: 'its requests alone' };
 	const server = await startServer(bench.kit, bench.started);
-	const measure = async (way: keyof typeof labels) =>
-		await cpuMsPerItem(server, way, 300, bench.started);
+	const measure = async (way: keyof typeof labels) => {
+		return { cpu: await cpuMsPerItem(server, way, 300, bench.started) };
+	};
 	// Until it has run for a while the code is compiled anew; that counts for neither.
 	await measure('node');
 	await measure('bareRequests');
-	const title = 'CPU for an item of 300 in n8n';
-	const { node, bareRequests } = await compare(bench, title, 'ms', labels, measure);
+	const table = { cpu: ['CPU for an item of 300 in n8n', 'ms'] } as const;
+	const { cpu } = await compare(bench, table, labels, measure);
 	await server.stop();
-	const beyond = differences(node, bareRequests);
+	const beyond = differences(cpu.node, cpu.bareRequests);
 	bench.goal('CPU an item beyond HTTP itself, in n8n', 2, 'ms', beyond);
 }
 
 async function checking(bench: Bench): Promise<void> {
-	const labels = { node: 'this node', bareLoop: 'one expression of each item' };
+	const labels = {
+		node: 'this node',
+		bareLoop: 'one expression of each item',
+		noOperation: 'No Operation',
+	};
 	const server = await startServer(bench.kit, bench.started);
 	const user = await openService(server.url, {}, bench.started);
-	/** By the way, of the items of the last measurement. */
-	let slowestMs: Partial<Record<Checked, number[]>> = {};
-	const check = async (way: Checked, count: number) => {
-		const { checkMs, slowestAnswerMs } = await checkItems(user, way, count);
-		(slowestMs[way] ??= []).push(slowestAnswerMs);
-		return checkMs;
-	};
 	const measure = async (count: number) => {
 		// Until it has run for a while the code is compiled anew; that counts for none.
-		await check('node', count);
-		slowestMs = {};
+		await checkItems(user, 'node', count);
 		const title = `Check of ${count.toLocaleString('en')} items`;
-		return await compare(bench, title, 'ms', labels, async (way) => await check(way, count));
+		const tables = {
+			checkMs: [title, 'ms'],
+			slowestMs: [`${title}: slowest response of n8n meanwhile`, 'ms'],
+		} as const;
+		return await compare(bench, tables, labels, async (way) => await checkItems(user, way, count));
 	};
-	const few = await measure(1000);
-	const many = await measure(10_000);
-	for (let run = 0; run < bench.runs; run++) await check('noOperation', 10_000);
+	const { checkMs: few } = await measure(1000);
+	const { checkMs: many, slowestMs } = await measure(10_000);
 	await server.stop();
 	const multiples = quotients(many.node, many.bareLoop);
 	const title = 'Check of 10,000 items as a multiple of one expression of each';
 	bench.goal(title, 1.5, 'times', multiples);
 	const growth = quotients(many.node, few.node).map((ratio) => ratio / 10);
 	bench.goal('Check of an item: of 10,000 as a multiple of 1,000', 1.2, 'times', growth);
-	const later = differences(slowestMs.node ?? [], slowestMs.noOperation ?? []);
+	const later = differences(slowestMs.node, slowestMs.noOperation);
 	const latency = 'Extra latency of other requests, compared with a No Operation node';
 	bench.goal(latency, 250, 'ms', later);
 }
@@ -172,24 +181,48 @@ async function polling({ goal }: Bench): Promise<void> {
 	}
 }
 
+const journalWays = { node: 'with the journal', without: 'without' };
+
 /** The same jobs with the journal and without it, in an n8n each. */
 async function journal(bench: Bench): Promise<void> {
-	const { kit, started } = bench;
+	const { kit, report, started } = bench;
 	const bare = await withoutJournal(kit, started);
-	const labels = { node: 'with the journal', without: 'without' };
-	const measure = async (title: string, jobs: number, jobMs: number, runs: number) => {
+	const measure = async (title: string, runs: number, jobs: Parameters<typeof repeatedJobs>[1]) => {
+		const tables = { nodeMs: [title, 'ms'], cpuMs: [`CPU of n8n: ${title}`, 'ms'] } as const;
 		const repeated = {
-			node: await repeatedJobs(kit, jobs, jobMs, started),
-			without: await repeatedJobs(bare, jobs, jobMs, started),
+			node: await repeatedJobs(kit, jobs, started),
+			without: await repeatedJobs(bare, jobs, started),
 		};
-		const measureOf = async (way: 'node' | 'without') => await jobsMs(repeated[way], runs);
-		return await compare(bench, title, 'ms', labels, measureOf);
+		const costs = await compare({ report, runs }, tables, journalWays, async (way) => {
+			return await repeated[way].run();
+		});
+		await repeated.node.stop();
+		await repeated.without.stop();
+		return costs.nodeMs;
 	};
-	const one = await measure('One job', 1, 0, 5);
-	bench.goal('The journal adds to one job', 60, 'ms', differences(one.node, one.without));
-	const many = await measure('100 jobs of 2 s', 100, 2000, 1);
+	const one = await measure('One job', bench.runs * 5, { jobs: 1, jobMs: 0 });
+	const many = await measure('100 jobs of 2 s', bench.runs, { jobs: 100, jobMs: 2000 });
+	const full = { jobs: 1, jobMs: 0, held: 1000 };
+	await measure('One job, 1,000 jobs in the row', bench.runs * 5, full);
+	const most = kit.postgres ? 30 : 60;
+	bench.goal('The journal adds to one job', most, 'ms', differences(one.node, one.without));
 	const times = quotients(many.node, many.without);
 	bench.goal('100 jobs of 2 s as a multiple of those without the journal', 1.03, 'times', times);
+}
+
+/** A minute of webhooks, each of which starts a job, with the journal and without it. */
+async function webhooks({ kit, report, started }: Bench): Promise<void> {
+	const kits = { node: kit, without: await withoutJournal(kit, started) };
+	for (const held of [0, 1000]) {
+		const title = `100 webhooks in a minute, ${held.toLocaleString('en')} jobs in the row`;
+		const tables = {
+			cpuMs: [`CPU of n8n: ${title}`, 'ms'],
+			kilobytes: [`Written to the database: ${title}`, 'kB'],
+		} as const;
+		await compare({ report, runs: 1 }, tables, journalWays, async (way) => {
+			return await costOfWebhooks(kits[way], held, started);
+		});
+	}
 }
 
 /** Its costs are counted, and depend on no other scenario: they are written whenever they are known. */
@@ -212,14 +245,21 @@ const scenarios: Record<string, Scenario> = {
 	checking,
 	polling,
 	journal,
+	webhooks,
 	badDay,
 };
 
-async function main({ only, runs }: { only?: string; runs: number }): Promise<void> {
+interface Options {
+	only?: string;
+	runs: number;
+	database: 'sqlite' | 'postgres';
+}
+
+async function main({ only, runs, database }: Options): Promise<void> {
 	const [processor] = cpus();
 	const report: Report = {
 		setting:
-			`n8n 2.41, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ` +
+			`n8n 2.41 with ${database}, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ` +
 			`${runs} ${runs === 1 ? 'run' : 'runs'} of everything that is measured.`,
 		goals: [],
 		comparisons: [],
@@ -228,7 +268,9 @@ async function main({ only, runs }: { only?: string; runs: number }): Promise<vo
 		report.goals.push({ name, limit, unit, values });
 	};
 	await withPackage(async (tarball, started) => {
-		const bench = { report, runs, kit: await prepareN8n(tarball, started), started, goal };
+		const kit = await prepareN8n(tarball, started);
+		if (database === 'postgres') kit.postgres = await startedPostgres(started);
+		const bench = { report, runs, kit, started, goal };
 		for (const [name, measure] of Object.entries(scenarios)) {
 			if (only === undefined || only === name) await measure(bench);
 		}
@@ -246,6 +288,11 @@ runCommand(
 			new Option('--only <scenario>', 'one scenario; only badDay writes its section then').choices(
 				Object.keys(scenarios),
 			),
+		)
+		.addOption(
+			new Option('--database <name>', 'where n8n keeps its data')
+				.choices(['sqlite', 'postgres'])
+				.default('sqlite'),
 		)
 		.option('--runs <number>', 'how often everything is measured', wholeNumber, 3)
 		.action(main),

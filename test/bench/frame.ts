@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { packRepository } from '../e2e/real-n8n/package-tarball';
-import { requirePostgres, startPostgres } from '../e2e/real-n8n/postgres';
+import { requirePostgres, startPostgres, type Postgres } from '../e2e/real-n8n/postgres';
 import { requireRedis, startRedis } from '../e2e/real-n8n/redis';
 import { queueMode } from '../e2e/real-n8n/server';
 import { Started } from '../e2e/real-n8n/started';
@@ -52,10 +52,16 @@ export async function startQueue(started: Started): Promise<NodeJS.ProcessEnv> {
 	await Promise.all([requireRedis(), requirePostgres()]);
 	const redis = await startRedis();
 	started.add(redis.stop);
+	const { env } = await startedPostgres(started);
+	await redis.ready;
+	return { ...queueMode(redis.port), ...env };
+}
+
+export async function startedPostgres(started: Started): Promise<Postgres> {
 	const postgres = await startPostgres();
 	started.add(postgres.stop);
-	await Promise.all([redis.ready, postgres.ready]);
-	return { ...queueMode(redis.port), ...postgres.env };
+	await postgres.ready;
+	return postgres;
 }
 
 /** Runs a command, and says in a line why it failed. */

@@ -30,7 +30,7 @@ export async function memoryPeak(
 	const user = await openService(url, { jobDurationMs: 0 }, started);
 	const workOf = what === 'upload' ? upload : download;
 	const { nodes, arrived } = workOf(user, way, megabytes);
-	const rise = await riseDuring(user, nodes, async (when) => {
+	const rise = await riseDuring(user, started, nodes, async (when) => {
 		if (when === 'after') return await residentMemory(pid, 'peak');
 		await sleep(SETTLE_MS);
 		await clearPeak(pid);

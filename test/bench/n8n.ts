@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
 import { installN8n, type N8nInstall } from '../e2e/real-n8n/install';
 import { installCommunityPackage } from '../e2e/real-n8n/package-tarball';
+import type { Postgres } from '../e2e/real-n8n/postgres';
 import {
 	N8nClient,
 	type Execution,
@@ -24,6 +25,8 @@ export interface N8nKit {
 	install: N8nInstall;
 	/** A folder of community nodes as n8n has it, with this package and the bench's own nodes. */
 	nodesDirectory: string;
+	/** A server to keep n8n's data in, instead of SQLite. */
+	postgres?: Postgres;
 }
 
 export async function prepareN8n(tarball: string, started: Started): Promise<N8nKit> {
@@ -37,7 +40,7 @@ export async function prepareN8n(tarball: string, started: Started): Promise<N8n
 
 /** Starts a fresh n8n with the nodes of a kit. */
 export async function startServer(
-	{ install, nodesDirectory }: N8nKit,
+	{ install, nodesDirectory, postgres }: N8nKit,
 	started: Started,
 	env: NodeJS.ProcessEnv = {},
 ): Promise<N8nServer> {
@@ -45,7 +48,7 @@ export async function startServer(
 		installNodes: async (nodes) => {
 			await cp(nodesDirectory, nodes, { recursive: true });
 		},
-		env,
+		env: { ...(await postgres?.newDatabase()), ...env },
 	});
 	started.add(server.stop);
 	await server.ready;
@@ -110,12 +113,12 @@ export function nodeMs({ runData }: Execution, node: string): number {
 export async function activated(
 	user: User,
 	workflowFor: (webhookPath: string) => WorkflowFile,
-): Promise<{ saved: SavedWorkflow; call: () => Promise<void> }> {
+): Promise<{ saved: SavedWorkflow; call: (body?: object) => Promise<void> }> {
 	const path = randomUUID();
 	const workflow = await saved(user, workflowFor(path));
 	await user.client.activate(workflow);
-	const call = async () => {
-		const { status } = await user.client.post(`webhook/${path}`, {});
+	const call = async (body = {}) => {
+		const { status } = await user.client.post(`webhook/${path}`, body);
 		if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
 	};
 	return { saved: workflow, call };

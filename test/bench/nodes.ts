@@ -14,11 +14,11 @@ export function benchNode(
 	details: Readonly<Record<string, string | number>> = {},
 	text = '',
 ): INode {
-	return node(name, benchType, 1, { operation, details: JSON.stringify(details), text });
+	return node(name, benchType, 1, { operation, details: `=${JSON.stringify(details)}`, text });
 }
 
-/** Gives items with files of this size each. */
-export function stage(items: number, files = 0, bytes = 0): INode {
+/** Gives items with files of this size each. An expression may say how many. */
+export function stage(items: number | string, files = 0, bytes = 0): INode {
 	return benchNode('Stage', 'stage', { items, files, bytes });
 }
 

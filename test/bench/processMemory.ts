@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 
-// Linux keeps these for every process: proc_pid_status(5), proc_pid_clear_refs(5), proc_pid_stat(5).
+// Linux keeps these for every process: proc_pid_status(5), proc_pid_clear_refs(5), proc_pid_stat(5),
+// proc_pid_io(5).
 
 /** Clock ticks of `/proc/<pid>/stat` a second, on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
@@ -23,4 +24,10 @@ export async function cpuMs(pid: number): Promise<number> {
 	// The name in brackets may hold anything; after it come the fields from the third on.
 	const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 	return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1000;
+}
+
+/** What a process has sent to the disk, in bytes. */
+export async function writtenBytes(pid: number): Promise<number> {
+	const io = await readFile(`/proc/${pid}/io`, 'utf8');
+	return Number(/^write_bytes: (\d+)$/m.exec(io)?.[1]);
 }

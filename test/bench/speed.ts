@@ -50,7 +50,8 @@ export async function cpuMsPerItem(
 		way === 'node'
 			? imageGenerate({ prompt: PROMPT, options })
 			: benchNode('Requests', 'bareRequests', details);
-	const rise = await riseDuring(user, [stage(items), measured], async () => await cpuMs(pid));
+	const nodes = [stage(items), measured] as const;
+	const rise = await riseDuring(user, started, nodes, async () => await cpuMs(pid));
 	checkArrivals(user, items);
 	return rise / items;
 }
@@ -62,14 +63,13 @@ const checked = {
 	bareLoop: () => benchNode('Generate', 'readText', {}, PROMPT),
 	noOperation: () => noOp('Generate'),
 };
-export type Checked = keyof typeof checked;
 
 /** Runs a workflow with so many items, and asks n8n for a sign of life all the while. */
 export async function checkItems(
 	user: User,
-	way: Checked,
+	way: keyof typeof checked,
 	items: number,
-): Promise<{ checkMs: number; slowestAnswerMs: number }> {
+): Promise<{ checkMs: number; slowestMs: number }> {
 	const file = workflow('Check', chain(manualTrigger(), stage(items), checked[way]()));
 	const over = new AbortController();
 	const slowest = slowestAnswer(`${user.client.url}/healthz`, over.signal);
@@ -77,7 +77,7 @@ export async function checkItems(
 		over.abort();
 	});
 	if (execution.items('Generate').length !== items) throw new Error('Items are missing.');
-	return { checkMs: nodeMs(execution, 'Generate'), slowestAnswerMs: await slowest };
+	return { checkMs: nodeMs(execution, 'Generate'), slowestMs: await slowest };
 }
 
 async function slowestAnswer(url: string, over: AbortSignal): Promise<number> {
