@@ -7,7 +7,6 @@ import { runCommand, say, startedPostgres, wholeNumber, withPackage } from '../t
 import { costOfWebhooks, repeatedJobs, withoutJournal } from '../test/bench/journal';
 import { memoryPeak, type Way } from '../test/bench/memory';
 import { openService, prepareN8n, startServer, type N8nKit } from '../test/bench/n8n';
-import { pollsOf } from '../test/bench/polling';
 import { isMet, partsOf, withPart, type Report } from '../test/bench/report';
 import { checkItems, cpuMsPerItem, jobTimes } from '../test/bench/speed';
 import type { Started } from '../test/e2e/real-n8n/started';
@@ -158,29 +157,6 @@ async function checking(bench: Bench): Promise<void> {
 	bench.goal(latency, 250, 'ms', later);
 }
 
-async function polling({ goal }: Bench): Promise<void> {
-	for (const [seconds, most] of [
-		[10, 7],
-		[60, 22],
-	] as const) {
-		const { pollsAtMs } = await pollsOf({ jobsMs: [seconds * 1000] });
-		goal(`Polls of a job of ${seconds} s`, most, 'polls', [pollsAtMs.length]);
-	}
-	let latest = 0;
-	for (let jobMs = 1000; jobMs < 300_000; jobMs += 1300) {
-		const { delayShare } = await pollsOf({ jobsMs: [jobMs] });
-		latest = Math.max(latest, delayShare);
-	}
-	goal('Share of the allowed delay, jobs of 1 to 300 s', 1, '', [latest]);
-	for (const jobs of [1000, 10_000]) {
-		const named = `${jobs.toLocaleString('en')} jobs of 10 s`;
-		const jobsMs = Array<number>(jobs).fill(10_000);
-		const { shortestGapMs, delayShare } = await pollsOf({ jobsMs });
-		goal(`Polls a second, ${named}`, 20, 'polls', [1000 / shortestGapMs]);
-		goal(`Share of the allowed delay, ${named}`, 1, '', [delayShare]);
-	}
-}
-
 const journalWays = { node: 'with the journal', without: 'without' };
 
 /** The same jobs with the journal and without it, in an n8n each. */
@@ -243,7 +219,6 @@ const scenarios: Record<string, Scenario> = {
 	concurrency,
 	items,
 	checking,
-	polling,
 	journal,
 	webhooks,
 	badDay,

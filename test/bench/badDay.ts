@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Emulator, EmulatorOptions } from '../emulator/emulator';
+import type { JobWish } from '../emulator/jobs';
 import {
 	N8nRequestError,
 	type Execution,
@@ -27,11 +28,6 @@ const ITEMS = 20;
 const JOB_MS = 2000;
 /** Longer than n8n takes to end, so that jobs are under way when it does. */
 const LONG_JOB_MS = 8000;
-const KEY_ITEMS = 100;
-const KEY_ENDS_AFTER = 40;
-const ACCIDENT_ROWS = 5000;
-const NOTICED_AFTER_MS = 60_000;
-const CDN_LATE_MS = 20_000;
 const RUN_LIMIT_SECONDS = 580;
 /** Nothing more is paid for once nothing was for this long. */
 const QUIET_MS = 8000;
@@ -39,10 +35,8 @@ const RETRIES = 3;
 const BETWEEN_RETRIES_MS = 10_000;
 
 /** A run in n8n that something happens to. */
-interface Day {
+interface Day extends User {
 	way: Way;
-	emulator: Emulator;
-	client: N8nClient;
 	saved: SavedWorkflow;
 	/** Waits until so many jobs have been paid for. */
 	untilPaid: (jobs: number) => Promise<void>;
@@ -58,9 +52,9 @@ interface BadDay {
 	ways?: readonly Way[];
 	order?: Partial<Order>;
 	jobMs?: number;
-	/** Makes the emulator misbehave, by its options or once it has started. */
-	options?: (emulator: () => Emulator) => EmulatorOptions;
+	/** Makes the emulator misbehave: from the start, or as it accepts a submit. */
 	begin?: (emulator: Emulator) => void;
+	wish?: (emulator: Emulator) => JobWish | undefined;
 	/** What happens while the workflow runs. */
 	during?: (day: Day) => Promise<void>;
 	/** What is put right before a person presses Retry. Absent: nobody retries. */
@@ -92,10 +86,7 @@ const badDays: readonly BadDay[] = [
 	},
 	{
 		title: 'One of 20 jobs fails',
-		options: () => {
-			let submits = 0;
-			return { wish: () => (++submits === 5 ? { outcome: { status: 'Failed' } } : undefined) };
-		},
+		wish: ({ submits }) => (submits.length === 4 ? { outcome: { status: 'Failed' } } : undefined),
 		putRight: () => undefined,
 	},
 	{
@@ -123,16 +114,11 @@ const badDays: readonly BadDay[] = [
 		putRight: () => undefined,
 	},
 	{
-		title: `The key expires at item ${KEY_ENDS_AFTER} of ${KEY_ITEMS}`,
-		order: { items: KEY_ITEMS },
-		options: (emulator) => {
-			let submits = 0;
-			return {
-				wish: () => {
-					if (++submits === KEY_ENDS_AFTER) emulator().apiKeys.delete(BENCH_KEY);
-					return undefined;
-				},
-			};
+		title: 'The key expires at item 40 of 100',
+		order: { items: 100 },
+		wish: ({ submits, apiKeys }) => {
+			if (submits.length === 39) apiKeys.delete(BENCH_KEY);
+			return undefined;
 		},
 		putRight: ({ emulator }) => void emulator.apiKeys.add(BENCH_KEY),
 	},
@@ -146,9 +132,9 @@ const badDays: readonly BadDay[] = [
 	},
 	{
 		title: '5,000 rows by accident, stopped after 60 s',
-		order: { items: ACCIDENT_ROWS },
+		order: { items: 5000 },
 		during: async ({ ended, stop }) => {
-			await until(ended, NOTICED_AFTER_MS, 300).catch(stop);
+			await until(ended, 60_000, 300).catch(stop);
 		},
 	},
 	{
@@ -156,7 +142,7 @@ const badDays: readonly BadDay[] = [
 		begin: ({ faults, jobs }) => {
 			const match = ({ jobId = '' }: { jobId?: string }) => {
 				const { createdAtMs, durationMs } = jobs.get(jobId);
-				return Date.now() < createdAtMs + durationMs + CDN_LATE_MS;
+				return Date.now() < createdAtMs + durationMs + 20_000;
 			};
 			faults.add({ at: 'download', kind: 'respond', status: 404, times: Infinity, match });
 		},
@@ -206,7 +192,7 @@ async function costOf(
 	};
 	const options: EmulatorOptions = {
 		jobDurationMs: badDay.jobMs ?? JOB_MS,
-		...badDay.options?.(() => user.emulator),
+		wish: () => badDay.wish?.(user.emulator),
 	};
 	const user: User = await openService(server.url, options, started);
 	const { client, emulator } = user;
@@ -223,9 +209,8 @@ async function costOf(
 		return isOver ? newest.status : undefined;
 	};
 	const day: Day = {
+		...user,
 		way,
-		emulator,
-		client,
 		saved,
 		ended,
 		untilPaid: async (jobs) => {
