@@ -3,12 +3,13 @@ import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { costsOfBadDays } from '../test/bench/badDay';
-import { runCommand, say, startedPostgres, wholeNumber, withPackage } from '../test/bench/frame';
+import { runCommand, say, untilReady, wholeNumber, withPackage } from '../test/bench/frame';
 import { costOfWebhooks, repeatedJobs, withoutJournal } from '../test/bench/journal';
 import { memoryPeak, type Way } from '../test/bench/memory';
 import { openService, prepareN8n, startServer, type N8nKit } from '../test/bench/n8n';
 import { isMet, partsOf, withPart, type Report } from '../test/bench/report';
 import { checkItems, cpuMsPerItem, jobTimes } from '../test/bench/speed';
+import { startPostgres } from '../test/e2e/real-n8n/postgres';
 import type { Started } from '../test/e2e/real-n8n/started';
 
 const page = resolve(__dirname, '..', 'docs', 'benchmarks.md');
@@ -29,34 +30,31 @@ type Scenario = (bench: Bench) => Promise<void>;
  *
  * @param tables of the report, by what a measurement gives
  * @param labels of the ways that are compared, by name; the node itself comes first
- * @returns the values of each way, run for run, by what they are
+ * @returns gives the values of a way, run for run
  */
 async function compare<What extends string, Way extends string>(
 	{ report, runs }: Pick<Bench, 'report' | 'runs'>,
 	tables: Record<What, readonly [title: string, unit: string]>,
 	labels: Record<Way, string>,
 	measure: (way: Way) => Promise<Record<What, number>>,
-): Promise<Record<What, Record<Way, number[]>>> {
+): Promise<(what: What, way: Way) => number[]> {
 	const ways = Object.keys(labels) as Way[];
-	const measured = ways.map((way) => ({ way, costs: [] as Record<What, number>[] }));
+	const costs: { way: Way; cost: Record<What, number> }[] = [];
 	for (let run = 1; run <= runs; run++) {
-		for (const { way, costs } of measured) {
+		for (const way of ways) {
 			const cost = await measure(way);
-			costs.push(cost);
+			costs.push({ way, cost });
 			say(`run ${run}, ${labels[way]}: ${JSON.stringify(cost)}`);
 		}
 	}
-	const results = {} as Record<What, Record<Way, number[]>>;
+	const valuesOf = (what: What, way: Way) =>
+		costs.filter((each) => each.way === way).map(({ cost }) => cost[what]);
 	for (const what of Object.keys(tables) as What[]) {
 		const [title, unit] = tables[what];
-		const rows = measured.map(({ way, costs }) => {
-			return { way, label: labels[way], values: costs.map((cost) => cost[what]) };
-		});
+		const rows = ways.map((way) => ({ label: labels[way], values: valuesOf(what, way) }));
 		report.comparisons.push({ title, unit, rows });
-		const entries = rows.map(({ way, values }) => [way, values]);
-		results[what] = Object.fromEntries(entries) as Record<Way, number[]>;
 	}
-	return results;
+	return valuesOf;
 }
 
 function differences(values: readonly number[], from: readonly number[]): number[] {
@@ -76,10 +74,11 @@ const memoryWays: Record<Way, string> = {
 /** The peaks of the node itself, and what it takes beyond Node.js alone, with so many megabytes. */
 async function memory(bench: Bench, what: 'upload' | 'download', megabytes: number) {
 	const title = `Peak memory, ${what}ing ${what === 'upload' ? '10 × ' : ''}${megabytes} MB`;
-	const { peak } = await compare(bench, { peak: [title, 'MB'] }, memoryWays, async (way) => {
+	const peaks = await compare(bench, { peak: [title, 'MB'] }, memoryWays, async (way) => {
 		return { peak: await memoryPeak(bench.kit, what, way, megabytes, bench.started) };
 	});
-	return { node: peak.node, beyond: differences(peak.node, peak.piped) };
+	const node = peaks('peak', 'node');
+	return { node, beyond: differences(node, peaks('peak', 'piped')) };
 }
 
 const BEYOND = 'The same beyond what Node.js alone takes';
@@ -120,9 +119,9 @@ async function items(bench: Bench): Promise<void> {
 	await measure('node');
 	await measure('bareRequests');
 	const table = { cpu: ['CPU for an item of 300 in n8n', 'ms'] } as const;
-	const { cpu } = await compare(bench, table, labels, measure);
+	const valuesOf = await compare(bench, table, labels, measure);
 	await server.stop();
-	const beyond = differences(cpu.node, cpu.bareRequests);
+	const beyond = differences(valuesOf('cpu', 'node'), valuesOf('cpu', 'bareRequests'));
 	bench.goal('CPU an item beyond HTTP itself, in n8n', 2, 'ms', beyond);
 }
 
@@ -144,15 +143,16 @@ async function checking(bench: Bench): Promise<void> {
 		} as const;
 		return await compare(bench, tables, labels, async (way) => await checkItems(user, way, count));
 	};
-	const { checkMs: few } = await measure(1000);
-	const { checkMs: many, slowestMs } = await measure(10_000);
+	const few = await measure(1000);
+	const many = await measure(10_000);
 	await server.stop();
-	const multiples = quotients(many.node, many.bareLoop);
+	const multiples = quotients(many('checkMs', 'node'), many('checkMs', 'bareLoop'));
 	const title = 'Check of 10,000 items as a multiple of one expression of each';
 	bench.goal(title, 1.5, 'times', multiples);
-	const growth = quotients(many.node, few.node).map((ratio) => ratio / 10);
+	const ratios = quotients(many('checkMs', 'node'), few('checkMs', 'node'));
+	const growth = ratios.map((ratio) => ratio / 10);
 	bench.goal('Check of an item: of 10,000 as a multiple of 1,000', 1.2, 'times', growth);
-	const later = differences(slowestMs.node, slowestMs.noOperation);
+	const later = differences(many('slowestMs', 'node'), many('slowestMs', 'noOperation'));
 	const latency = 'Extra latency of other requests, compared with a No Operation node';
 	bench.goal(latency, 250, 'ms', later);
 }
@@ -169,20 +169,20 @@ async function journal(bench: Bench): Promise<void> {
 			node: await repeatedJobs(kit, jobs, started),
 			without: await repeatedJobs(bare, jobs, started),
 		};
-		const costs = await compare({ report, runs }, tables, journalWays, async (way) => {
+		const valuesOf = await compare({ report, runs }, tables, journalWays, async (way) => {
 			return await repeated[way].run();
 		});
 		await repeated.node.stop();
 		await repeated.without.stop();
-		return costs.nodeMs;
+		return [valuesOf('nodeMs', 'node'), valuesOf('nodeMs', 'without')] as const;
 	};
 	const one = await measure('One job', bench.runs * 5, { jobs: 1, jobMs: 0 });
 	const many = await measure('100 jobs of 2 s', bench.runs, { jobs: 100, jobMs: 2000 });
 	const full = { jobs: 1, jobMs: 0, held: 1000 };
 	await measure('One job, 1,000 jobs in the row', bench.runs * 5, full);
 	const most = kit.postgres ? 30 : 60;
-	bench.goal('The journal adds to one job', most, 'ms', differences(one.node, one.without));
-	const times = quotients(many.node, many.without);
+	bench.goal('The journal adds to one job', most, 'ms', differences(...one));
+	const times = quotients(...many);
 	bench.goal('100 jobs of 2 s as a multiple of those without the journal', 1.03, 'times', times);
 }
 
@@ -244,7 +244,7 @@ async function main({ only, runs, database }: Options): Promise<void> {
 	};
 	await withPackage(async (tarball, started) => {
 		const kit = await prepareN8n(tarball, started);
-		if (database === 'postgres') kit.postgres = await startedPostgres(started);
+		if (database === 'postgres') kit.postgres = await untilReady(await startPostgres(), started);
 		const bench = { report, runs, kit, started, goal };
 		for (const [name, measure] of Object.entries(scenarios)) {
 			if (only === undefined || only === name) await measure(bench);

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { Argument, Command } from 'commander';
-import { runCommand, say, startQueue, withPackage } from '../test/bench/frame';
+import { runCommand, say, startQueue, untilReady, withPackage } from '../test/bench/frame';
 import { findBrowser } from '../test/e2e/editor/browser';
 import { installN8n, releases, type Release } from '../test/e2e/real-n8n/install';
 import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
@@ -36,9 +36,8 @@ async function offerControl({ server, worker }: RunningN8n, started: Started): P
 		'/add-worker': async (settings) => {
 			// With the log of the first one.
 			const added = await server.startWorker(undefined, undefined, settings);
-			started.add(added.stop);
 			workers.push(added);
-			await added.ready;
+			await untilReady(added, started);
 		},
 		'/crash-worker': async () => {
 			await workers.shift()?.kill();
@@ -92,20 +91,16 @@ async function startRelease(
 	const install = await installN8n(release, say);
 	say(`starting ${release}`);
 	const queueEnv = queue ? await startQueue(started) : undefined;
-	const server = await startN8n(install, {
+	const n8n = await startN8n(install, {
 		installNodes: async (directory) => {
 			await installCommunityPackage(tarball, directory);
 		},
 		// The more it logs, the more could give a secret away.
 		env: { N8N_LOG_LEVEL: 'debug', ...queueEnv },
 	});
-	started.add(server.stop);
-	await server.ready;
+	const server = await untilReady(n8n, started);
 	if (queueEnv === undefined) return { release, server };
-	const worker = await server.startWorker();
-	started.add(worker.stop);
-	await worker.ready;
-	return { release, server, worker };
+	return { release, server, worker: await untilReady(await server.startWorker(), started) };
 }
 
 interface Options {

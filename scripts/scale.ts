@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { runCommand, say, startQueue, wholeNumber, withPackage } from '../test/bench/frame';
+import {
+	runCommand,
+	say,
+	startQueue,
+	untilReady,
+	wholeNumber,
+	withPackage,
+} from '../test/bench/frame';
 import {
 	activated,
 	openService,
@@ -91,12 +98,8 @@ async function main({ executions }: { executions: number }): Promise<void> {
 		say('Starting n8n with PostgreSQL and Redis …');
 		const server = await startServer(await prepareN8n(tarball, started), started, env);
 		const user = await openService(server.url, { jobDurationMs: JOB_MS }, started);
-		const startWorker = async (name: string) => {
-			const worker = await server.startWorker(name, WORKER_CONCURRENCY);
-			started.add(worker.stop);
-			await worker.ready;
-			return worker;
-		};
+		const startWorker = async (name: string) =>
+			await untilReady(await server.startWorker(name, WORKER_CONCURRENCY), started);
 		const first = await startWorker('worker-1');
 		const rows = [await runExecutions('one worker', user, [server, first], executions)];
 		const second = await startWorker('worker-2');

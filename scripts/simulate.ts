@@ -1,13 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
-
 import { Command } from 'commander';
 import { build, type Plugin } from 'esbuild';
-
 import type { Finding, Part } from '../test/simulator/cli';
 import { DEFECTS, type Change } from '../test/simulator/defects';
 
@@ -56,16 +51,18 @@ async function bundle(name: string, changes: Change[] = []) {
 
 /** @returns what the process wrote, where it is only the result */
 async function play(folder: string, part: Part): Promise<string> {
-	const file = join(folder, 'cli.cjs');
-	const child = spawn(process.execPath, ['--enable-source-maps', file, JSON.stringify(part)], {
+	const { execa } = await import('execa');
+	const args = ['--enable-source-maps', join(folder, 'cli.cjs'), JSON.stringify(part)];
+	const { stdout, failed } = await execa(process.execPath, args, {
 		// Loaded anew for each process of n8n that starts.
-		env: { ...process.env, SIMULATED_NODES: join(folder, 'nodes.cjs') },
-		stdio: ['ignore', part.json ? 'pipe' : 'inherit', 'inherit'],
+		env: { SIMULATED_NODES: join(folder, 'nodes.cjs') },
+		stdin: 'ignore',
+		stdout: part.json ? 'pipe' : 'inherit',
+		stderr: 'inherit',
+		reject: false,
 	});
-	const output = child.stdout ? text(child.stdout) : '';
-	const [code] = (await once(child, 'close')) as [number | null];
-	if (code !== 0) process.exitCode = 1;
-	return await output;
+	if (failed) process.exitCode = 1;
+	return stdout ?? '';
 }
 
 /** Plays the days side by side, in as many processes as the machine has cores. */
@@ -81,32 +78,25 @@ async function playAll(folder: string, { days, ...rest }: Part): Promise<void> {
 	);
 }
 
-/** Plays days until one fails. */
-async function firstFinding(folder: string, seed: number): Promise<Finding | undefined> {
-	const part = { days: DAYS_PER_DEFECT, seed, first: true, json: true };
-	return (JSON.parse(await play(folder, part)) as { findings: Finding[] }).findings[0];
-}
-
 /** Puts the defects in one at a time, and tells which of them the days find. */
 async function proveIt(seed: number, only: readonly number[]): Promise<void> {
 	const wanted = [...DEFECTS.entries()].filter(
 		([index]) => only.length === 0 || only.includes(index + 1),
 	);
+	const part = { days: DAYS_PER_DEFECT, seed, first: true, json: true };
 	let foundCount = 0;
 	for (const [index, { what, changes }] of wanted) {
-		const name = `${index + 1}. ${what}`;
 		const { folder, missing } = await bundle(`defect-${index + 1}`, changes);
-		if (missing.length > 0) {
-			console.log(`${name}: CANNOT BE PUT IN, the nodes no longer hold ${missing.join(' … ')}`);
-			continue;
+		let outcome = `CANNOT BE PUT IN, the nodes no longer hold ${missing.join(' … ')}`;
+		if (missing.length === 0) {
+			const { findings } = JSON.parse(await play(folder, part)) as { findings: Finding[] };
+			const [found] = findings;
+			foundCount += findings.length;
+			outcome = found
+				? `day ${found.day}, ${found.problem.slice(0, 160)}`
+				: `NOT FOUND in ${DAYS_PER_DEFECT} days`;
 		}
-		const found = await firstFinding(folder, seed);
-		if (found) foundCount++;
-		console.log(
-			found
-				? `${name}: day ${found.day}, ${found.problem.slice(0, 160)}`
-				: `${name}: NOT FOUND in ${DAYS_PER_DEFECT} days`,
-		);
+		console.log(`${index + 1}. ${what}: ${outcome}`);
 	}
 	console.log(`\n${foundCount} of ${wanted.length} found`);
 	if (foundCount < wanted.length) process.exitCode = 1;

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { say } from '../test/bench/frame';
+import { say, untilReady } from '../test/bench/frame';
 import { startEmulator } from '../test/emulator/emulator';
 import { installN8n } from '../test/e2e/real-n8n/install';
 import {
@@ -29,9 +29,8 @@ export async function openWorkbench(
 	const install = await installN8n('n8n-2.41', say);
 	const { service, credentialData } = await chooseService(started);
 	say('Starting n8n …');
-	const server = await startN8n(install, { preferredPort: editorPort, installNodes, env });
-	started.add(server.stop);
-	await server.ready;
+	const settings = { preferredPort: editorPort, installNodes, env };
+	const server = await untilReady(await startN8n(install, settings), started);
 	const n8n = new N8nClient(server.url);
 	await n8n.signIn();
 	const credential = await n8n.createCredential('AetherForge', 'aetherForgeApi', credentialData);

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { packRepository } from '../e2e/real-n8n/package-tarball';
-import { requirePostgres, startPostgres, type Postgres } from '../e2e/real-n8n/postgres';
+import { requirePostgres, startPostgres } from '../e2e/real-n8n/postgres';
+import type { Program } from '../e2e/real-n8n/programs';
 import { requireRedis, startRedis } from '../e2e/real-n8n/redis';
 import { queueMode } from '../e2e/real-n8n/server';
 import { Started } from '../e2e/real-n8n/started';
@@ -50,18 +51,19 @@ export async function withPackage(
 /** Gives the settings of an n8n in queue mode, once what it needs has started. */
 export async function startQueue(started: Started): Promise<NodeJS.ProcessEnv> {
 	await Promise.all([requireRedis(), requirePostgres()]);
-	const redis = await startRedis();
-	started.add(redis.stop);
-	const { env } = await startedPostgres(started);
-	await redis.ready;
-	return { ...queueMode(redis.port), ...env };
+	const { port } = await untilReady(await startRedis(), started);
+	const { env } = await untilReady(await startPostgres(), started);
+	return { ...queueMode(port), ...env };
 }
 
-export async function startedPostgres(started: Started): Promise<Postgres> {
-	const postgres = await startPostgres();
-	started.add(postgres.stop);
-	await postgres.ready;
-	return postgres;
+/** Waits for a program that was started, which is stopped in the end. */
+export async function untilReady<T extends Pick<Program, 'ready' | 'stop'>>(
+	program: T,
+	started: Started,
+): Promise<T> {
+	started.add(program.stop);
+	await program.ready;
+	return program;
 }
 
 /** Runs a command, and says in a line why it failed. */

@@ -14,8 +14,7 @@ import {
 } from '../e2e/real-n8n/rest-client';
 import { startN8n, type N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
-import { say, temporaryFolder } from './frame';
-import { withKey } from './nodes';
+import { say, temporaryFolder, untilReady } from './frame';
 
 export const BENCH_KEY = 'bench-key';
 const LIMIT_SECONDS = 600;
@@ -50,9 +49,7 @@ export async function startServer(
 		},
 		env: { ...(await postgres?.newDatabase()), ...env },
 	});
-	started.add(server.stop);
-	await server.ready;
-	return server;
+	return await untilReady(server, started);
 }
 
 /** A user of a running n8n, whose credential is for an emulator of its own. */
@@ -81,12 +78,14 @@ export async function openService(
 	return { client, emulator, credential };
 }
 
-/** Saves a workflow with the user's credential. */
+/** Saves a workflow with the user's credential, for all nodes that may use it. */
 export async function saved(
-	{ client, credential }: User,
+	{ client, credential: { id, name, type } }: User,
 	file: WorkflowFile,
 ): Promise<SavedWorkflow> {
-	return await client.createWorkflow(withKey(file, credential));
+	const credentials = { [type]: { id, name } };
+	const nodes = file.nodes.map((node) => ({ ...node, credentials }));
+	return await client.createWorkflow({ ...file, nodes });
 }
 
 /** Runs a workflow by hand. @throws Error where it ends in anything but success */

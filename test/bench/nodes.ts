@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { INode, INodeParameters } from 'n8n-workflow';
-import type { SavedCredential, WorkflowFile } from '../e2e/real-n8n/rest-client';
-import { node, withCredential } from '../e2e/workflow';
+import { node } from '../e2e/workflow';
 
 // The nodes around this package's in the workflows that are measured.
-
-const benchType = 'n8n-nodes-bench.bench';
 
 /** One of the operations of the bench's own node. */
 export function benchNode(
@@ -14,7 +11,8 @@ export function benchNode(
 	details: Readonly<Record<string, string | number>> = {},
 	text = '',
 ): INode {
-	return node(name, benchType, 1, { operation, details: `=${JSON.stringify(details)}`, text });
+	const parameters = { operation, details: `=${JSON.stringify(details)}`, text };
+	return node(name, 'n8n-nodes-bench.bench', 1, parameters);
 }
 
 /** Gives items with files of this size each. An expression may say how many. */
@@ -92,18 +90,4 @@ export function ifStatus(name: string, status: string): INode {
 		},
 		options: {},
 	});
-}
-
-/** The workflow with the credential in our nodes and in those of n8n that use it. */
-export function withKey(file: WorkflowFile, credential: SavedCredential): WorkflowFile {
-	const { id, name, type } = credential;
-	const ready = withCredential(file, credential);
-	return {
-		...ready,
-		nodes: ready.nodes.map((each) =>
-			each.parameters.nodeCredentialType === type || each.type === benchType
-				? { ...each, credentials: { [type]: { id, name } } }
-				: each,
-		),
-	};
 }
