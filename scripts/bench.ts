@@ -233,17 +233,15 @@ interface Options {
 async function main({ only, runs, database }: Options): Promise<void> {
 	const [processor] = cpus();
 	const report: Report = {
-		setting:
-			`n8n 2.41 with ${database}, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ` +
-			`${runs} ${runs === 1 ? 'run' : 'runs'} of everything that is measured.`,
+		setting: `n8n 2.41 with ${database}, ${cpus().length} cores (${processor?.model ?? 'unknown'}), measured ${runs} ×.`,
 		goals: [],
 		comparisons: [],
 	};
 	const goal: Bench['goal'] = (name, limit, unit, values) => {
 		report.goals.push({ name, limit, unit, values });
 	};
-	await withPackage(async (tarball, started) => {
-		const kit = await prepareN8n(tarball, started);
+	await withPackage(async (installNodes, started) => {
+		const kit = await prepareN8n(installNodes, started);
 		if (database === 'postgres') kit.postgres = await untilReady(await startPostgres(), started);
 		const bench = { report, runs, kit, started, goal };
 		for (const [name, measure] of Object.entries(scenarios)) {

@@ -4,10 +4,16 @@ import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { Argument, Command } from 'commander';
-import { runCommand, say, startQueue, untilReady, withPackage } from '../test/bench/frame';
+import {
+	runCommand,
+	say,
+	startQueue,
+	untilReady,
+	withPackage,
+	type InstallNodes,
+} from '../test/bench/frame';
 import { findBrowser } from '../test/e2e/editor/browser';
 import { installN8n, releases, type Release } from '../test/e2e/real-n8n/install';
-import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import { startN8n, type N8nServer, type N8nWorker } from '../test/e2e/real-n8n/server';
 import type { Started } from '../test/e2e/real-n8n/started';
 
@@ -25,11 +31,9 @@ interface RunningN8n {
  * Gives the address under which each act has a path of its own, to post its settings to.
  */
 async function offerControl({ server, worker }: RunningN8n, started: Started): Promise<string> {
-	const workers = worker === undefined ? [] : [worker];
+	const workers = worker ? [worker] : [];
 	const acts: Record<string, (settings: NodeJS.ProcessEnv) => Promise<void>> = {
-		'/restart': async (settings) => {
-			await server.restart(settings);
-		},
+		'/restart': server.restart,
 		'/crash': async (settings) => {
 			await server.restart(settings, 'crash');
 		},
@@ -84,7 +88,7 @@ async function runTests(
 
 async function startRelease(
 	release: Release,
-	tarball: string,
+	installNodes: InstallNodes,
 	queue: boolean,
 	started: Started,
 ): Promise<RunningN8n> {
@@ -92,15 +96,13 @@ async function startRelease(
 	say(`starting ${release}`);
 	const queueEnv = queue ? await startQueue(started) : undefined;
 	const n8n = await startN8n(install, {
-		installNodes: async (directory) => {
-			await installCommunityPackage(tarball, directory);
-		},
+		installNodes,
 		// The more it logs, the more could give a secret away.
 		env: { N8N_LOG_LEVEL: 'debug', ...queueEnv },
 	});
 	const server = await untilReady(n8n, started);
-	if (queueEnv === undefined) return { release, server };
-	return { release, server, worker: await untilReady(await server.startWorker(), started) };
+	const worker = queueEnv && (await untilReady(await server.startWorker(), started));
+	return { release, server, ...(worker ? { worker } : {}) };
 }
 
 interface Options {
@@ -121,9 +123,9 @@ async function main(
 		...(editor ? ['--testMatch', '**/*.editor.ts'] : []),
 	];
 	if (editor) findBrowser();
-	await withPackage(async (tarball, started) => {
+	await withPackage(async (installNodes, started) => {
 		for (const release of names) {
-			const running = await startRelease(release, tarball, queue, started);
+			const running = await startRelease(release, installNodes, queue, started);
 			say(`testing ${release}`);
 			await runTests(running, await offerControl(running, started), args);
 			await running.worker?.stop();

@@ -93,10 +93,10 @@ async function runExecutions(
 }
 
 async function main({ executions }: { executions: number }): Promise<void> {
-	await withPackage(async (tarball, started) => {
+	await withPackage(async (installNodes, started) => {
 		const env = await startQueue(started);
 		say('Starting n8n with PostgreSQL and Redis …');
-		const server = await startServer(await prepareN8n(tarball, started), started, env);
+		const server = await startServer(await prepareN8n(installNodes, started), started, env);
 		const user = await openService(server.url, { jobDurationMs: JOB_MS }, started);
 		const startWorker = async (name: string) =>
 			await untilReady(await server.startWorker(name, WORKER_CONCURRENCY), started);

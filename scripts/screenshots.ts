@@ -5,7 +5,6 @@ import type { Locator } from 'playwright-core';
 import { runCommand, say, withPackage } from '../test/bench/frame';
 import { themes, type Theme } from '../test/e2e/editor/browser';
 import { Editor, spreadOut } from '../test/e2e/editor/editor';
-import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import type { SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
 import { chain, effectGenerate, manualTrigger, workflow } from '../test/e2e/workflow';
 import { openWorkbench } from './workbench';
@@ -61,10 +60,8 @@ async function takePictures(
 }
 
 async function main(): Promise<void> {
-	await withPackage(async (tarball, started) => {
-		const { server, example, save } = await openWorkbench(started, async (nodes) => {
-			await installCommunityPackage(tarball, nodes);
-		});
+	await withPackage(async (installNodes, started) => {
+		const { server, example, save } = await openWorkbench(started, installNodes);
 		// No example has an effect.
 		const description = 'Blue magic explosion with sparks';
 		const effect = workflow('Effect', chain(manualTrigger(), effectGenerate({ description })));

@@ -103,8 +103,8 @@ function lostJobs(
 }
 
 async function main({ minutes }: { minutes: number }): Promise<void> {
-	await withPackage(async (tarball, started) => {
-		const server = await startServer(await prepareN8n(tarball, started), started);
+	await withPackage(async (installNodes, started) => {
+		const server = await startServer(await prepareN8n(installNodes, started), started);
 		const wish = () => {
 			const fate = Math.random();
 			if (fate < FAILED_SHARE) return { outcome: { status: 'Failed' } };

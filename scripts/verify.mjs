@@ -28,7 +28,10 @@ async function scan(title, directory, patterns) {
 	);
 	const hasErrors = results.some(({ errorCount }) => errorCount > 0);
 	if (verdict.passed === hasErrors) problems.push(`scanner: ${verdict.message}`);
-	report(title, `${results.length} files, ${problems.length} errors and warnings`, problems);
+	const sign = problems.length === 0 ? '✔' : '✘';
+	console.log(`${sign} ${title}: ${results.length} files, ${problems.length} errors and warnings`);
+	for (const problem of problems) console.log(`    ${problem}`);
+	if (problems.length > 0) process.exitCode = 1;
 }
 
 /** Unpacks what would be published. */
@@ -42,12 +45,6 @@ async function pack() {
 		cwd: temporary,
 	});
 	return { ...tarball, directory };
-}
-
-function report(title, summary, problems) {
-	console.log(`${problems.length === 0 ? '✔' : '✘'} ${title}: ${summary}`);
-	for (const problem of problems) console.log(`    ${problem}`);
-	if (problems.length > 0) process.exitCode = 1;
 }
 
 try {

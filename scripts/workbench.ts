@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { say, untilReady } from '../test/bench/frame';
+import { say, untilReady, type InstallNodes } from '../test/bench/frame';
 import { startEmulator } from '../test/emulator/emulator';
 import { installN8n } from '../test/e2e/real-n8n/install';
 import {
@@ -13,23 +13,22 @@ import { startN8n } from '../test/e2e/real-n8n/server';
 import type { Started } from '../test/e2e/real-n8n/started';
 import { withCredential } from '../test/e2e/workflow';
 
-/** Where the editor is, unless that port is taken. n8n's own default. */
-const editorPort = 5678;
 const examplesFolder = resolve(__dirname, '..', 'examples');
 
 /**
- * Opens a real n8n made ready for a person: owner account, credential and the example workflows. It talks to the emulator, or to the real service where AETHERFORGE_API_KEY is
- * set; then every job costs credits.
+ * Opens a real n8n made ready for a person: owner account, credential and the example workflows. It talks
+ * to the emulator, or to the real service where AETHERFORGE_API_KEY is set; then every job costs credits.
  */
 export async function openWorkbench(
 	started: Started,
-	installNodes: (nodesDirectory: string) => Promise<unknown>,
+	installNodes: InstallNodes,
 	env: Record<string, string> = {},
 ) {
 	const install = await installN8n('n8n-2.41', say);
 	const { service, credentialData } = await chooseService(started);
 	say('Starting n8n …');
-	const settings = { preferredPort: editorPort, installNodes, env };
+	// The port is n8n's own default, unless it is taken.
+	const settings = { preferredPort: 5678, installNodes, env };
 	const server = await untilReady(await startN8n(install, settings), started);
 	const n8n = new N8nClient(server.url);
 	await n8n.signIn();

@@ -11,7 +11,7 @@ import {
 import type { N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
 import { until } from '../e2e/real-n8n/until';
-import { imageNodes, WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
+import { WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
 import { say } from './frame';
 import {
 	activated,
@@ -248,12 +248,11 @@ async function costOf(
 		[await readFile(server.logFile, 'utf8')],
 	);
 	await emulator.close();
-	const images = executions.map((execution) => imagesIn(execution, imageNodes[way]));
 	const seconds = (Math.max(endedAtMs, lastPaidAtMs()) - startedAtMs) / 1000;
 	const inLog = onlyInLogs.length > 0 ? ` (${onlyInLogs.length} in the log only)` : '';
 	return [
 		String(emulator.submits.length),
-		String(Math.max(0, ...images)),
+		String(Math.max(0, ...executions.map(imagesIn))),
 		`${nowhere.length}${inLog}`,
 		seconds.toFixed(0),
 		`${ending}${retries === 0 ? '' : ` after ${retries} × Retry`}`,
@@ -274,8 +273,11 @@ async function savedExecutions(client: N8nClient, saved: SavedWorkflow): Promise
 	return found.filter((execution) => execution !== undefined);
 }
 
-/** The items with a file that a node has put out, of all its runs. */
-function imagesIn({ runData }: Execution, nodeName: string): number {
-	const items = (runData[nodeName] ?? []).flatMap(({ data }) => data?.main?.flat() ?? []);
-	return items.filter((item) => item?.binary?.data !== undefined).length;
+/** The items with a result that the node with most of them has put out, in all its runs. */
+function imagesIn({ runData }: Execution): number {
+	const counts = Object.values(runData).map((runs) => {
+		const items = runs.flatMap(({ data }) => data?.main?.flat() ?? []);
+		return items.filter((item) => item?.binary?.data !== undefined).length;
+	});
+	return Math.max(0, ...counts);
 }

@@ -31,15 +31,6 @@ export const WAYS = {
 	looped: 'Loop Over Items',
 } as const;
 
-/** The node of each way that puts out images. */
-export const imageNodes: Readonly<Record<Way, string>> = {
-	node: 'Generate',
-	collected: 'Get Job',
-	retried: 'Download',
-	errorOutput: 'Download',
-	looped: 'Download',
-};
-
 /** What a workflow shall make. */
 export interface Order {
 	items: number;

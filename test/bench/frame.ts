@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import { packRepository } from '../e2e/real-n8n/package-tarball';
+import { installCommunityPackage, packRepository } from '../e2e/real-n8n/package-tarball';
 import { requirePostgres, startPostgres } from '../e2e/real-n8n/postgres';
 import type { Program } from '../e2e/real-n8n/programs';
 import { requireRedis, startRedis } from '../e2e/real-n8n/redis';
@@ -37,14 +37,20 @@ export async function temporaryFolder(name: string, started: Started): Promise<s
 	return folder;
 }
 
+/** Puts nodes in n8n's folder for community nodes. */
+export type InstallNodes = (nodesDirectory: string) => Promise<void>;
+
 /** As {@link withStarted}, with the packed package. */
 export async function withPackage(
-	work: (tarball: string, started: Started) => Promise<void>,
+	work: (installNodes: InstallNodes, started: Started) => Promise<void>,
 ): Promise<void> {
 	await withStarted(async (started) => {
 		const folder = await temporaryFolder('pack', started);
 		say('Building and packing the nodes …');
-		await work(await packRepository(folder), started);
+		const tarball = await packRepository(folder);
+		await work(async (nodes) => {
+			await installCommunityPackage(tarball, nodes);
+		}, started);
 	});
 }
 

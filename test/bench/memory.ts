@@ -3,7 +3,7 @@ import type { INode } from 'n8n-workflow';
 import type { Started } from '../e2e/real-n8n/started';
 import { getJob, imageGenerate } from '../e2e/workflow';
 import { riseDuring } from './gate';
-import { BENCH_KEY, openService, startServer, type N8nKit, type User } from './n8n';
+import { BENCH_KEY, checkDownloads, openService, startServer, type N8nKit, type User } from './n8n';
 import { benchNode, httpDownload, httpSubmit, stage } from './nodes';
 import { clearPeak, residentMemory } from './processMemory';
 
@@ -29,7 +29,7 @@ export async function memoryPeak(
 	const { url, pid, stop } = await startServer(kit, started);
 	const user = await openService(url, { jobDurationMs: 0 }, started);
 	const workOf = what === 'upload' ? upload : download;
-	const { nodes, arrived } = workOf(user, way, megabytes);
+	const { nodes, check } = workOf(user, way, megabytes);
 	const rise = await riseDuring(user, started, nodes, async (when) => {
 		if (when === 'after') return await residentMemory(pid, 'peak');
 		await sleep(SETTLE_MS);
@@ -37,14 +37,14 @@ export async function memoryPeak(
 		return await residentMemory(pid);
 	});
 	await stop();
-	await user.emulator.close();
-	if (!arrived()) throw new Error(`Not all of the ${what} arrived.`);
+	check();
 	return rise;
 }
 
 interface Work {
 	nodes: [stage: INode, measured: INode];
-	arrived: () => boolean;
+	/** @throws Error unless all has arrived */
+	check: () => void;
 }
 
 function upload({ emulator }: User, way: Way, megabytes: number): Work {
@@ -58,14 +58,16 @@ function upload({ emulator }: User, way: Way, megabytes: number): Work {
 	};
 	return {
 		nodes: [stage(1, REFERENCES, bytes), ways[way]],
-		arrived: () => {
-			const files = submits.flatMap((submit) => submit.files);
-			return files.length === REFERENCES && files.every((file) => file.bytes === bytes);
+		check: () => {
+			const sizes = submits.flatMap(({ files }) => files.map((file) => file.bytes));
+			if (sizes.filter((size) => size === bytes).length === REFERENCES) return;
+			throw new Error(`The service got files of ${sizes.join(', ')} bytes.`);
 		},
 	};
 }
 
-function download({ emulator }: User, way: Way, megabytes: number): Work {
+function download(user: User, way: Way, megabytes: number): Work {
+	const { emulator } = user;
 	emulator.faults.add({ at: 'download', times: Infinity, kind: 'hugeBody', megabytes });
 	const { id: jobId } = emulator.jobs.add({ durationMs: 0 });
 	const url = `${emulator.cdnUrl}/results/${jobId}/1.png`;
@@ -74,10 +76,10 @@ function download({ emulator }: User, way: Way, megabytes: number): Work {
 		httpRequest: httpDownload(url),
 		piped: benchNode('Download', 'downloadPiped', { url }),
 	};
-	const isDownload = ({ server, status }: (typeof emulator.requests)[number]) =>
-		server === 'cdn' && status === 200;
 	return {
 		nodes: [stage(1), ways[way]],
-		arrived: () => emulator.requests.filter(isDownload).length === 1,
+		check: () => {
+			checkDownloads(user, 1);
+		},
 	};
 }

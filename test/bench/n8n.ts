@@ -3,7 +3,6 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
 import { installN8n, type N8nInstall } from '../e2e/real-n8n/install';
-import { installCommunityPackage } from '../e2e/real-n8n/package-tarball';
 import type { Postgres } from '../e2e/real-n8n/postgres';
 import {
 	N8nClient,
@@ -14,7 +13,7 @@ import {
 } from '../e2e/real-n8n/rest-client';
 import { startN8n, type N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
-import { say, temporaryFolder, untilReady } from './frame';
+import { say, temporaryFolder, untilReady, type InstallNodes } from './frame';
 
 export const BENCH_KEY = 'bench-key';
 const LIMIT_SECONDS = 600;
@@ -28,10 +27,10 @@ export interface N8nKit {
 	postgres?: Postgres;
 }
 
-export async function prepareN8n(tarball: string, started: Started): Promise<N8nKit> {
+export async function prepareN8n(installNodes: InstallNodes, started: Started): Promise<N8nKit> {
 	const install = await installN8n('n8n-2.41', say);
 	const nodesDirectory = await temporaryFolder('nodes', started);
-	await installCommunityPackage(tarball, nodesDirectory);
+	await installNodes(nodesDirectory);
 	const benchNodes = join(nodesDirectory, 'node_modules', 'n8n-nodes-bench');
 	await cp(join(__dirname, 'raw-nodes'), benchNodes, { recursive: true });
 	return { install, nodesDirectory };
@@ -106,6 +105,14 @@ export function nodeMs({ runData }: Execution, node: string): number {
 	const [run] = runData[node] ?? [];
 	if (!run) throw new Error(`The node "${node}" has not run.`);
 	return run.executionTime;
+}
+
+/** @throws Error unless so many results have been downloaded */
+export function checkDownloads({ emulator }: User, expected: number): void {
+	const { length } = emulator.requests.filter(
+		({ server, status }) => server === 'cdn' && status === 200,
+	);
+	if (length !== expected) throw new Error(`${length} of ${expected} images were downloaded.`);
 }
 
 /** Saves and activates a workflow that a webhook starts, which answers at once. */
