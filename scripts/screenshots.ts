@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Locator } from 'playwright-core';
@@ -72,7 +72,6 @@ async function main(): Promise<void> {
 			['effect', await save(spreadOut(effect))],
 			['canvas', await save({ name, nodes: shown, connections, settings: {} })],
 		]);
-		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
 			const editor = await Editor.open(server.url, { theme, viewport });
 			started.add(editor.close);

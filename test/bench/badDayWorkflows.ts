@@ -13,7 +13,6 @@ import {
 } from '../e2e/workflow';
 import { httpDownload, httpStatusCheck, httpSubmit, ifStatus, stage, waitSeconds } from './nodes';
 
-const WAIT_SECONDS = 2;
 /** One batch a second, as many as this node has under way by default. */
 const BATCH = { batch: { batchSize: 20, batchInterval: 1000 } };
 const RETRY_ON_FAIL: NodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1000 };
@@ -65,7 +64,7 @@ function linksOf(way: Way, staged: INode, order: Order, apiUrl: string): Link[] 
 		...httpSubmit(apiUrl, prompt, order.files, order.model, options),
 		...settings,
 	});
-	const wait = waitSeconds(WAIT_SECONDS);
+	const wait = waitSeconds(2);
 	const check = { ...httpStatusCheck(apiUrl), ...PATIENT_RETRY };
 	const download = { ...httpDownload(), ...PATIENT_RETRY };
 	if (way === 'looped') {
