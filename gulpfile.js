@@ -6,7 +6,7 @@ const path = require('node:path');
 const { transform } = require('esbuild');
 const gulp = require('gulp');
 
-const dist = path.join(__dirname, 'dist');
+const dist = path.resolve(__dirname, process.env.BUILD_TO ?? 'dist');
 const sources = ['nodes/**/*.ts', 'credentials/**/*.ts'];
 const assets = ['nodes/**/*.svg', 'nodes/**/*.json', 'credentials/**/*.svg'];
 

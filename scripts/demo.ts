@@ -2,7 +2,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { runCommand, say, withPackage } from '../test/bench/frame';
-import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import type { Execution, N8nClient } from '../test/e2e/real-n8n/rest-client';
 import { openWorkbench } from './workbench';
 
@@ -25,10 +24,8 @@ async function saveImages(n8n: N8nClient, execution: Execution, nodeName: string
 }
 
 async function main({ exit }: { exit?: true }): Promise<void> {
-	await withPackage(async (tarball, started) => {
-		const { n8n, server, example, welcome } = await openWorkbench(started, async (nodes) => {
-			await installCommunityPackage(tarball, nodes);
-		});
+	await withPackage(async (installNodes, started) => {
+		const { n8n, server, example, welcome } = await openWorkbench(started, installNodes);
 		const workflow = example('prompt-to-image');
 		say(`Running "${workflow.name}" in n8n …`);
 		const execution = await n8n.runManually(workflow, 'Start here', runTimeoutSeconds);

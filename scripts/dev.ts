@@ -1,68 +1,43 @@
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { watch } from 'chokidar';
 import { Command } from 'commander';
-import { runCommand, say, withStarted } from '../test/bench/frame';
+import manifest from '../package.json';
+import { runCommand, withStarted } from '../test/bench/frame';
 import { openWorkbench } from './workbench';
 
 const repository = resolve(__dirname, '..');
-const dist = join(repository, 'dist');
-/** A build puts its files in place one by one within this time. */
-const settleMs = 100;
 
 /**
- * Mirrors the built package into n8n's folder for community nodes. A link would not do: n8n watches
- * the real folder of a package, which would be this whole repository.
+ * Copies the built package into n8n's folder for community nodes. A link would not do: n8n watches the
+ * real folder of a package, which would be this whole repository.
  *
- * @returns ends the mirroring.
+ * @returns where further builds go
  */
-async function mirrorPackage(nodesDirectory: string): Promise<() => Promise<void>> {
-	const manifest = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8')) as {
-		name: string;
-	};
+async function copyPackage(nodesDirectory: string): Promise<string> {
 	const target = join(nodesDirectory, 'node_modules', manifest.name);
-	await mkdir(target, { recursive: true });
-	for (const file of ['package.json', 'index.js']) {
-		await cp(join(repository, file), join(target, file));
+	for (const file of ['package.json', 'index.js', 'dist']) {
+		await cp(join(repository, file), join(target, file), { recursive: true });
 	}
-	const copyDist = async (): Promise<void> => {
-		await cp(dist, join(target, 'dist'), {
-			recursive: true,
-			preserveTimestamps: true,
-			filter: (source) => !source.endsWith('.part'),
-		});
-	};
-	await copyDist();
 	await writeFile(join(nodesDirectory, 'package.json'), '{"private":true}');
-	let timer: NodeJS.Timeout | undefined;
-	const watcher = watch(dist, { ignoreInitial: true, ignored: /\.part$/ }).on('all', () => {
-		clearTimeout(timer);
-		timer = setTimeout(() => {
-			copyDist().then(() => {
-				say('rebuilt, n8n reloads the nodes');
-			}, console.error);
-		}, settleMs);
-	});
-	return async () => {
-		clearTimeout(timer);
-		await watcher.close();
-	};
+	return join(target, 'dist');
 }
 
 async function main(): Promise<void> {
 	await withStarted(async (started) => {
 		started.exitCode = 0;
+		let BUILD_TO = '';
 		const { server, welcome } = await openWorkbench(
 			started,
 			async (nodes) => {
-				started.add(await mirrorPackage(nodes));
+				BUILD_TO = await copyPackage(nodes);
 			},
 			// n8n's own reloading of nodes; it heeds the setting in this environment only.
 			{ N8N_DEV_RELOAD: 'true', NODE_ENV: 'development' },
 		);
 		const { execa } = await import('execa');
+		const output = { stdout: 'inherit', stderr: 'inherit' } as const;
 		const options = { cwd: repository, preferLocal: true, stdin: 'ignore', reject: false } as const;
-		const gulp = execa('gulp', ['watch'], { ...options, stdout: 'inherit', stderr: 'inherit' });
+		const gulp = execa('gulp', ['watch'], { ...options, ...output, env: { BUILD_TO } });
 		started.add(async () => {
 			gulp.kill();
 			await gulp;

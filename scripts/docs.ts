@@ -10,6 +10,7 @@ import type {
 } from 'n8n-workflow';
 import { Failure } from '../nodes/shared/failure';
 import { jobProperties } from '../nodes/shared/properties';
+import { markdownTable } from '../test/bench/report';
 import { root, sourcesIn } from '../test/package/sources';
 import { DETAIL, FILE_URL, JOB, NO_JOBS, rendered, SAID } from '../test/support/messageSamples';
 
@@ -23,13 +24,10 @@ const NODES = sourcesIn('nodes', '.node.ts').flatMap((file) =>
 const NOTE = '<!-- Written by `npm run docs`: change the code that it is made from. -->';
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-	const used = head.map((_, column) => rows.some((row) => row[column] !== ''));
-	const line = (cells: readonly string[]): string =>
-		`| ${cells
-			.filter((_, column) => used[column])
-			.map((cell) => cell.replaceAll('|', '\\|'))
-			.join(' | ')} |`;
-	return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+	const isUsed = head.map((_, column) => rows.some((row) => row[column] !== ''));
+	const used = (cells: readonly string[]) => cells.filter((_, column) => isUsed[column]);
+	const escaped = rows.map((cells) => used(cells).map((cell) => cell.replaceAll('|', '\\|')));
+	return markdownTable(used(head), escaped);
 }
 
 function unique<T>(values: readonly T[]): T[] {

@@ -4,10 +4,16 @@ import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { Argument, Command } from 'commander';
-import { runCommand, say, startQueue, withPackage } from '../test/bench/frame';
+import {
+	runCommand,
+	say,
+	startQueue,
+	untilReady,
+	withPackage,
+	type InstallNodes,
+} from '../test/bench/frame';
 import { findBrowser } from '../test/e2e/editor/editor';
 import { installN8n, releases, type Release } from '../test/e2e/real-n8n/install';
-import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import { startN8n, type N8nServer, type N8nWorker } from '../test/e2e/real-n8n/server';
 import type { Started } from '../test/e2e/real-n8n/started';
 
@@ -26,20 +32,17 @@ interface RunningN8n {
  * Gives the address under which each act has a path of its own, to post its settings to.
  */
 async function offerControl({ server, worker }: RunningN8n, started: Started): Promise<string> {
-	const workers = worker === undefined ? [] : [worker];
+	const workers = worker ? [worker] : [];
 	const acts: Record<string, (settings: NodeJS.ProcessEnv) => Promise<void>> = {
-		'/restart': async (settings) => {
-			await server.restart(settings);
-		},
+		'/restart': server.restart,
 		'/crash': async (settings) => {
 			await server.restart(settings, 'crash');
 		},
 		'/add-worker': async (settings) => {
 			// With the log of the first one.
 			const added = await server.startWorker(undefined, undefined, settings);
-			started.add(added.stop);
 			workers.push(added);
-			await added.ready;
+			await untilReady(added, started);
 		},
 		'/crash-worker': async () => {
 			await workers.shift()?.kill();
@@ -87,27 +90,22 @@ async function runTests(
 
 async function startRelease(
 	release: Release,
-	tarball: string,
+	installNodes: InstallNodes,
 	queue: boolean,
 	started: Started,
 ): Promise<RunningN8n> {
 	const install = await installN8n(release, say);
 	say(`starting ${release}`);
 	const queueEnv = queue ? await startQueue(started) : undefined;
-	const server = await startN8n(install, {
-		installNodes: async (directory) => {
-			await installCommunityPackage(tarball, directory);
-		},
+	const n8n = await startN8n(install, {
+		installNodes,
 		// The more it logs, the more could give a secret away.
 		env: { N8N_LOG_LEVEL: 'debug', ...queueEnv },
 	});
-	started.add(server.stop);
-	await server.ready;
-	if (queueEnv === undefined) return { release, server };
-	const worker = await server.startWorker();
-	started.add(worker.stop);
-	await worker.ready;
-	return { release, server, worker, postgresPort: queueEnv.DB_POSTGRESDB_PORT };
+	const server = await untilReady(n8n, started);
+	const worker = queueEnv && (await untilReady(await server.startWorker(), started));
+	const postgresPort = queueEnv?.DB_POSTGRESDB_PORT;
+	return { release, server, ...(worker ? { worker, postgresPort } : {}) };
 }
 
 interface Options {
@@ -128,9 +126,9 @@ async function main(
 		...(editor ? ['--testMatch', '**/*.editor.ts'] : []),
 	];
 	if (editor) findBrowser();
-	await withPackage(async (tarball, started) => {
+	await withPackage(async (installNodes, started) => {
 		for (const release of names) {
-			const running = await startRelease(release, tarball, queue, started);
+			const running = await startRelease(release, installNodes, queue, started);
 			say(`testing ${release}`);
 			await runTests(running, await offerControl(running, started), args);
 			await running.worker?.stop();

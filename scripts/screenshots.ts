@@ -1,10 +1,9 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Locator } from 'playwright-core';
 import { runCommand, say, withPackage } from '../test/bench/frame';
 import { Editor, spreadOut, themes, type Theme } from '../test/e2e/editor/editor';
-import { installCommunityPackage } from '../test/e2e/real-n8n/package-tarball';
 import type { SavedWorkflow } from '../test/e2e/real-n8n/rest-client';
 import { chain, effectGenerate, manualTrigger, workflow } from '../test/e2e/workflow';
 import { openWorkbench } from './workbench';
@@ -60,10 +59,8 @@ async function takePictures(
 }
 
 async function main(): Promise<void> {
-	await withPackage(async (tarball, started) => {
-		const { server, example, save } = await openWorkbench(started, async (nodes) => {
-			await installCommunityPackage(tarball, nodes);
-		});
+	await withPackage(async (installNodes, started) => {
+		const { server, example, save } = await openWorkbench(started, installNodes);
 		// No example has an effect.
 		const description = 'Blue magic explosion with sparks';
 		const effect = workflow('Effect', chain(manualTrigger(), effectGenerate({ description })));
@@ -74,7 +71,6 @@ async function main(): Promise<void> {
 			['effect', await save(spreadOut(effect))],
 			['canvas', await save({ name, nodes: shown, connections, settings: {} })],
 		]);
-		await mkdir(outputFolder, { recursive: true });
 		for (const theme of themes) {
 			const editor = await Editor.open(server.url, { theme, viewport });
 			started.add(editor.close);

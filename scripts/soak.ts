@@ -2,21 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { INode } from 'n8n-workflow';
-import {
-	activated,
-	openService,
-	runCommand,
-	say,
-	startServer,
-	until,
-	unsavedJobs,
-	wholeNumber,
-	withPackage,
-} from '../test/bench/frame';
-import { benchNode, prepareN8n, startByWebhook } from '../test/bench/n8n';
-import { clearPeak, residentMemory } from '../test/bench/processMemory';
-import { markdownTable } from '../test/bench/report';
+import { runCommand, say, wholeNumber, withPackage } from '../test/bench/frame';
+import { activated, openService, prepareN8n, startServer, unsavedJobs } from '../test/bench/n8n';
+import { stage } from '../test/bench/nodes';
+import { residentMemory } from '../test/bench/processMemory';
 import type { Emulator, Fault, Submit } from '../test/emulator/emulator';
+import { until } from '../test/e2e/real-n8n/until';
 import {
 	chain,
 	effectGenerate,
@@ -24,23 +15,18 @@ import {
 	imageGenerate,
 	imageTune,
 	sprite,
+	webhook,
 	workflow,
 	type NodeSettings,
 } from '../test/e2e/workflow';
 
-const JOB_MS = 3000;
 const EXECUTION_EVERY_MS = 1000;
 const FAULT_EVERY_MS = 1500;
 /** Of a hundred jobs, so many fail and so many do not end in time. */
 const FAILED_SHARE = 0.05;
 const LATE_SHARE = 0.02;
-const ITEMS = 3;
-/** Until then what n8n needed to start is still in memory. */
-const WARM_UP_MS = 60_000;
 /** After the last execution n8n has this long to settle. */
 const SETTLE_MS = 30_000;
-const LEFT_OVER_LIMIT_MS = 240_000;
-const FAR_IN_MS = 60_000;
 
 const options = { timeout: 15 };
 const named = '=A lighthouse, execution {{ $execution.id }}, row {{ $json.row }}';
@@ -72,147 +58,110 @@ function promptOf({ fields }: Pick<Submit, 'fields'>): string {
 const isNamed: Fault['match'] = ({ form }) =>
 	form !== undefined && /execution \d/.test(promptOf(form));
 
+const limited = { kind: 'respond', status: 429, headers: { 'retry-after': '1' } } as const;
 const faults: readonly Fault[] = [
 	{ at: 'submit', kind: 'html', status: 502, when: 'received', match: isNamed },
 	{ at: 'submit', kind: 'html', status: 502, when: 'accepted', match: isNamed },
 	{ at: 'submit', kind: 'reset', when: 'accepted', match: isNamed },
 	{ at: 'submit', kind: 'truncate', match: isNamed },
-	{ at: 'submit', kind: 'respond', status: 429, headers: { 'retry-after': '1' }, when: 'received' },
+	{ at: 'submit', ...limited },
 	{ at: 'submit', kind: 'reset', when: 'uploading' },
-	{ at: 'poll', kind: 'respond', status: 429, headers: { 'retry-after': '1' }, times: 3 },
+	{ at: 'poll', ...limited, times: 3 },
 	{ at: 'poll', kind: 'html', status: 502, times: 3 },
-	{ at: 'poll', kind: 'reset' },
-	{ at: 'poll', kind: 'garbage' },
-	{ at: 'poll', kind: 'truncate' },
 	{ at: 'poll', kind: 'stallBody' },
 	{ at: 'download', kind: 'respond', status: 404, times: 2 },
 	{ at: 'download', kind: 'html', status: 200, times: 2 },
-	{ at: 'download', kind: 'reset' },
-	{ at: 'download', kind: 'truncate' },
+	...(['poll', 'download'] as const).flatMap((at): Fault[] => [
+		{ at, kind: 'reset' },
+		{ at, kind: 'truncate' },
+	]),
 ];
 
-/** Where the IDs of the paid jobs are that no execution has. */
-interface Unsaved {
-	/** Failed jobs that Retry On Fail has replaced: no item or error is theirs any more. */
-	replaced: string[];
-	/** The emulator never delivered the response, and the execution says that the outcome is unknown. */
-	toldUnknown: string[];
-	lost: string[];
-}
-
-function unsavedOf(
+/** The jobs whose IDs are in no execution, though nothing explains that. */
+function lostJobs(
 	{ submits, requests, jobs }: Emulator,
 	texts: ReadonlyMap<string, string>,
 	log: string,
-): Unsaved {
-	const unsaved: Unsaved = { replaced: [], toldUnknown: [], lost: [] };
+): string[] {
 	const all = submits.map(({ jobId }) => jobId);
 	const { onlyInLogs, nowhere } = unsavedJobs(all, [...texts.values()], [log]);
-	for (const jobId of [...onlyInLogs, ...nowhere]) {
+	// Retry On Fail has replaced it: no item or error is its own any more.
+	const isReplaced = (jobId: string) => jobs.get(jobId).outcome.status === 'Failed';
+	// The emulator never delivered the response, and the execution says that the outcome is unknown.
+	const isToldUnknown = (jobId: string) => {
 		const submit = submits.find((each) => each.jobId === jobId);
 		const [, executionId = ''] = /execution (\d+)/.exec(submit ? promptOf(submit) : '') ?? [];
-		const wasUndelivered = requests.some(
-			({ method, fault, jobId: made }) => method === 'POST' && made === jobId && fault,
+		return (
+			texts.get(executionId)?.includes('no usable response came back') === true &&
+			requests.some(({ method, fault, ...made }) => {
+				return method === 'POST' && fault && made.jobId === jobId;
+			})
 		);
-		const isToldUnknown = texts.get(executionId)?.includes('no usable response came back') === true;
-		if (wasUndelivered && isToldUnknown) unsaved.toldUnknown.push(jobId);
-		else if (jobs.get(jobId).outcome.status === 'Failed' && onlyInLogs.includes(jobId)) {
-			unsaved.replaced.push(jobId);
-		} else unsaved.lost.push(jobId);
-	}
-	return unsaved;
+	};
+	const unexplained = onlyInLogs.filter((jobId) => !isReplaced(jobId));
+	return [...unexplained, ...nowhere].filter((jobId) => !isToldUnknown(jobId));
 }
 
 async function main({ minutes }: { minutes: number }): Promise<void> {
-	await withPackage(async (tarball, started) => {
-		const kit = await prepareN8n(tarball, say, started.add);
-		const server = await startServer(kit, started.add);
+	await withPackage(async (installNodes, started) => {
+		const server = await startServer(await prepareN8n(installNodes, started), started);
 		const wish = () => {
 			const fate = Math.random();
 			if (fate < FAILED_SHARE) return { outcome: { status: 'Failed' } };
-			return fate < FAILED_SHARE + LATE_SHARE ? { durationMs: FAR_IN_MS } : undefined;
+			return fate < FAILED_SHARE + LATE_SHARE ? { durationMs: 60_000 } : undefined;
 		};
-		const user = await openService(server.url, { jobDurationMs: JOB_MS, wish }, started.add);
+		const user = await openService(server.url, { jobDurationMs: 3000, wish }, started);
 		const { emulator, client } = user;
-		const workflows: Awaited<ReturnType<typeof activated>>[] = [];
-		for (const [name, nodes] of Object.entries(work)) {
-			const stage = benchNode('Stage', 'stage', { items: ITEMS, files: 2, bytes: 100_000 });
-			const fileFor = (path: string) =>
-				workflow(name, chain(startByWebhook(path), stage, ...nodes()));
-			workflows.push(await activated(user, fileFor));
-		}
+		const files = Object.entries(work).map(([name, nodes]) => (path: string) => {
+			const start = [webhook(path, 'onReceived'), stage(3, 2, 100_000)];
+			return workflow(name, chain(...start, ...nodes()));
+		});
+		const workflows = await Promise.all(files.map(async (file) => await activated(user, file)));
 
 		let executions = 0;
-		const callUntil = async (untilMs: number) => {
-			while (Date.now() < untilMs) {
+		const memory: string[] = [];
+		const callForAMinute = async () => {
+			for (const endMs = Date.now() + 60_000; Date.now() < endMs;) {
 				await workflows[executions++ % workflows.length]?.call();
 				await sleep(EXECUTION_EVERY_MS);
 			}
+			memory.push((await residentMemory(server.pid)).toFixed(0));
+			say(`${executions} executions, ${emulator.submits.length} jobs, ${memory.at(-1)} MB`);
 		};
-		await callUntil(Date.now() + WARM_UP_MS);
-		await clearPeak(server.pid);
-		const atStart = await residentMemory(server.pid);
-		say(`n8n takes ${atStart.now.toFixed(0)} MB; from now on there are faults`);
-
-		const struck: { readonly struck: number }[] = [];
+		// Until then what n8n needed to start is still in memory.
+		await callForAMinute();
 		const mischief = setInterval(() => {
 			const fault = faults[Math.floor(Math.random() * faults.length)];
-			if (fault) struck.push(emulator.faults.add(fault));
+			if (fault) emulator.faults.add(fault);
 		}, FAULT_EVERY_MS);
 		started.add(() => {
 			clearInterval(mischief);
 		});
-		const samples: string[] = [];
-		for (let minute = 0; minute < minutes; minute++) {
-			await callUntil(Date.now() + 60_000);
-			const { now } = await residentMemory(server.pid);
-			samples.push(now.toFixed(0));
-			say(`${executions} executions, ${emulator.submits.length} jobs, ${now.toFixed(0)} MB`);
-		}
+		for (let minute = 0; minute < minutes; minute++) await callForAMinute();
 		clearInterval(mischief);
 		emulator.faults.clear();
-		const endedExecutions = async () => {
-			const ended = workflows.map(async ({ saved }) => await client.endedExecutions(saved));
-			return (await Promise.all(ended)).flat();
+		const allEnded = async () => {
+			const lists = workflows.map(async ({ saved }) => await client.endedExecutions(saved));
+			const ended = (await Promise.all(lists)).flat();
+			return ended.length >= executions && ended;
 		};
-		await until(
-			async () => (await endedExecutions()).length >= executions,
-			LEFT_OVER_LIMIT_MS,
-			1000,
-		);
+		const ended = await until(allEnded, 240_000, 1000);
 		await sleep(SETTLE_MS);
-		const atEnd = await residentMemory(server.pid);
+		memory.push((await residentMemory(server.pid)).toFixed(0));
 
-		const statuses = new Map<string, number>();
 		const texts = new Map<string, string>();
-		for (const { id, status } of await endedExecutions()) {
-			statuses.set(status, (statuses.get(status) ?? 0) + 1);
-			texts.set(id, await client.savedText(id));
-		}
+		for (const { id } of ended) texts.set(id, await client.savedText(id));
 		const log = await readFile(server.logFile, 'utf8');
-		const { replaced, toldUnknown, lost } = unsavedOf(emulator, texts, log);
-		const paid = emulator.submits.length;
-		const faultCount = struck.reduce((sum, fault) => sum + fault.struck, 0);
-		const rows: [string, string | number][] = [
-			['Executions', `${executions}: ${[...statuses].map((pair) => pair.join(' ')).join(', ')}`],
-			['Requests that met a fault', faultCount],
-			['Jobs paid', paid],
-			['IDs in an execution', paid - replaced.length - toldUnknown.length - lost.length],
-			['Failed, and replaced by Retry On Fail (in the log only)', replaced.length],
-			['Response never delivered, reported as unknown', toldUnknown.length],
-			['IDs lost', lost.length],
-			['Memory of n8n at the start', `${atStart.now.toFixed(0)} MB`],
-			['After each minute', `${samples.join(', ')} MB`],
-			['Memory of n8n at the end', `${atEnd.now.toFixed(0)} MB`],
-			['Most in between', `${atEnd.peak.toFixed(0)} MB`],
-		];
-		const table = markdownTable(
-			['', ''],
-			rows.map((row) => row.map(String)),
-		);
-		console.log(`\n${minutes} minutes of mixed work\n\n${table}`);
-		for (const jobId of lost) console.log(`lost: ${jobId}`);
-		if (lost.length > 0 || texts.size < executions) process.exitCode = 1;
+		const lost = lostJobs(emulator, texts, log);
+		const successes = ended.filter(({ status }) => status === 'success').length;
+		console.log(`
+${minutes} minutes of mixed work with faults
+Executions: ${successes} of ${ended.length} ended in success
+Requests that met a fault: ${emulator.requests.filter(({ fault }) => fault).length}
+Jobs paid: ${emulator.submits.length}
+IDs lost: ${[lost.length, ...lost].join(' ')}
+Memory of n8n in MB after each minute, and at rest: ${memory.join(', ')}`);
+		if (lost.length > 0) process.exitCode = 1;
 	});
 }
 

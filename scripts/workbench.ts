@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { say } from '../test/bench/frame';
+import { say, untilReady, type InstallNodes } from '../test/bench/frame';
 import { startEmulator } from '../test/emulator/emulator';
 import { installN8n } from '../test/e2e/real-n8n/install';
 import {
@@ -9,41 +9,27 @@ import {
 	type SavedWorkflow,
 	type WorkflowFile,
 } from '../test/e2e/real-n8n/rest-client';
-import { startN8n, type N8nServer } from '../test/e2e/real-n8n/server';
+import { startN8n } from '../test/e2e/real-n8n/server';
 import type { Started } from '../test/e2e/real-n8n/started';
 import { withCredential } from '../test/e2e/workflow';
 
-/** Where the editor is, unless that port is taken. n8n's own default. */
-const editorPort = 5678;
 const examplesFolder = resolve(__dirname, '..', 'examples');
 
-/** A real n8n made ready for a person: owner account, credential and the example workflows. */
-export interface Workbench {
-	n8n: N8nClient;
-	server: N8nServer;
-	/** An imported example by its file's name, without `.json`. */
-	example: (name: string) => SavedWorkflow;
-	/** Saves a workflow with the credential in its nodes. */
-	save: (file: WorkflowFile) => Promise<SavedWorkflow>;
-	/** How to get in, as lines for the terminal. */
-	welcome: string;
-}
-
 /**
- * Opens a workbench. It talks to the emulator, or to the real service where AETHERFORGE_API_KEY is
- * set; then every job costs credits.
+ * Opens a real n8n made ready for a person: owner account, credential and the example workflows. It talks
+ * to the emulator, or to the real service where AETHERFORGE_API_KEY is set; then every job costs credits.
  */
 export async function openWorkbench(
 	started: Started,
-	installNodes: (nodesDirectory: string) => Promise<unknown>,
+	installNodes: InstallNodes,
 	env: Record<string, string> = {},
-): Promise<Workbench> {
+) {
 	const install = await installN8n('n8n-2.41', say);
 	const { service, credentialData } = await chooseService(started);
 	say('Starting n8n …');
-	const server = await startN8n(install, { preferredPort: editorPort, installNodes, env });
-	started.add(server.stop);
-	await server.ready;
+	// The port is n8n's own default, unless it is taken.
+	const settings = { preferredPort: 5678, installNodes, env };
+	const server = await untilReady(await startN8n(install, settings), started);
 	const n8n = new N8nClient(server.url);
 	await n8n.signIn();
 	const credential = await n8n.createCredential('AetherForge', 'aetherForgeApi', credentialData);
@@ -66,12 +52,19 @@ export async function openWorkbench(
 		`Base URL  ${credentialData.baseUrl}`,
 		service,
 	].join('\n');
-	return { n8n, server, example, save, welcome };
+	return {
+		n8n,
+		server,
+		/** An imported example by its file's name, without `.json`. */
+		example,
+		/** Saves a workflow with the credential in its nodes. */
+		save,
+		/** How to get in, as lines for the terminal. */
+		welcome,
+	};
 }
 
-async function chooseService(
-	started: Started,
-): Promise<{ service: string; credentialData: { apiKey: string; baseUrl: string } }> {
+async function chooseService(started: Started) {
 	const apiKey = process.env.AETHERFORGE_API_KEY?.trim() ?? '';
 	if (apiKey !== '') {
 		const credentialData = { apiKey, baseUrl: 'https://api.aetherforgeai.com' };

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Emulator, EmulatorOptions } from '../emulator/emulator';
+import type { JobWish } from '../emulator/jobs';
 import {
 	N8nRequestError,
 	type Execution,
@@ -9,21 +10,24 @@ import {
 } from '../e2e/real-n8n/rest-client';
 import type { N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
-import { imageNodes, WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
-import { activated, openService, say, startServer, unsavedJobs, until, type User } from './frame';
-import type { N8nKit } from './n8n';
+import { until } from '../e2e/real-n8n/until';
+import { WAYS, workflowFor, type Order, type Way } from './badDayWorkflows';
+import { say } from './frame';
+import {
+	activated,
+	BENCH_KEY,
+	openService,
+	startServer,
+	unsavedJobs,
+	type N8nKit,
+	type User,
+} from './n8n';
 import { markdownTable } from './report';
-import { BENCH_KEY } from './service';
 
 const ITEMS = 20;
 const JOB_MS = 2000;
 /** Longer than n8n takes to end, so that jobs are under way when it does. */
 const LONG_JOB_MS = 8000;
-const KEY_ITEMS = 100;
-const KEY_ENDS_AFTER = 40;
-const ACCIDENT_ROWS = 5000;
-const NOTICED_AFTER_MS = 60_000;
-const CDN_LATE_MS = 20_000;
 const RUN_LIMIT_SECONDS = 580;
 /** Nothing more is paid for once nothing was for this long. */
 const QUIET_MS = 8000;
@@ -31,33 +35,15 @@ const RETRIES = 3;
 const BETWEEN_RETRIES_MS = 10_000;
 
 /** A run in n8n that something happens to. */
-interface Day {
+interface Day extends User {
 	way: Way;
-	emulator: Emulator;
-	client: N8nClient;
 	saved: SavedWorkflow;
 	/** Waits until so many jobs have been paid for. */
 	untilPaid: (jobs: number) => Promise<void>;
-	isOver: () => Promise<boolean>;
+	/** How n8n has marked the newest execution, once it has ended. */
+	ended: () => Promise<string | undefined>;
 	stop: () => Promise<void>;
 	restart: () => Promise<void>;
-}
-
-/** What a bad day costs in one of the ways to have images made. */
-interface Cost {
-	/** What went wrong. */
-	title: string;
-	way: string;
-	paid: number;
-	images: number;
-	/** Paid jobs whose IDs are neither in an execution that n8n saved nor in its log. */
-	lost: number;
-	onlyInLog: number;
-	seconds: number;
-	/** How often Retry was pressed in the executions list. */
-	retries: number;
-	/** How n8n has marked the last execution. */
-	ending: string;
 }
 
 interface BadDay {
@@ -66,9 +52,9 @@ interface BadDay {
 	ways?: readonly Way[];
 	order?: Partial<Order>;
 	jobMs?: number;
-	/** Makes the emulator misbehave, by its options or once it has started. */
-	options?: (emulator: () => Emulator) => EmulatorOptions;
+	/** Makes the emulator misbehave: from the start, or as it accepts a submit. */
 	begin?: (emulator: Emulator) => void;
+	wish?: (emulator: Emulator) => JobWish | undefined;
 	/** What happens while the workflow runs. */
 	during?: (day: Day) => Promise<void>;
 	/** What is put right before a person presses Retry. Absent: nobody retries. */
@@ -100,10 +86,7 @@ const badDays: readonly BadDay[] = [
 	},
 	{
 		title: 'One of 20 jobs fails',
-		options: () => {
-			let submits = 0;
-			return { wish: () => (++submits === 5 ? { outcome: { status: 'Failed' } } : undefined) };
-		},
+		wish: ({ submits }) => (submits.length === 4 ? { outcome: { status: 'Failed' } } : undefined),
 		putRight: () => undefined,
 	},
 	{
@@ -131,16 +114,11 @@ const badDays: readonly BadDay[] = [
 		putRight: () => undefined,
 	},
 	{
-		title: `The key expires at item ${KEY_ENDS_AFTER} of ${KEY_ITEMS}`,
-		order: { items: KEY_ITEMS },
-		options: (emulator) => {
-			let submits = 0;
-			return {
-				wish: () => {
-					if (++submits === KEY_ENDS_AFTER) emulator().apiKeys.delete(BENCH_KEY);
-					return undefined;
-				},
-			};
+		title: 'The key expires at item 40 of 100',
+		order: { items: 100 },
+		wish: ({ submits, apiKeys }) => {
+			if (submits.length === 39) apiKeys.delete(BENCH_KEY);
+			return undefined;
 		},
 		putRight: ({ emulator }) => void emulator.apiKeys.add(BENCH_KEY),
 	},
@@ -154,9 +132,9 @@ const badDays: readonly BadDay[] = [
 	},
 	{
 		title: '5,000 rows by accident, stopped after 60 s',
-		order: { items: ACCIDENT_ROWS },
-		during: async ({ isOver, stop }) => {
-			if (!(await until(isOver, NOTICED_AFTER_MS))) await stop();
+		order: { items: 5000 },
+		during: async ({ ended, stop }) => {
+			await until(ended, 60_000, 300).catch(stop);
 		},
 	},
 	{
@@ -164,7 +142,7 @@ const badDays: readonly BadDay[] = [
 		begin: ({ faults, jobs }) => {
 			const match = ({ jobId = '' }: { jobId?: string }) => {
 				const { createdAtMs, durationMs } = jobs.get(jobId);
-				return Date.now() < createdAtMs + durationMs + CDN_LATE_MS;
+				return Date.now() < createdAtMs + durationMs + 20_000;
 			};
 			faults.add({ at: 'download', kind: 'respond', status: 404, times: Infinity, match });
 		},
@@ -173,51 +151,38 @@ const badDays: readonly BadDay[] = [
 ];
 
 /** What every bad day costs in every way, in an n8n of its own: a table for `docs/benchmarks.md`. */
-export async function costsOfBadDays(kit: N8nKit, onStarted: Started['add']): Promise<string> {
+export async function costsOfBadDays(kit: N8nKit, started: Started): Promise<string> {
 	// Jobs of the emulator are short, and so is what n8n waits for them when it is asked to end.
 	const env = { N8N_GRACEFUL_SHUTDOWN_TIMEOUT: '2' };
-	const server = await startServer(kit, onStarted, env);
-	const costs: Cost[] = [];
+	const server = await startServer(kit, started, env);
+	const rows: string[][] = [];
 	for (const badDay of badDays) {
-		for (const way of badDay.ways ?? USUAL_WAYS) {
-			const cost = await costOf(badDay, way, server, onStarted);
-			costs.push(cost);
-			say(
-				`${cost.title}, ${cost.way}: ${cost.paid} paid, ${cost.images} images, ${cost.lost} lost`,
-			);
+		for (const [index, way] of (badDay.ways ?? USUAL_WAYS).entries()) {
+			const cost = await costOf(badDay, way, server, started);
+			say([badDay.title, WAYS[way], ...cost].join(', '));
+			rows.push([index === 0 ? badDay.title : '', WAYS[way], ...cost]);
 		}
 	}
-	return tableOf(costs);
+	return markdownTable(HEAD, rows);
 }
 
-function tableOf(costs: readonly Cost[]): string {
-	const head = [
-		'what happened',
-		'built with',
-		'jobs paid',
-		'images received',
-		'job IDs lost',
-		'seconds',
-		'ended as',
-	];
-	const rows = costs.map((cost, index) => [
-		cost.title === costs[index - 1]?.title ? '' : cost.title,
-		cost.way,
-		String(cost.paid),
-		String(cost.images),
-		cost.onlyInLog > 0 ? `${cost.lost} (${cost.onlyInLog} in the log only)` : String(cost.lost),
-		cost.seconds.toFixed(0),
-		cost.retries === 0 ? cost.ending : `${cost.ending} after ${cost.retries} × Retry`,
-	]);
-	return markdownTable(head, rows);
-}
+const HEAD = [
+	'what happened',
+	'built with',
+	'jobs paid',
+	'images received',
+	'job IDs lost',
+	'seconds',
+	'ended as',
+];
 
+/** What a bad day costs in one of the ways to have images made: the columns from "jobs paid" on. */
 async function costOf(
 	badDay: BadDay,
 	way: Way,
 	server: N8nServer,
-	onStarted: Started['add'],
-): Promise<Cost> {
+	started: Started,
+): Promise<string[]> {
 	const order: Order = {
 		items: ITEMS,
 		files: 0,
@@ -227,9 +192,9 @@ async function costOf(
 	};
 	const options: EmulatorOptions = {
 		jobDurationMs: badDay.jobMs ?? JOB_MS,
-		...badDay.options?.(() => user.emulator),
+		wish: () => badDay.wish?.(user.emulator),
 	};
-	const user: User = await openService(server.url, options, onStarted);
+	const user: User = await openService(server.url, options, started);
 	const { client, emulator } = user;
 	badDay.begin?.(emulator);
 	const { saved, call } = await activated(user, (path) =>
@@ -238,13 +203,16 @@ async function costOf(
 	await call();
 	const startedAtMs = Date.now();
 	const idOf = async () => (await client.executions(saved))[0]?.id ?? '';
-	const isOver = async () => (await finalStatus(client, saved)) !== undefined;
+	const ended = async () => {
+		const [newest] = await client.executions(saved);
+		const isOver = newest && !['new', 'running', 'waiting'].includes(newest.status);
+		return isOver ? newest.status : undefined;
+	};
 	const day: Day = {
+		...user,
 		way,
-		emulator,
-		client,
 		saved,
-		isOver,
+		ended,
 		untilPaid: async (jobs) => {
 			await until(() => emulator.submits.length >= jobs, Infinity, 5);
 		},
@@ -257,9 +225,7 @@ async function costOf(
 		},
 	};
 	await badDay.during?.(day);
-	await until(isOver, RUN_LIMIT_SECONDS * 1000);
-	let ending = await finalStatus(client, saved);
-	if (ending === undefined) throw new Error(`It has not ended in ${RUN_LIMIT_SECONDS} s.`);
+	let ending = await until(ended, RUN_LIMIT_SECONDS * 1000, 300);
 	let retries = 0;
 	while (badDay.putRight && ending !== 'success' && retries < RETRIES) {
 		retries++;
@@ -273,7 +239,7 @@ async function costOf(
 	}
 	const endedAtMs = Date.now();
 	const lastPaidAtMs = () => emulator.submits.at(-1)?.acceptedAtMs ?? 0;
-	await until(() => Date.now() >= lastPaidAtMs() + QUIET_MS);
+	await until(() => Date.now() >= lastPaidAtMs() + QUIET_MS, Infinity);
 	await client.deactivate(saved);
 	const executions = await savedExecutions(client, saved);
 	const { onlyInLogs, nowhere } = unsavedJobs(
@@ -282,29 +248,20 @@ async function costOf(
 		[await readFile(server.logFile, 'utf8')],
 	);
 	await emulator.close();
-	return {
-		title: badDay.title,
-		way: WAYS[way],
-		paid: emulator.submits.length,
-		images: Math.max(0, ...executions.map((execution) => imagesIn(execution, imageNodes[way]))),
-		lost: nowhere.length,
-		onlyInLog: onlyInLogs.length,
-		seconds: (Math.max(endedAtMs, lastPaidAtMs()) - startedAtMs) / 1000,
-		retries,
-		ending,
-	};
+	const seconds = (Math.max(endedAtMs, lastPaidAtMs()) - startedAtMs) / 1000;
+	const inLog = onlyInLogs.length > 0 ? ` (${onlyInLogs.length} in the log only)` : '';
+	return [
+		String(emulator.submits.length),
+		String(Math.max(0, ...executions.map(imagesIn))),
+		`${nowhere.length}${inLog}`,
+		seconds.toFixed(0),
+		`${ending}${retries === 0 ? '' : ` after ${retries} × Retry`}`,
+	];
 }
 
 /** n8n refuses to stop what has ended, and to retry what it kept no data of. */
 function ignoreRefusal(error: unknown): undefined {
 	if (!(error instanceof N8nRequestError)) throw error;
-}
-
-/** The status of the newest execution, once it has ended. */
-async function finalStatus(client: N8nClient, saved: SavedWorkflow): Promise<string | undefined> {
-	const [newest] = await client.executions(saved);
-	const isOver = newest && !['new', 'running', 'waiting'].includes(newest.status);
-	return isOver ? newest.status : undefined;
 }
 
 async function savedExecutions(client: N8nClient, saved: SavedWorkflow): Promise<Execution[]> {
@@ -316,8 +273,11 @@ async function savedExecutions(client: N8nClient, saved: SavedWorkflow): Promise
 	return found.filter((execution) => execution !== undefined);
 }
 
-/** The items with a file that a node has put out, of all its runs. */
-function imagesIn({ runData }: Execution, nodeName: string): number {
-	const items = (runData[nodeName] ?? []).flatMap(({ data }) => data?.main?.flat() ?? []);
-	return items.filter((item) => item?.binary?.data !== undefined).length;
+/** The items with a result that the node with most of them has put out, in all its runs. */
+function imagesIn({ runData }: Execution): number {
+	const counts = Object.values(runData).map((runs) => {
+		const items = runs.flatMap(({ data }) => data?.main?.flat() ?? []);
+		return items.filter((item) => item?.binary?.data !== undefined).length;
+	});
+	return Math.max(0, ...counts);
 }

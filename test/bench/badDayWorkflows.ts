@@ -6,22 +6,13 @@ import {
 	imageGenerate,
 	loopOverItems,
 	noOp,
+	webhook,
 	workflow,
 	type Link,
 	type NodeSettings,
 } from '../e2e/workflow';
-import {
-	benchNode,
-	httpDownload,
-	httpStatusCheck,
-	httpSubmit,
-	ifFinished,
-	ifStatus,
-	startByWebhook,
-	waitSeconds,
-} from './n8n';
+import { httpDownload, httpStatusCheck, httpSubmit, ifStatus, stage, waitSeconds } from './nodes';
 
-const WAIT_SECONDS = 2;
 /** One batch a second, as many as this node has under way by default. */
 const BATCH = { batch: { batchSize: 20, batchInterval: 1000 } };
 const RETRY_ON_FAIL: NodeSettings = { retryOnFail: true, maxTries: 3, waitBetweenTries: 1000 };
@@ -39,15 +30,6 @@ export const WAYS = {
 	looped: 'Loop Over Items',
 } as const;
 
-/** The node of each way that puts out images. */
-export const imageNodes: Readonly<Record<Way, string>> = {
-	node: 'Generate',
-	collected: 'Get Job',
-	retried: 'Download',
-	errorOutput: 'Download',
-	looped: 'Download',
-};
-
 /** What a workflow shall make. */
 export interface Order {
 	items: number;
@@ -61,40 +43,36 @@ export interface Order {
 
 /** A workflow for an order, in one of the ways, started by a webhook. */
 export function workflowFor(way: Way, order: Order, apiUrl: string, path: string): WorkflowFile {
-	const stage = benchNode('Stage', 'stage', {
-		items: order.items,
-		files: order.files,
-		bytes: 1000,
-	});
-	const start = chain(startByWebhook(path), stage);
-	const file = workflow(way, [...start, ...linksOf(way, stage, order, apiUrl)]);
+	const staged = stage(order.items, order.files, 1000);
+	const start = chain(webhook(path, 'onReceived'), staged);
+	const file = workflow(way, [...start, ...linksOf(way, staged, order, apiUrl)]);
 	return {
 		...file,
 		settings: { ...file.settings, saveExecutionProgress: order.savesProgress },
 	};
 }
 
-function linksOf(way: Way, stage: INode, order: Order, apiUrl: string): Link[] {
-	if (way === 'node') return [[stage, generate(order)]];
+function linksOf(way: Way, staged: INode, order: Order, apiUrl: string): Link[] {
+	if (way === 'node') return [[staged, generate(order)]];
 	if (way === 'collected') {
 		const parameters = { jobId: '={{ $json.job_id }}', waitForCompletion: true };
 		const collect = getJob(parameters, RETRY_ON_FAIL);
-		return chain(stage, generate(order, { waitForCompletion: false }), collect);
+		return chain(staged, generate(order, { waitForCompletion: false }), collect);
 	}
 	const prompt = `=A lighthouse, number {{ $('Stage').item.json.row }}`;
 	const submitWith = (settings: NodeSettings, options: INodeParameters): INode => ({
 		...httpSubmit(apiUrl, prompt, order.files, order.model, options),
 		...settings,
 	});
-	const wait = waitSeconds(WAIT_SECONDS);
+	const wait = waitSeconds(2);
 	const check = { ...httpStatusCheck(apiUrl), ...PATIENT_RETRY };
-	const download = { ...httpDownload('={{ $json.image_urls[0] }}'), ...PATIENT_RETRY };
+	const download = { ...httpDownload(), ...PATIENT_RETRY };
 	if (way === 'looped') {
 		const loop = loopOverItems();
 		const submit = submitWith(RETRY_ON_FAIL, {});
 		const pending = ifStatus('Pending?', 'Pending');
 		return [
-			[stage, loop],
+			[staged, loop],
 			[loop, submit, 1],
 			...chain(submit, wait, check, pending, wait),
 			[pending, download, 1],
@@ -105,10 +83,10 @@ function linksOf(way: Way, stage: INode, order: Order, apiUrl: string): Link[] {
 		way === 'retried'
 			? submitWith(RETRY_ON_FAIL, { batching: BATCH })
 			: submitWith({ onError: 'continueErrorOutput' }, { batching: BATCH });
-	const finished = ifFinished();
+	const finished = ifStatus('Finished?', 'Succeed');
 	const failed = ifStatus('Failed?', 'Failed');
 	return [
-		[stage, submit],
+		[staged, submit],
 		...(way === 'errorOutput' ? [[submit, noOp('Not submitted'), 1] as const] : []),
 		...chain(submit, wait, check, finished, download),
 		[finished, failed, 1],

@@ -1,23 +1,13 @@
-import { randomUUID } from 'node:crypto';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Emulator, EmulatorOptions } from '../emulator/emulator';
-import { packRepository } from '../e2e/real-n8n/package-tarball';
-import {
-	N8nClient,
-	type SavedCredential,
-	type SavedWorkflow,
-	type WorkflowFile,
-} from '../e2e/real-n8n/rest-client';
+import { installCommunityPackage, packRepository } from '../e2e/real-n8n/package-tarball';
 import { startPostgres } from '../e2e/real-n8n/postgres';
+import type { Program } from '../e2e/real-n8n/programs';
 import { startRedis } from '../e2e/real-n8n/redis';
-import { queueMode, startN8n, type N8nServer } from '../e2e/real-n8n/server';
+import { queueMode } from '../e2e/real-n8n/server';
 import { Started } from '../e2e/real-n8n/started';
-import { withKey, type N8nKit } from './n8n';
-import { BENCH_KEY, startService } from './service';
 
 // What the commands have in common that start a real n8n.
 
@@ -39,28 +29,46 @@ export async function withStarted(work: (started: Started) => Promise<void>): Pr
 	}
 }
 
-/** The same with the packed package. */
+export async function temporaryFolder(name: string, started: Started): Promise<string> {
+	const folder = await mkdtemp(join(tmpdir(), `aetherforge-${name}-`));
+	started.add(async () => {
+		await rm(folder, { recursive: true, force: true });
+	});
+	return folder;
+}
+
+/** Puts nodes in n8n's folder for community nodes. */
+export type InstallNodes = (nodesDirectory: string) => Promise<void>;
+
+/** As {@link withStarted}, with the packed package. */
 export async function withPackage(
-	work: (tarball: string, started: Started) => Promise<void>,
+	work: (installNodes: InstallNodes, started: Started) => Promise<void>,
 ): Promise<void> {
 	await withStarted(async (started) => {
-		const directory = await mkdtemp(join(tmpdir(), 'aetherforge-pack-'));
-		started.add(async () => {
-			await rm(directory, { recursive: true, force: true });
-		});
+		const folder = await temporaryFolder('pack', started);
 		say('Building and packing the nodes …');
-		await work(await packRepository(directory), started);
+		const tarball = await packRepository(folder);
+		await work(async (nodes) => {
+			await installCommunityPackage(tarball, nodes);
+		}, started);
 	});
 }
 
 /** Gives the settings of an n8n in queue mode, once what it needs has started. */
 export async function startQueue(started: Started): Promise<NodeJS.ProcessEnv> {
-	const redis = await startRedis();
-	started.add(redis.stop);
-	const postgres = await startPostgres();
-	started.add(postgres.stop);
-	await Promise.all([redis.ready, postgres.ready]);
-	return { ...queueMode(redis.port), ...postgres.env };
+	const { port } = await untilReady(await startRedis(), started);
+	const { env } = await untilReady(await startPostgres(), started);
+	return { ...queueMode(port), ...env };
+}
+
+/** Waits for a program that was started, which is stopped in the end. */
+export async function untilReady<T extends Pick<Program, 'ready' | 'stop'>>(
+	program: T,
+	started: Started,
+): Promise<T> {
+	started.add(program.stop);
+	await program.ready;
+	return program;
 }
 
 /** Runs a command, and says in a line why it failed. */
@@ -75,88 +83,4 @@ export function runCommand(command: Command): void {
 export function wholeNumber(text: string): number {
 	if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
 	return Number(text);
-}
-
-/** Starts an n8n with the community nodes of a kit. */
-export async function startServer(
-	kit: N8nKit,
-	onStarted: Started['add'],
-	env: NodeJS.ProcessEnv = {},
-): Promise<N8nServer> {
-	const server = await startN8n(kit.install, {
-		installNodes: async (nodes) => {
-			await cp(kit.nodesDirectory, nodes, { recursive: true });
-		},
-		env,
-	});
-	onStarted(server.stop);
-	await server.ready;
-	return server;
-}
-
-/** A user of a running n8n, whose credential is for an emulator of its own. */
-export interface User {
-	emulator: Emulator;
-	client: N8nClient;
-	credential: SavedCredential;
-}
-
-/** Signs in to an n8n that runs. */
-export async function openService(
-	url: string,
-	options: EmulatorOptions,
-	onStarted: Started['add'],
-): Promise<User> {
-	const client = new N8nClient(url);
-	await client.signIn();
-	const { emulator, stop } = await startService(options);
-	onStarted(stop);
-	const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
-		apiKey: BENCH_KEY,
-		baseUrl: emulator.apiUrl,
-	});
-	return { client, emulator, credential };
-}
-
-/** Saves and activates a workflow that a webhook starts, which answers at once. */
-export async function activated(
-	{ client, credential }: User,
-	workflowFor: (webhookPath: string) => WorkflowFile,
-): Promise<{ saved: SavedWorkflow; call: () => Promise<void> }> {
-	const path = randomUUID();
-	const saved = await client.createWorkflow(withKey(workflowFor(path), credential));
-	await client.activate(saved);
-	const call = async () => {
-		const { status } = await client.post(`webhook/${path}`, {});
-		if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
-	};
-	return { saved, call };
-}
-
-/** Waits until something is so. @returns whether it was so in time */
-export async function until(
-	isSo: () => boolean | Promise<boolean>,
-	limitMs = Infinity,
-	everyMs = 300,
-): Promise<boolean> {
-	const deadline = Date.now() + limitMs;
-	while (!(await isSo())) {
-		if (Date.now() > deadline) return false;
-		await sleep(everyMs);
-	}
-	return true;
-}
-
-/** Where the IDs of the paid jobs are that no execution has: in a log alone, or nowhere. */
-export function unsavedJobs(
-	jobIds: readonly string[],
-	savedTexts: readonly string[],
-	logs: readonly string[],
-): { onlyInLogs: string[]; nowhere: string[] } {
-	const unsaved = jobIds.filter((jobId) => !savedTexts.some((text) => text.includes(jobId)));
-	const isLogged = (jobId: string) => logs.some((log) => log.includes(jobId));
-	return {
-		onlyInLogs: unsaved.filter(isLogged),
-		nowhere: unsaved.filter((jobId) => !isLogged(jobId)),
-	};
 }

@@ -1,169 +1,112 @@
-import { randomUUID } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-import type { SavedWorkflow } from '../e2e/real-n8n/rest-client';
+import type { INode } from 'n8n-workflow';
 import type { Started } from '../e2e/real-n8n/started';
-import { chain, imageGenerate, manualTrigger, workflow } from '../e2e/workflow';
-import { makeGate } from './gate';
-import { benchNode, startByWebhook, withKey, type FreshN8n, type N8nKit } from './n8n';
-import { cpuMs } from './processMemory';
-import { startService } from './service';
+import { until } from '../e2e/real-n8n/until';
+import { chain, imageGenerate, webhook, workflow } from '../e2e/workflow';
+import { temporaryFolder } from './frame';
+import { makeGates } from './gate';
+import { activated, nodeMs, openService, startServer, succeeded, type N8nKit } from './n8n';
+import { stage } from './nodes';
+import { cpuMs, writtenBytes } from './processMemory';
 
 // What it costs to keep job IDs in n8n's database: the same jobs with the journal, and without it.
 
 const SWITCH = 'static canKeep(context) {';
-const LIMIT_SECONDS = 600;
-const WARM_CALLS = 20;
-const WEBHOOKS = 100;
-const MINUTE_MS = 60_000;
-const SETTLED_MS = 3000;
+const JOURNAL = 'n8n-nodes-aetherforge/dist/nodes/shared/engine/jobs/journal.js';
+/** Until it has run for a while the code is compiled anew; that counts for none. */
+const WARM_UP_RUNS = 3;
+const WARM_UP_CALLS = 20;
+const CALLS = 100;
+const CALL_EVERY_MS = 600;
+const SETTLE_MS = 3000;
+const LIMIT_MS = 600_000;
 
 /** The same community nodes, whose jobs are not kept in the database. */
-export async function withoutJournal(kit: N8nKit, onStarted: Started['add']): Promise<N8nKit> {
-	const nodesDirectory = await mkdtemp(join(tmpdir(), 'aetherforge-bench-nodes-'));
-	onStarted(async () => {
-		await rm(nodesDirectory, { recursive: true, force: true });
-	});
+export async function withoutJournal(kit: N8nKit, started: Started): Promise<N8nKit> {
+	const nodesDirectory = await temporaryFolder('nodes', started);
 	await cp(kit.nodesDirectory, nodesDirectory, { recursive: true });
-	const file = join(
-		nodesDirectory,
-		'node_modules/n8n-nodes-aetherforge/dist/nodes/shared/engine/jobs/journal.js',
-	);
+	const file = join(nodesDirectory, 'node_modules', JOURNAL);
 	const code = await readFile(file, 'utf8');
 	if (!code.includes(SWITCH)) throw new Error('The journal has no such switch.');
 	await writeFile(file, code.replace(SWITCH, `${SWITCH} return false;`));
 	return { ...kit, nodesDirectory };
 }
 
-export interface JobsCost {
-	/** From the node's start to its end, in milliseconds. */
-	nodeMs: number;
-	/** Of n8n's process meanwhile. */
-	cpuMs: number;
-}
-
-/** Runs so many jobs again and again in one workflow, whose node has one row in the database. */
-export class RepeatedJobs {
-	readonly #n8n: FreshN8n;
-	readonly #jobMs: number;
-	#saved: SavedWorkflow | undefined;
-
-	constructor(n8n: FreshN8n, jobMs: number) {
-		this.#n8n = n8n;
-		this.#jobMs = jobMs;
-	}
-
-	async run(jobs: number): Promise<JobsCost> {
-		const { client } = this.#n8n;
-		const service = await startService({ jobDurationMs: this.#jobMs });
-		const gate = await makeGate();
-		try {
-			const details = { items: jobs, files: 0, bytes: 0 };
-			const fresh = withKey(
-				workflow(
-					'Jobs',
-					chain(
-						manualTrigger(),
-						benchNode('Stage', 'stage', details),
-						benchNode('Before', 'gate', { url: gate.url }),
-						imageGenerate({
-							prompt: '=A lighthouse, number {{ $json.row }}',
-							downloadImages: false,
-							options: { maxJobsPerExecution: 0 },
-						}),
-						benchNode('After', 'gate', { url: gate.url }),
-					),
-				),
-				await this.#n8n.credentialFor(service.apiUrl),
-			);
-			this.#saved ??= await client.createWorkflow(fresh);
-			this.#saved = await client.update(this.#saved, (node) => {
-				const { parameters, credentials } =
-					fresh.nodes.find(({ name }) => name === node.name) ?? {};
-				Object.assign(node, { parameters, credentials });
-			});
-			const executionId = await client.startManually(this.#saved, 'Start');
-			const begin = await gate.arrival(LIMIT_SECONDS * 1000);
-			const before = await cpuMs(begin.pid);
-			begin.open();
-			const end = await gate.arrival(LIMIT_SECONDS * 1000);
-			const after = await cpuMs(end.pid);
-			end.open();
-			const execution = await client.waitForExecution(executionId, LIMIT_SECONDS);
-			if (execution.status !== 'success')
-				throw new Error(execution.errorMessage ?? execution.status);
-			const nodeMs = execution.runData.Generate?.[0]?.executionTime;
-			if (nodeMs === undefined) throw new Error('The node has not run.');
-			return { nodeMs, cpuMs: after - before };
-		} finally {
-			await gate.close();
-			await service.stop();
-		}
-	}
-}
-
-/** What a minute of webhooks takes of n8n. */
-export interface WebhooksCost {
-	cpuMs: number;
-	writtenKilobytes: number;
+/**
+ * Starts an n8n, in which webhook calls start as many jobs as they ask for, by one node: it has one row
+ * in the database.
+ */
+async function openJobs(
+	kit: N8nKit,
+	jobDurationMs: number,
+	started: Started,
+	between: (node: INode) => INode[] = (node) => [node],
+) {
+	const server = await startServer(kit, started);
+	const user = await openService(server.url, { jobDurationMs }, started);
+	const generate = imageGenerate({
+		prompt: '=A lighthouse, number {{ $json.row }}',
+		downloadImages: false,
+		options: { maxJobsPerExecution: 0 },
+	});
+	const work = await activated(user, (path) => {
+		const staged = stage('{{ $json.body.items }}');
+		return workflow('Jobs', chain(webhook(path, 'onReceived'), staged, ...between(generate)));
+	});
+	return { server, user, ...work };
 }
 
 /**
- * A minute of webhook calls, one every 0.6 s, each of which starts one job.
- *
- * @param held how many jobs the node has started before in one execution, for a full row
+ * @param held how many jobs the node's row has from an execution before
+ * @returns runs so many jobs, and says how long the node takes and what CPU time n8n
  */
-export async function costOfWebhooks(n8n: FreshN8n, held: number): Promise<WebhooksCost> {
-	const { client } = n8n;
-	const service = await startService({ jobDurationMs: 0 });
-	try {
-		const path = randomUUID();
-		const start = { ...startByWebhook(path) };
-		const details = '={{ JSON.stringify({ items: $json.body.items, files: 0, bytes: 0 }) }}';
-		const stage = benchNode('Stage', 'stage', {});
-		stage.parameters.details = details;
-		const generate = imageGenerate({
-			prompt: '=A lighthouse, number {{ $json.row }}',
-			downloadImages: false,
-			options: { maxJobsPerExecution: 0 },
-		});
-		const file = workflow('Webhooks', chain(start, stage, generate));
-		const saved = await client.createWorkflow(
-			withKey(file, await n8n.credentialFor(service.apiUrl)),
-		);
-		await client.activate(saved);
-		const call = async (items: number) => {
-			const { status } = await client.post(`webhook/${path}`, { items });
-			if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
-		};
-		const ended = async (executions: number) => {
-			const deadlineMs = Date.now() + LIMIT_SECONDS * 1000;
-			while ((await client.endedExecutions(saved)).length < executions) {
-				if (Date.now() > deadlineMs) throw new Error('The executions did not end.');
-				await sleep(500);
-			}
-		};
-		// The first calls have the code compiled.
-		const first = [...Array<number>(WARM_CALLS).fill(1), ...(held > 0 ? [held] : [])];
-		for (const items of first) await call(items);
-		await ended(first.length);
-		await sleep(SETTLED_MS);
-		const [cpuBefore, writtenBefore] = [await cpuMs(n8n.pid), await n8n.writtenBytes()];
-		for (let calls = 0; calls < WEBHOOKS; calls++) {
-			await Promise.all([call(1), sleep(MINUTE_MS / WEBHOOKS)]);
-		}
-		await ended(first.length + WEBHOOKS);
-		await sleep(SETTLED_MS);
-		const executions = await client.endedExecutions(saved);
-		if (!executions.every(({ status }) => status === 'success')) throw new Error('One has failed.');
-		return {
-			cpuMs: (await cpuMs(n8n.pid)) - cpuBefore,
-			writtenKilobytes: ((await n8n.writtenBytes()) - writtenBefore) / 1000,
-		};
-	} finally {
-		await service.stop();
-	}
+export async function repeatedJobs(
+	kit: N8nKit,
+	{ jobs, jobMs, held = 0 }: { jobs: number; jobMs: number; held?: number },
+	started: Started,
+) {
+	const { before, after, rise } = await makeGates(started);
+	const gated = await openJobs(kit, jobMs, started, (node) => [before, node, after]);
+	const { server, user, saved, call } = gated;
+	const run = async (items = jobs) => {
+		await call({ items });
+		const cpu = await rise(async () => await cpuMs(server.pid));
+		const [newest] = await user.client.executions(saved);
+		const execution = await succeeded(user, newest?.id ?? '');
+		return { nodeMs: nodeMs(execution, 'Generate'), cpuMs: cpu };
+	};
+	for (let warm = 0; warm < WARM_UP_RUNS; warm++) await run();
+	if (held > 0) await run(held);
+	return { run, stop: server.stop };
+}
+
+/** What a minute of webhook calls takes of n8n, each of which starts a job. */
+export async function costOfWebhooks(kit: N8nKit, held: number, started: Started) {
+	const { server, user, saved, call } = await openJobs(kit, 0, started);
+	let calls = 0;
+	const ended = async () => {
+		const all = await user.client.endedExecutions(saved);
+		return all.length >= calls && all;
+	};
+	const callFor = async (items: number) => {
+		calls++;
+		await call({ items });
+	};
+	const spent = async () => {
+		await until(ended, LIMIT_MS, 500);
+		await sleep(SETTLE_MS);
+		const written = await (kit.postgres?.writtenBytes() ?? writtenBytes(server.pid));
+		return { cpu: await cpuMs(server.pid), written };
+	};
+	for (let warm = 0; warm < WARM_UP_CALLS; warm++) await callFor(1);
+	if (held > 0) await callFor(held);
+	const before = await spent();
+	for (let made = 0; made < CALLS; made++) await Promise.all([callFor(1), sleep(CALL_EVERY_MS)]);
+	const after = await spent();
+	const statuses = (await until(ended)).map(({ status }) => status);
+	if (statuses.some((status) => status !== 'success')) throw new Error('An execution has failed.');
+	await server.stop();
+	return { cpuMs: after.cpu - before.cpu, kilobytes: (after.written - before.written) / 1000 };
 }

@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { INode, INodeParameters } from 'n8n-workflow';
+import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/emulator';
 import { installN8n, type N8nInstall } from '../e2e/real-n8n/install';
-import { installCommunityPackage } from '../e2e/real-n8n/package-tarball';
-import { N8nClient, type SavedCredential, type WorkflowFile } from '../e2e/real-n8n/rest-client';
-import { startN8n } from '../e2e/real-n8n/server';
 import type { Postgres } from '../e2e/real-n8n/postgres';
+import {
+	N8nClient,
+	type Execution,
+	type SavedCredential,
+	type SavedWorkflow,
+	type WorkflowFile,
+} from '../e2e/real-n8n/rest-client';
+import { startN8n, type N8nServer } from '../e2e/real-n8n/server';
 import type { Started } from '../e2e/real-n8n/started';
-import { withCredential } from '../e2e/workflow';
-import { writtenBytes } from './processMemory';
-import { BENCH_KEY } from './service';
+import { say, temporaryFolder, untilReady, type InstallNodes } from './frame';
+
+export const BENCH_KEY = 'bench-key';
+const LIMIT_SECONDS = 600;
 
 /** Everything needed to start one n8n after the other, each fresh. */
 export interface N8nKit {
@@ -22,185 +27,119 @@ export interface N8nKit {
 	postgres?: Postgres;
 }
 
-/** A fresh n8n, ready to run workflows. */
-export interface FreshN8n {
-	client: N8nClient;
-	pid: number;
-	/** Bytes that have been written to its database so far: to PostgreSQL's log, or by n8n itself. */
-	writtenBytes(): Promise<number>;
-	/** Saves a workflow and starts it, without following how it goes on; gives the execution's ID. */
-	start(file: WorkflowFile): Promise<string>;
-	/** A credential for the nodes, and for n8n's own HTTP Request node. */
-	credentialFor(apiUrl: string): Promise<SavedCredential>;
-	stop(): Promise<void>;
-}
-
-export async function prepareN8n(
-	tarball: string,
-	say: (line: string) => void,
-	onStarted: Started['add'],
-): Promise<N8nKit> {
+export async function prepareN8n(installNodes: InstallNodes, started: Started): Promise<N8nKit> {
 	const install = await installN8n('n8n-2.41', say);
-	const nodesDirectory = await mkdtemp(join(tmpdir(), 'aetherforge-bench-nodes-'));
-	onStarted(async () => {
-		await rm(nodesDirectory, { recursive: true, force: true });
-	});
-	await installCommunityPackage(tarball, nodesDirectory);
+	const nodesDirectory = await temporaryFolder('nodes', started);
+	await installNodes(nodesDirectory);
 	const benchNodes = join(nodesDirectory, 'node_modules', 'n8n-nodes-bench');
 	await cp(join(__dirname, 'raw-nodes'), benchNodes, { recursive: true });
 	return { install, nodesDirectory };
 }
 
-export async function startFreshN8n(kit: N8nKit, onStarted: Started['add']): Promise<FreshN8n> {
-	const server = await startN8n(kit.install, {
-		installNodes: async (directory) => {
-			await cp(kit.nodesDirectory, directory, { recursive: true });
+/** Starts a fresh n8n with the nodes of a kit. */
+export async function startServer(
+	{ install, nodesDirectory, postgres }: N8nKit,
+	started: Started,
+	env: NodeJS.ProcessEnv = {},
+): Promise<N8nServer> {
+	const server = await startN8n(install, {
+		installNodes: async (nodes) => {
+			await cp(nodesDirectory, nodes, { recursive: true });
 		},
-		env: (await kit.postgres?.emptyDatabase()) ?? {},
+		env: { ...(await postgres?.newDatabase()), ...env },
 	});
-	let isStopped = false;
-	const stop = async () => {
-		if (isStopped) return;
-		isStopped = true;
-		await server.stop();
-	};
-	onStarted(stop);
-	await server.ready;
-	const client = new N8nClient(server.url);
+	return await untilReady(server, started);
+}
+
+/** A user of a running n8n, whose credential is for an emulator of its own. */
+export interface User {
+	emulator: Emulator;
+	client: N8nClient;
+	credential: SavedCredential;
+}
+
+/** Signs in to an n8n that runs, and starts an emulator without pictures in this process. */
+export async function openService(
+	url: string,
+	options: EmulatorOptions,
+	started: Started,
+): Promise<User> {
+	const client = new N8nClient(url);
 	await client.signIn();
-	return {
-		client,
-		pid: server.pid,
-		writtenBytes: kit.postgres?.writtenBytes ?? (async () => await writtenBytes(server.pid)),
-		start: async (file) => await client.startManually(await client.createWorkflow(file), 'Start'),
-		credentialFor: async (apiUrl) =>
-			await client.createCredential('AetherForge', 'aetherForgeApi', {
-				apiKey: BENCH_KEY,
-				baseUrl: apiUrl,
-			}),
-		stop,
+	const emulator = await startEmulator({ apiKeys: [BENCH_KEY], pictures: false, ...options });
+	started.add(async () => {
+		await emulator.close();
+	});
+	const credential = await client.createCredential('AetherForge', 'aetherForgeApi', {
+		apiKey: BENCH_KEY,
+		baseUrl: emulator.apiUrl,
+	});
+	return { client, emulator, credential };
+}
+
+/** Saves a workflow with the user's credential, for all nodes that may use it. */
+export async function saved(
+	{ client, credential: { id, name, type } }: User,
+	file: WorkflowFile,
+): Promise<SavedWorkflow> {
+	const credentials = { [type]: { id, name } };
+	const nodes = file.nodes.map((node) => ({ ...node, credentials }));
+	return await client.createWorkflow({ ...file, nodes });
+}
+
+/** Runs a workflow by hand. @throws Error where it ends in anything but success */
+export async function ran(user: User, workflow: SavedWorkflow): Promise<Execution> {
+	return await succeeded(user, await user.client.startManually(workflow, 'Start'));
+}
+
+/** Waits for the end of an execution. @throws Error where it is anything but success */
+export async function succeeded({ client }: User, executionId: string): Promise<Execution> {
+	const execution = await client.waitForExecution(executionId, LIMIT_SECONDS);
+	const { status, errorMessage } = execution;
+	if (status !== 'success') throw new Error(errorMessage ?? status);
+	return execution;
+}
+
+/** How long a node ran, in milliseconds. */
+export function nodeMs({ runData }: Execution, node: string): number {
+	const [run] = runData[node] ?? [];
+	if (!run) throw new Error(`The node "${node}" has not run.`);
+	return run.executionTime;
+}
+
+/** @throws Error unless so many results have been downloaded */
+export function checkDownloads({ emulator }: User, expected: number): void {
+	const { length } = emulator.requests.filter(
+		({ server, status }) => server === 'cdn' && status === 200,
+	);
+	if (length !== expected) throw new Error(`${length} of ${expected} images were downloaded.`);
+}
+
+/** Saves and activates a workflow that a webhook starts, which answers at once. */
+export async function activated(
+	user: User,
+	workflowFor: (webhookPath: string) => WorkflowFile,
+): Promise<{ saved: SavedWorkflow; call: (body?: object) => Promise<void> }> {
+	const path = randomUUID();
+	const workflow = await saved(user, workflowFor(path));
+	await user.client.activate(workflow);
+	const call = async (body = {}) => {
+		const { status } = await user.client.post(`webhook/${path}`, body);
+		if (status !== 200) throw new Error(`A webhook call was answered with ${status}.`);
 	};
+	return { saved: workflow, call };
 }
 
-function node(name: string, type: string, typeVersion: number, parameters: INodeParameters): INode {
-	return { id: randomUUID(), name, type, typeVersion, position: [0, 0], parameters };
-}
-
-const benchType = 'n8n-nodes-bench.bench';
-
-/** One of the operations of the bench's own node. */
-export function benchNode(
-	name: string,
-	operation: string,
-	details: Readonly<Record<string, string | number>>,
-	text = '',
-): INode {
-	const parameters = { operation, details: JSON.stringify(details), text };
-	return node(name, benchType, 1, parameters);
-}
-
-const httpRequestVersion = 4.2;
-const submitPath = '/public/v1/generate/image';
-
-interface Part {
-	[name: string]: string;
-	name: string;
-}
-
-/**
- * n8n's HTTP Request node as it submits a job. Parameters with the same name become parts with the
- * same name, so that it can send several files; their number is fixed when the workflow is built.
- */
-export function httpSubmit(
-	apiUrl: string,
-	prompt: string,
-	files: number,
-	model = 'GPT Image 1.5',
-	options: INodeParameters = {},
-): INode {
-	const parts: Part[] = [
-		{ name: 'prompt', value: prompt },
-		{ name: 'ai_model', value: model },
-		...Array.from({ length: files }, (_, file) => ({
-			parameterType: 'formBinaryData',
-			name: 'ref_images',
-			inputDataFieldName: `reference_${file}`,
-		})),
-	];
-	return node('Submit', 'n8n-nodes-base.httpRequest', httpRequestVersion, {
-		method: 'POST',
-		url: `${apiUrl}${submitPath}`,
-		authentication: 'predefinedCredentialType',
-		nodeCredentialType: 'aetherForgeApi',
-		sendBody: true,
-		contentType: 'multipart-form-data',
-		bodyParameters: { parameters: parts },
-		options,
-	});
-}
-
-export function httpStatusCheck(apiUrl: string): INode {
-	return node('Look', 'n8n-nodes-base.httpRequest', httpRequestVersion, {
-		url: `=${apiUrl}/public/v1/job/{{ $json.job_id }}`,
-		authentication: 'predefinedCredentialType',
-		nodeCredentialType: 'aetherForgeApi',
-		options: {},
-	});
-}
-
-/** @param url the image's, or an expression for it */
-export function httpDownload(url: string): INode {
-	const response = { response: { responseFormat: 'file', outputPropertyName: 'data' } };
-	return node('Download', 'n8n-nodes-base.httpRequest', httpRequestVersion, {
-		url,
-		options: { response },
-	});
-}
-
-/** A webhook that answers at once, so that nobody waits for the run. */
-export function startByWebhook(path: string): INode {
-	const parameters = { httpMethod: 'POST', path, responseMode: 'onReceived', options: {} };
-	return { ...node('Start', 'n8n-nodes-base.webhook', 2, parameters), webhookId: path };
-}
-
-export function waitSeconds(amount: number): INode {
-	return node('Wait', 'n8n-nodes-base.wait', 1.1, { amount, unit: 'seconds' });
-}
-
-/** Its first output: finished jobs; the second one: the others. */
-export function ifFinished(): INode {
-	return ifStatus('Finished?', 'Succeed');
-}
-
-/** Its first output: jobs with this status; the second one: the others. */
-export function ifStatus(name: string, status: string): INode {
-	return node(name, 'n8n-nodes-base.if', 2.2, {
-		conditions: {
-			options: { caseSensitive: true, leftValue: '', typeValidation: 'strict', version: 2 },
-			combinator: 'and',
-			conditions: [
-				{
-					id: randomUUID(),
-					leftValue: '={{ $json.status }}',
-					rightValue: status,
-					operator: { type: 'string', operation: 'equals' },
-				},
-			],
-		},
-		options: {},
-	});
-}
-
-/** The workflow with the credential in our nodes and in those of n8n that use it. */
-export function withKey(file: WorkflowFile, credential: SavedCredential): WorkflowFile {
-	const { id, name, type } = credential;
-	const ready = withCredential(file, credential);
+/** Where the IDs of the paid jobs are that no execution has: in a log alone, or nowhere. */
+export function unsavedJobs(
+	jobIds: readonly string[],
+	savedTexts: readonly string[],
+	logs: readonly string[],
+): { onlyInLogs: string[]; nowhere: string[] } {
+	const unsaved = jobIds.filter((jobId) => !savedTexts.some((text) => text.includes(jobId)));
+	const isLogged = (jobId: string) => logs.some((log) => log.includes(jobId));
 	return {
-		...ready,
-		nodes: ready.nodes.map((each) =>
-			each.parameters.nodeCredentialType === type || each.type === benchType
-				? { ...each, credentials: { [type]: { id, name } } }
-				: each,
-		),
+		onlyInLogs: unsaved.filter(isLogged),
+		nowhere: unsaved.filter((jobId) => !isLogged(jobId)),
 	};
 }

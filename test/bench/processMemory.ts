@@ -1,20 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 
-// Linux keeps these for every process: proc_pid_status(5), proc_pid_clear_refs(5), proc_pid_stat(5), proc_pid_io(5).
+// Linux keeps these for every process: proc_pid_status(5), proc_pid_clear_refs(5), proc_pid_stat(5),
+// proc_pid_io(5).
 
 /** Clock ticks of `/proc/<pid>/stat` a second, on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** Resident memory in megabytes (10⁶ bytes). */
-export interface ResidentMemory {
-	now: number;
-	/** The largest since the process started, or since {@link clearPeak}. */
-	peak: number;
-}
-
-export async function residentMemory(pid: number): Promise<ResidentMemory> {
+/** Resident memory in megabytes (10⁶ bytes): now, or the peak since the start or {@link clearPeak}. */
+export async function residentMemory(pid: number, which: 'now' | 'peak' = 'now'): Promise<number> {
 	const status = await readFile(`/proc/${pid}/status`, 'utf8');
-	return { now: field(status, 'VmRSS'), peak: field(status, 'VmHWM') };
+	const field = which === 'now' ? /^VmRSS:\s+(\d+) kB$/m : /^VmHWM:\s+(\d+) kB$/m;
+	return (Number(field.exec(status)?.[1]) * 1024) / 1e6;
 }
 
 /** Makes the present resident memory the largest so far. */
@@ -34,10 +30,4 @@ export async function cpuMs(pid: number): Promise<number> {
 export async function writtenBytes(pid: number): Promise<number> {
 	const io = await readFile(`/proc/${pid}/io`, 'utf8');
 	return Number(/^write_bytes: (\d+)$/m.exec(io)?.[1]);
-}
-
-function field(status: string, name: string): number {
-	const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
-	if (kilobytes === undefined) throw new Error(`The system does not tell ${name}.`);
-	return (Number(kilobytes) * 1024) / 1e6;
 }

@@ -21,8 +21,6 @@ export interface Report {
 	setting: string;
 	goals: Goal[];
 	comparisons: Comparison[];
-	/** What could not be measured, and why. */
-	missing: string[];
 }
 
 /** A rise of memory below this is noise, and nothing to divide by. */
@@ -46,18 +44,10 @@ function rounded(value: number): string {
 }
 
 /** "5.1 (4.8–5.3)", or the value alone where there is no spread. */
-export function withSpread(values: readonly number[]): string {
+function withSpread(values: readonly number[]): string {
 	const [least, most] = [rounded(Math.min(...values)), rounded(Math.max(...values))];
 	const middle = rounded(median(values));
 	return least === most ? middle : `${middle} (${least}–${most})`;
-}
-
-/** How many times as much a row is as the node, run for run. */
-export function ratios({ rows }: Comparison, row: number): number[] {
-	const own = rows[0]?.values ?? [];
-	return (rows[row]?.values ?? []).map(
-		(value, index) => value / Math.max(LEAST_DIVISOR, own[index] ?? Number.NaN),
-	);
 }
 
 export function markdownTable(
@@ -69,27 +59,23 @@ export function markdownTable(
 }
 
 /** The report as the parts of `docs/benchmarks.md` that are measured, by name. */
-export function partsOf({ setting, goals, comparisons, missing }: Report): Record<string, string> {
+export function partsOf({ setting, goals, comparisons }: Report): Record<string, string> {
 	const goalRows = goals.map((goal) => [
 		goal.name,
 		`${rounded(goal.limit)} ${goal.unit}`,
 		withSpread(goal.values),
 		isMet(goal) ? 'met' : '**not met**',
 	]);
-	const sections = comparisons.map((comparison) => {
-		const rows = comparison.rows.map(({ label, values }, row) => [
-			label,
-			withSpread(values),
-			row === 0 ? '1' : withSpread(ratios(comparison, row)),
-		]);
-		return `### ${comparison.title}\n\n${markdownTable(['', comparison.unit, 'times the node'], rows)}`;
+	const sections = comparisons.map(({ title, unit, rows }) => {
+		const own = Math.max(LEAST_DIVISOR, median(rows[0]?.values ?? []));
+		const lines = rows.map(({ label, values }) => {
+			return [label, withSpread(values), rounded(median(values) / own)];
+		});
+		return `### ${title}\n\n${markdownTable(['', unit, 'times the node'], lines)}`;
 	});
 	return {
 		setting,
-		goals: [
-			markdownTable(['goal', 'at most', 'measured', ''], goalRows),
-			...missing.map((line) => `Not measured: ${line}`),
-		].join('\n\n'),
+		goals: markdownTable(['goal', 'at most', 'measured', ''], goalRows),
 		comparisons: sections.join('\n\n'),
 	};
 }

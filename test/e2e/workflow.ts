@@ -7,7 +7,7 @@ export type NodeSettings = Pick<
 	'onError' | 'webhookId' | 'retryOnFail' | 'maxTries' | 'waitBetweenTries'
 >;
 
-function node(
+export function node(
 	name: string,
 	type: string,
 	typeVersion: number,

@@ -44,7 +44,7 @@ const operations = {
 
 	/** Goes on when the bench says so. */
 	async gate(context, { url }) {
-		await context.helpers.httpRequest({ method: 'POST', url, body: { pid: process.pid } });
+		await context.helpers.httpRequest({ url });
 		return context.getInputData();
 	},
 
@@ -54,28 +54,6 @@ const operations = {
 			json: { text: context.getNodeParameter('text', item) },
 			pairedItem: { item },
 		}));
-	},
-
-	/** What a first version of such a node does: files into buffers, buffers into a form. */
-	async uploadBuffered(context, { baseUrl, apiKey }) {
-		// n8n lets packages without dependencies of their own find its copy.
-		const FormData = require('form-data');
-		const form = new FormData();
-		form.append('prompt', 'A lighthouse');
-		form.append('ai_model', 'GPT Image 1.5');
-		const [{ binary }] = context.getInputData();
-		for (const [name, { fileName, mimeType }] of Object.entries(binary)) {
-			const content = await context.helpers.getBinaryDataBuffer(0, name);
-			form.append('ref_images', content, { filename: fileName, contentType: mimeType });
-		}
-		const json = await context.helpers.httpRequest({
-			method: 'POST',
-			url: `${baseUrl}/public/v1/generate/image`,
-			body: form,
-			headers: { ...form.getHeaders(), Authorization: `Bearer ${apiKey}` },
-			json: true,
-		});
-		return [{ json, pairedItem: { item: 0 } }];
 	},
 
 	/** What no node can be below: files from n8n's storage, one after the other into a socket. */
@@ -108,13 +86,6 @@ const operations = {
 		await pipeline(Readable.from(body()), outgoing);
 		const [response] = await answered;
 		return [{ json: await json(response), pairedItem: { item: 0 } }];
-	},
-
-	/** The first version of a download. */
-	async downloadBuffered(context, { url }) {
-		const body = await context.helpers.httpRequest({ method: 'GET', url, encoding: 'arraybuffer' });
-		const data = await context.helpers.prepareBinaryData(Buffer.from(body), 'image.png');
-		return [{ json: {}, binary: { data }, pairedItem: { item: 0 } }];
 	},
 
 	/** What no node can be below. */

@@ -54,6 +54,7 @@ export async function startPostgres() {
 		DB_POSTGRESDB_PASSWORD: '',
 		DB_POSTGRESDB_DATABASE: 'postgres',
 	};
+	let databases = 0;
 	const query = async (sql: string) => {
 		const args = ['-h', '127.0.0.1', '-p', port, '-U', user, '-d', 'postgres', '-tAc', sql];
 		return (await run(join(programs, 'psql'), args)).stdout;
@@ -62,10 +63,11 @@ export async function startPostgres() {
 		/** The settings of an n8n that keeps its data there. */
 		env,
 		ready,
-		/** Empties it, for another n8n. */
-		emptyDatabase: async () => {
-			await query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
-			return env;
+		/** The settings of another n8n, with a database of its own. */
+		newDatabase: async () => {
+			const name = `n8n_${++databases}`;
+			await query(`CREATE DATABASE ${name}`);
+			return { ...env, DB_POSTGRESDB_DATABASE: name };
 		},
 		/** How much its log has grown to since it started, in bytes. */
 		writtenBytes: async () => Number(await query("SELECT pg_current_wal_lsn() - '0/0'")),
