@@ -56,27 +56,20 @@ describe('retrying', () => {
 		return { value, triedAtMs };
 	}
 
-	it('ends with the first value', async () => {
-		const { value, triedAtMs } = await tryAll([{ valueIfLast: 'a' }, { value: 'b' }]);
-		expect(value).toBe('b');
-		expect(triedAtMs).toHaveLength(2);
-	});
-
 	it('makes no more tries than allowed, each after the back-off of its number', async () => {
 		jest.spyOn(Math, 'random').mockReturnValue(0.5);
-		const { value, triedAtMs } = await tryAll([{ valueIfLast: 'a' }]);
-		expect(value).toBe('a');
-		expect(triedAtMs).toEqual([0, 750, 2250, 5250, 11_250]);
+		const triedAtMs = [0, 750, 2250, 5250, 11_250];
+		expect(await tryAll([{ valueIfLast: 'a' }])).toEqual({ value: 'a', triedAtMs });
 	});
 
-	it('waits as long as the server asks for, where that is longer', async () => {
+	it('ends with the first value, and waits as long as the server asks for, where that is longer', async () => {
 		jest.spyOn(Math, 'random').mockReturnValue(0.5);
-		const { triedAtMs } = await tryAll([
+		const tried = await tryAll([
 			{ valueIfLast: 'a', retryAfterMs: 20_000 },
 			{ valueIfLast: 'b', retryAfterMs: 0 },
 			{ value: 'c' },
 		]);
-		expect(triedAtMs).toEqual([0, 20_000, 21_500]);
+		expect(tried).toEqual({ value: 'c', triedAtMs: [0, 20_000, 21_500] });
 	});
 
 	it('begins no try after its budget, and does not wait for one that it cannot begin', async () => {
