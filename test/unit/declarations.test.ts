@@ -3,7 +3,6 @@ import path from 'node:path';
 import {
 	NodeHelpers,
 	Workflow,
-	type INode,
 	type INodeParameters,
 	type INodeProperties,
 	type INodePropertyOptions,
@@ -16,6 +15,7 @@ import { imageJobProperties } from '../../nodes/shared/properties';
 import { root } from '../package/sources';
 import { ENDPOINT_CASES, type FieldCase } from '../support/endpointCases';
 import { endpointAt, ENDPOINTS, nodeCalled, NODES } from '../support/nodes';
+import { fakeContext } from './fakeContext';
 
 const SHARED = imageJobProperties.map(({ name }) => name);
 const SELECTORS = ['operation', 'apiVersion'];
@@ -46,19 +46,12 @@ function operationsOf({ properties }: INodeTypeDescription): Partial<INodeProper
 	return (operation?.options as INodePropertyOptions[] | undefined) ?? [{}];
 }
 
+/** What the canvas shows below the node's name, as the editor finds it. */
 function subtitleOf(description: INodeTypeDescription, given: INodeParameters): unknown {
-	const node: INode = {
-		id: 'node',
-		name: 'Node',
-		type: description.name,
-		typeVersion: 1,
-		position: [0, 0],
-		parameters: valuesOf(description, given),
-	};
+	const node = fakeContext(valuesOf(description, given), {}, description.name).getNode();
 	const getByName = () => ({ description });
 	const nodeTypes = { getByName, getByNameAndVersion: getByName, getKnownTypes: () => ({}) };
 	const workflow = new Workflow({ nodes: [node], connections: {}, active: false, nodeTypes });
-	// As the editor does it.
 	return workflow.expression.getSimpleParameterValue(node, description.subtitle, 'internal', {});
 }
 
@@ -76,7 +69,7 @@ describe.each(ENDPOINT_CASES)('$path', ({ path: apiPath, node, parameters, field
 				name,
 				kind: kind === 'number' ? 'choice' : kind,
 				...('allowed' in rest && { allowed: rest.allowed.map(String).sort(), isOptional }),
-				...('most' in rest && { most: rest.most, isOptional }),
+				...('most' in rest && { most: rest.most, isOptional, byModel: rest.mostByModel ?? {} }),
 			})),
 		);
 		expect(endpoint.adviceIfFailed).toMatch(/^[A-Z].{10,}\.$/);
@@ -123,7 +116,12 @@ describe.each(ENDPOINT_CASES)('$path', ({ path: apiPath, node, parameters, field
 function documented(field: Field): object {
 	const { apiName: name, kind } = field;
 	if (field.kind === 'files') {
-		return { name, kind, most: field.limit.max, isOptional: field.limit.min === 0 };
+		const { min, max: most, by } = field.limit;
+		const models = ['a model of tomorrow', 'toString', ...Object.keys(by?.max ?? {})];
+		const byModel = models
+			.map((model) => [model, maxFiles(field, { ai_model: model })] as const)
+			.filter(([, ofModel]) => ofModel !== most);
+		return { name, kind, most, isOptional: min === 0, byModel: Object.fromEntries(byModel) };
 	}
 	if (field.kind !== 'choice') return { name, kind };
 	const allowed = choicesOf(field.property).filter((value) => value !== field.none);
@@ -150,19 +148,6 @@ function presetOf(field: Field, isTool: boolean): unknown {
 	if (field.kind === 'files' && isTool) return 'url';
 	return 'source' in field ? field.source.default : undefined;
 }
-
-it('takes as many reference images as the API says of each model, and of none it does not know', () => {
-	const [row] = ENDPOINT_CASES.filter(({ path: apiPath }) => apiPath.endsWith('/generate/image'));
-	const [, model, files] = row?.fields ?? [];
-	const declared = endpointAt(row?.path ?? '').fields.find(({ kind }) => kind === 'files');
-	if (declared?.kind !== 'files' || model?.kind !== 'choice' || files?.kind !== 'files') {
-		throw new Error('The row of generate/image has other fields');
-	}
-	const models = [...model.allowed, 'a model of tomorrow', 'toString'];
-	const limits = models.map((each) => [each, maxFiles(declared, { ai_model: each })]);
-	const documentedLimits = new Map(Object.entries(files.mostByModel ?? {}));
-	expect(limits).toEqual(models.map((each) => [each, documentedLimits.get(each) ?? files.most]));
-});
 
 interface Codex {
 	node: string;
