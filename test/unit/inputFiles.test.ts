@@ -29,43 +29,37 @@ const MODEL: Field = model;
 const SEVERAL: FilesField = several;
 const ONE: FilesField = { ...SEVERAL, limit: { min: 1, max: 1 } };
 
-interface Given {
-	field?: FilesField;
-	aiModel?: string;
-	source?: unknown;
-	names?: unknown;
-	urls?: unknown;
-	/** The item's JSON, and its files. */
-	json?: object;
-	binary?: Files;
-	binaryMode?: 'combined' | 'separate';
+const DEFAULTS = {
+	field: SEVERAL,
+	aiModel: 'GPT Image 1.5',
+	source: 'selected',
+	names: 'data' as unknown,
+	/** The parameter with the names, as it is written. */
+	written: '',
+	urls: '' as unknown,
+	json: {},
+	binary: {} as Files,
+	binaryMode: 'separate',
+	isTool: false,
 	/** What a node put out in each of its runs; "Form" is before this one, on the output that leads here. */
-	other?: { node: string; output?: number; runs: Files[] };
-	/** The parameter as it is written. */
-	written?: string;
-	isTool?: boolean;
-	/** How much of a stored file was read. */
-	onRead?: (bytes: number) => void;
-}
+	other: { node: 'Form', output: undefined as number | undefined, runs: [] as Files[] },
+	/** Called for each piece of a stored file that is read. */
+	onRead: () => undefined,
+};
+type Given = Partial<typeof DEFAULTS>;
 
 function inMemory(fileName = 'a.png', bytes = PNG): IBinaryData {
 	return { data: bytes.toString('base64'), mimeType: 'image/png', fileName };
 }
 
 async function read(given: Given): Promise<readonly (RequestFile | FileToFetch)[]> {
-	const { field = SEVERAL, source = 'selected', names = 'data', urls = '' } = given;
-	const { json = {}, binary = {}, binaryMode = 'separate', isTool = false } = given;
-	const { aiModel = 'GPT Image 1.5' } = given;
-	const { other = { node: 'Form', runs: [] }, written = '', onRead } = given;
-	const parameters: Record<string, unknown> = {
-		aiModel,
-		[field.source.name]: source,
-		[field.names.name]: names,
-		[field.urls.name]: urls,
-	};
+	const { field, aiModel, source, names, written, urls, ...rest } = { ...DEFAULTS, ...given };
+	const { json, binary, binaryMode, isTool, other, onRead } = rest;
+	const ofFiles = { referenceImages: source, binaryPropertyName: names, referenceImageUrls: urls };
+	const parameters: Record<string, unknown> = { aiModel, ...ofFiles };
 	async function* chunks(): AsyncGenerator<Buffer> {
 		for (let at = 0; at < PNG.length; at += 1000) {
-			onRead?.(1000);
+			onRead();
 			yield await Promise.resolve(PNG.subarray(at, at + 1000));
 		}
 	}
@@ -82,25 +76,23 @@ async function read(given: Given): Promise<readonly (RequestFile | FileToFetch)[
 		// Without a function of this name, n8n keeps files in the JSON.
 		$item: binaryMode === 'combined' ? json : () => undefined,
 	};
-	const context = fakeContext(
-		{ [field.names.name]: written },
-		{
-			getNodeParameter: (name: string) => parameters[name],
-			getInputData: () => [{ json, binary }],
-			getWorkflowDataProxy: () => proxy,
-			// An agent's tool has no nodes before it: those before the agent count.
-			getParentNodes: (name: string) =>
-				name === (isTool ? 'Agent' : 'Node') ? [{ name: 'Form', type: '' }] : [],
-			getInputSourceData: () => ({ previousNode: 'Agent' }),
-			getWorkflow: () => ({ id: 'workflow', active: false }),
-			getWorkflowSettings: () => ({ binaryMode }),
-			helpers: {
-				getBinaryStream: () => Promise.resolve(Readable.from(chunks(), { highWaterMark: 1 })),
-				getBinaryMetadata: () => Promise.resolve({ fileSize: PNG.length }),
-			},
+	const n8n = {
+		getNodeParameter: (name: string) => parameters[name],
+		getInputData: () => [{ json, binary }],
+		getWorkflowDataProxy: () => proxy,
+		// An agent's tool has no nodes before it: those before the agent count.
+		getParentNodes: (name: string) =>
+			name === (isTool ? 'Agent' : 'Node') ? [{ name: 'Form', type: '' }] : [],
+		getInputSourceData: () => ({ previousNode: 'Agent' }),
+		getWorkflow: () => ({ id: 'workflow', active: false }),
+		getWorkflowSettings: () => ({ binaryMode }),
+		helpers: {
+			getBinaryStream: () => Promise.resolve(Readable.from(chunks(), { highWaterMark: 1 })),
+			getBinaryMetadata: () => Promise.resolve({ fileSize: PNG.length }),
 		},
-		isTool ? 'imageGenerateTool' : 'imageGenerate',
-	);
+	};
+	const type = isTool ? 'imageGenerateTool' : 'imageGenerate';
+	const context = fakeContext({ binaryPropertyName: written }, n8n, type);
 	const reader = new ParameterReader(context);
 	const input = { context, reader, knownFiles: new KnownFiles(context), isTool };
 	const endpoint = { ...generateImage, fields: [MODEL, field] };
@@ -108,10 +100,7 @@ async function read(given: Given): Promise<readonly (RequestFile | FileToFetch)[
 }
 
 async function filesOf(given: Given): Promise<RequestFile[]> {
-	return (await read(given)).map((file) => {
-		if ('urlToFetch' in file) throw new Error('this file has to be fetched first');
-		return file;
-	});
+	return (await read(given)) as RequestFile[];
 }
 
 /** The names of binary fields; `undefined` for a file that an expression gave. */
@@ -166,17 +155,14 @@ describe('the binary fields that are sent', () => {
 
 describe('a file that is sent', () => {
 	it('is opened once for all of the times that it is sent, and not read beyond its start', async () => {
-		let bytes = 0;
-		const onRead = (more: number): void => {
-			bytes += more;
-		};
+		const onRead = jest.fn();
 		const files = await filesOf({ names: 'a, b', binary: { a: STORED, b: STORED }, onRead });
 		expect(files.map(({ fileName }) => fileName)).toEqual(['a.png', 'b.png']);
-		const twice = bytes;
-		expect(twice).toBeGreaterThan(0);
+		const { length: pieces } = onRead.mock.calls;
+		expect(pieces).toBeGreaterThan(0);
 		await filesOf({ names: 'a', binary: { a: STORED }, onRead });
-		expect(bytes).toBe(2 * twice);
-		expect(bytes).toBeLessThan(PNG.length / 10);
+		expect(onRead).toHaveBeenCalledTimes(2 * pieces);
+		expect(pieces).toBeLessThan(10);
 	});
 
 	it.each<[string, unknown]>([
@@ -208,12 +194,13 @@ describe('a file that is sent', () => {
 
 describe('a file that an expression gives', () => {
 	const runs = [{ photo: STORED }, { photo: inMemory() }];
+	const form = { node: 'Form', output: undefined, runs };
 	const other = { node: "It's", output: 1, runs };
 
 	it.each<[where: string, given: Given]>([
 		['on the item itself', { binary: { photo: STORED } }],
-		['in an earlier run of a node before it', { other: { node: 'Form', runs } }],
-		['before a tool’s agent', { other: { node: 'Form', runs }, isTool: true }],
+		['in an earlier run of a node before it', { other: form }],
+		['before a tool’s agent', { other: form, isTool: true }],
 		['in another branch', { other, written: "={{ $('It\\'s').first(1).binary.stored }}" }],
 		['in another branch', { other, written: '={{ $( "It\'s" ).item.binary.stored }}' }],
 		['in another branch', { other, written: '={{ $node["It\'s"].binary.stored }}' }],
