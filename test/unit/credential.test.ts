@@ -52,13 +52,17 @@ describe('where the key is sent', () => {
 		['its default port, in other letter case', { url: 'HTTPS://API.aetherforgeai.COM:443/x' }],
 		['a path with a base URL', { url: '/x', baseURL: API }],
 		['the older name of the address', { url: '', uri: `${API}/x` }],
-	])('%s', async (_, options) => {
-		await expect(authenticate(options)).resolves.toEqual({
+		['beside other headers', { url: API, headers: { Accept: 'application/json' } }],
+		['not to where a redirect leads', { url: API, disableFollowRedirect: false, maxRedirects: 21 }],
+	])('%s, and without blanks', async (_, options) => {
+		const before = structuredClone(options);
+		await expect(authenticate(options, { apiKey: `\t ${KEY} \n` })).resolves.toEqual({
 			...options,
-			headers: { Authorization: `Bearer ${KEY}` },
+			headers: { ...options.headers, Authorization: `Bearer ${KEY}` },
 			disableFollowRedirect: true,
 			maxRedirects: 0,
 		});
+		expect(options).toEqual(before);
 	});
 
 	it.each<[string, Request]>([
@@ -96,19 +100,6 @@ describe('where the key is sent', () => {
 		[{ apiKey: 7 }, 'The API key in the AetherForge credential is not text'],
 	])('nowhere with %j', async (data, message) => {
 		await expect(authenticate({ url: `${API}/x` }, data)).rejects.toThrow(message);
-	});
-
-	it('without blanks, beside other headers, to where no redirect leads', async () => {
-		const headers = { Accept: 'application/json' };
-		const given = { url: `${API}/x`, headers, disableFollowRedirect: false, maxRedirects: 21 };
-		const before = structuredClone(given);
-		await expect(authenticate(given, { apiKey: `\t ${KEY} \n` })).resolves.toEqual({
-			url: given.url,
-			headers: { ...headers, Authorization: `Bearer ${KEY}` },
-			disableFollowRedirect: true,
-			maxRedirects: 0,
-		});
-		expect(given).toEqual(before);
 	});
 });
 
