@@ -26,16 +26,16 @@ interface Attempt {
 	/** Each place but memory fails. */
 	isBroken?: boolean;
 	isRetry?: boolean;
-	/** The ID of the workflow, and n8n's database: unless it is saved, that keeps nothing. */
-	workflow?: { id?: string; helpers?: Store };
+	/** The workflow, if it is saved, and what reaches n8n's database. */
+	workflow?: { id: string; helpers: Store } | undefined;
 }
 
 /** The book of an attempt, with what n8n keeps for the node between the attempts. */
 function bookOf(kept: IDataObject, given: Attempt = {}) {
 	const { executionId, isBroken } = { executionId: '1', isBroken: false, ...given };
 	const { items = Array.from({ length: 12 }, () => ({ json: {} })) } = given;
-	const { runIndex = 0, parameters = { prompt: 'a fox' }, workflow = {} } = given;
-	const { endpoint = generateImage, isRetry = false } = given;
+	const { runIndex = 0, parameters = { prompt: 'a fox' }, workflow, isRetry } = given;
+	const { endpoint = generateImage } = given;
 	const log: string[] = [];
 	const write = (level: string) => (line: string) => {
 		if (isBroken) throw new Error('the log is full');
@@ -45,13 +45,13 @@ function bookOf(kept: IDataObject, given: Attempt = {}) {
 		getContext: () => kept,
 		getExecutionId: () => executionId,
 		getMode: () => (isRetry ? 'retry' : 'trigger'),
-		getWorkflow: () => ({ id: workflow.id }),
+		getWorkflow: () => ({ id: workflow?.id }),
 		getInputData: () => items,
 		getParentNodes: () => [],
 		getWorkflowDataProxy: () => ({ $runIndex: runIndex }),
 		getExecutionCancelSignal: () => undefined,
 		logger: { info: write('info'), warn: write('warn') },
-		helpers: workflow.helpers,
+		helpers: workflow?.helpers,
 	});
 	const book = new JobBook(context, endpoint, clock);
 	if (isBroken) Object.freeze(kept.aetherForgeJobs);
@@ -121,14 +121,6 @@ describe('what the book knows', () => {
 		const { book, log } = bookOf(saved(kept), { parameters: { prompt: 'another' } });
 		expect([book.leftBehind, book.jobIds()]).toEqual([['job-a'], []]);
 		expect(log).toEqual([expect.stringContaining('job-a')]);
-	});
-
-	it('is forgotten with the call where there is no execution', () => {
-		const kept: IDataObject = {};
-		const { book } = bookOf(kept, { executionId: undefined });
-		book.started(A, 'job-a');
-		expect(book.of(A)).toBe('job-a');
-		expect(bookOf(kept, { executionId: undefined }).book.isEmpty).toBe(true);
 	});
 });
 
@@ -235,25 +227,19 @@ describe('what the next attempt finds', () => {
 		expect(bookOf(kept, itemOf({ a: 2 })).book.of(A)).toBeUndefined();
 	});
 
-	const circular = () => {
-		const data: IDataObject = { id: 7 };
-		return Object.assign(data, { self: data });
-	};
+	const circular: { self?: unknown } = {};
+	circular.self = circular;
 	const broken = (): never => {
 		throw new TypeError('broken');
 	};
-	const brokenGetter = () => Object.defineProperty({}, 'x', { get: broken, enumerable: true });
-	const nested = () =>
-		Array(20_000)
-			.fill(0)
-			.reduce<object>((value) => ({ value }), { id: 7 });
+	const nested = Array.from({ length: 20_000 }).reduce((value) => ({ value }), {});
 
-	it.each<[string, () => unknown]>([
+	it.each<[string, unknown]>([
 		['a reference to itself', circular],
-		['a getter that throws', brokenGetter],
+		['a getter that throws', Object.defineProperty({}, 'x', { get: broken, enumerable: true })],
 		['20,000 levels', nested],
-	])('is also of items with %s, which cannot be told apart', (_, jsonOf) => {
-		const [first, second] = [itemOf(jsonOf()), itemOf(jsonOf())];
+	])('is also of items with %s, which cannot be told apart', (_, json) => {
+		const [first, second] = [itemOf(json), itemOf(json)];
 		expect(isFound(first, second)).toBe(true);
 		expect(isFound(first, itemOf({}))).toBe(false);
 		expect(isFound(first, { ...second, parameters: { prompt: 'another' } })).toBe(false);
@@ -380,5 +366,7 @@ describe('the number of jobs that a node has started', () => {
 		book.started(A, 'a');
 		const { book: again } = bookOf(structuredClone(kept), { executionId: now });
 		expect([again.countedJobs, again.isCounted(A)]).toEqual([0, false]);
+		// What nothing outlives is forgotten.
+		expect(again.jobIds()).toEqual(now === undefined ? [] : ['a']);
 	});
 });
