@@ -86,14 +86,6 @@ describe('where the key is sent', () => {
 		await expect(refused).rejects.not.toThrow(KEY);
 	});
 
-	it('on this machine also over http, and only to the very host and port', async () => {
-		const data = { baseUrl: 'http://127.0.0.1:4010/' };
-		await expect(authenticate({ url: 'http://127.0.0.1:4010/x' }, data)).resolves.toBeDefined();
-		for (const url of ['http://127.0.0.1:4011/x', 'http://localhost:4010/x']) {
-			await expect(authenticate({ url }, data)).rejects.toThrow('only sent');
-		}
-	});
-
 	it.each<[ICredentialDataDecryptedObject, string]>([
 		[{ baseUrl: 'http://api.aetherforgeai.com' }, 'must start with https://'],
 		[{ baseUrl: 7 }, 'The Base URL in the AetherForge credential is not text'],

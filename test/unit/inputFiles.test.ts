@@ -202,7 +202,6 @@ describe('a file that an expression gives', () => {
 		['in an earlier run of a node before it', { other: form }],
 		['before a tool’s agent', { other: form, isTool: true }],
 		['in another branch', { other, written: "={{ $('It\\'s').first(1).binary.stored }}" }],
-		['in another branch', { other, written: '={{ $( "It\'s" ).item.binary.stored }}' }],
 		['in another branch', { other, written: '={{ $node["It\'s"].binary.stored }}' }],
 		['in another branch', { other, written: '={{ $items("It\'s")[0].binary.stored }}' }],
 	])('is opened by its ID where it was put out %s: %j', async (_, given) => {

@@ -1,7 +1,7 @@
-import { NodeOperationError, type INodeProperties } from 'n8n-workflow';
+import type { INodeProperties } from 'n8n-workflow';
 
 import { AetherForgeApi } from '../../credentials/AetherForgeApi.credentials';
-import { errorItem, nodeError } from '../../nodes/shared/engine/output/failed';
+import { nodeError } from '../../nodes/shared/engine/output/failed';
 import { asFailure, Failure } from '../../nodes/shared/failure';
 import {
 	FILE_URL,
@@ -130,42 +130,25 @@ it('advises nothing that pays again without saying so', () => {
 	}
 });
 
-describe.each(FAILURES)('$place', ({ made }) => {
+it.each(FAILURES)('$place has a headline, and whole sentences that say what to do', ({ made }) => {
 	const { message, description } = made.facts;
-
-	it('has a headline, and below it whole sentences that say what to do', () => {
-		expect(message).not.toMatch(/\.$/);
-		expect(message.length).toBeLessThan(160);
-		// The API's own words come last, as they are, and so does the HTTP status.
-		const own = description.replace(
-			/( (n8n|The server) says: its own words)?( \((?:[^()]|\([^()]*\))*\))?$/,
-			'',
-		);
-		expect(own).toMatch(/\.$/);
-		expect(description).not.toContain(message);
-	});
-
-	it('is shown by n8n in its own words, with the item where it is about one', () => {
-		const { jobId, status, imageUrls, httpStatus, concernsAllItems } = made.facts;
-		const { description: own } = rendered(made, NO_JOBS);
-		const shown = nodeError(NODE, made, NO_JOBS, 2);
-		// n8n shows the item's number beside the message by itself.
-		expect(shown).toMatchObject({ message, description: own, context: { itemIndex: 2 } });
-		expect(shown instanceof NodeOperationError).toBe(httpStatus === undefined);
-
-		const data = { job_id: jobId, status, image_urls: imageUrls, http_status: httpStatus };
-		const ofItem2 = concernsAllItems ? message : `${message} [Item 2]`;
-		// n8n's panel shows an empty object as well.
-		expect(shown.context.data).not.toEqual({});
-		expect(errorItem(made, NO_JOBS, 2)).toEqual({
-			json: { error: { message: ofItem2, description: own, ...data } },
-		});
-	});
+	expect(message).not.toMatch(/\.$/);
+	expect(message.length).toBeLessThan(160);
+	// The API's own words come last, as they are, and so does the HTTP status.
+	const own = description.replace(
+		/( (n8n|The server) says: its own words)?( \((?:[^()]|\([^()]*\))*\))?$/,
+		'',
+	);
+	expect(own).toMatch(/\.$/);
+	expect(description).not.toContain(message);
 });
 
 it('is shown as it is although n8n knows a code of Node.js in it', () => {
 	const made = new Failure({ message: 'ECONNRESET in "preexisting"', description: 'Do this.' });
-	expect(nodeError(NODE, made, NO_JOBS).message).toBe('ECONNRESET in "preexisting"');
+	const shown = nodeError(NODE, made, NO_JOBS);
+	expect(shown.message).toBe('ECONNRESET in "preexisting"');
+	// n8n's panel shows whatever is there, an empty object too.
+	expect(shown.context.data).toBeUndefined();
 	const forModel = nodeError(NODE, made, { ...NO_JOBS, isForModel: true });
 	expect(forModel.message).toBe('ECONNRESET in "preexisting". Do this.');
 });
