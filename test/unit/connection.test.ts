@@ -76,15 +76,6 @@ describe('whether a connection was established', () => {
 	});
 });
 
-it.each([0, 2])('knows the words of n8n’s SSRF protection, %i layers deep', (layers) => {
-	const words = 'The request was blocked because it resolves to a restricted IP address';
-	const blocked = Object.assign(new Error(words), { description: '10.0.0.1' });
-	const expected = { wasNeverConnected: true, blocked: '10.0.0.1' };
-	expect(readConnectionFailure(wrapped(blocked, layers))).toMatchObject(expected);
-	expect(readConnectionFailure(wrapped(new Error(words), layers)).blocked).toBe(words);
-	expect(readConnectionFailure(new Error('blocked')).blocked).toBeUndefined();
-});
-
 it('gives the code and the words of the outermost error that has any, whatever is thrown', () => {
 	const circular = new Error('one');
 	circular.cause = new Error('two', { cause: circular });

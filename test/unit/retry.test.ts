@@ -57,11 +57,25 @@ it('tries until there is a value, after the back-off of each try or what the ser
 	expect(tried).toEqual({ value: 'b', times: [0, 750, 20_750, 23_750] });
 });
 
-// The number of tries, and what Stop does to them: unit/submit.
+// How many tries there are at most: unit/submit.
 it('begins no try after its budget, and does not wait for one that it cannot begin', async () => {
 	const every = async (retryAfterMs: number) =>
 		await triedAtMs({ tries: 20, budgetMs: 60_000 }, { valueIfLast: 'a', retryAfterMs });
 	expect(await every(20_000)).toEqual({ value: 'a', times: [0, 20_000, 40_000, 60_000] });
 	expect((await every(25_000)).times).toEqual([0, 25_000, 50_000]);
 	expect((await every(60_001)).times).toEqual([0]);
+});
+
+it('ends with what it has when it is stopped while it waits', async () => {
+	const clock = new VirtualClock(0);
+	const stop = new AbortController();
+	const work = jest.fn(async () => {
+		void clock.sleep(10).then(() => {
+			stop.abort();
+		});
+		return await Promise.resolve({ valueIfLast: 'a' });
+	});
+	const tried = retry(clock, { tries: 5, budgetMs: 60_000 }, stop.signal, work);
+	expect(await clock.run(tried)).toBe('a');
+	expect(work).toHaveBeenCalledTimes(1);
 });
