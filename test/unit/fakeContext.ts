@@ -21,7 +21,7 @@ export function fakeContext(
 	return { getNode: () => node, ...given } as object as IExecuteFunctions;
 }
 
-/** n8n's helpers for a node, as they reach its database: the row of the workflow that is told at the time. */
+/** What of n8n's helpers reaches its database, which is asked for at each call: n8n may start again. */
 export function storeIn(database: () => Deduplication, workflowId: () => string): Store {
 	const place = () =>
 		({ workflow: { id: workflowId() }, node: { id: 'node' } }) as Parameters<

@@ -59,22 +59,20 @@ async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: 
 	const { executionId = '1', mode = 'trigger', origin = 'a', items = 3, helpers } = given;
 	const { first = mode === 'trigger' ? executionId : undefined } = given;
 	const failures: string[] = [];
-	const context = fakeContext(
-		{},
-		{
-			getWorkflow: () => ({ id: workflowId }),
-			getExecutionId: () => executionId,
-			getMode: () => mode,
-			helpers: { ...HELPERS, ...helpers },
-		},
-	);
+	const n8n = {
+		getWorkflow: () => ({ id: workflowId }),
+		getExecutionId: () => executionId,
+		getMode: () => mode,
+		helpers: { ...HELPERS, ...helpers },
+	};
 	const attempt = {
 		firstExecutionId: first,
 		hasEnded: false,
 		keyOf: async (itemIndex: number) => await Promise.resolve(`${origin} ${itemIndex}`),
 		end: () => undefined,
 	};
-	const journal = new Journal(context, clock, attempt, (reason) => failures.push(reason));
+	const onFailure = (reason: string) => failures.push(reason);
+	const journal = new Journal(fakeContext({}, n8n), clock, attempt, onFailure);
 	for (let itemIndex = 0; itemIndex < items; itemIndex++) await journal.prepare(itemIndex);
 	return { journal, failures };
 }
