@@ -4,9 +4,10 @@ import type { Values } from '../../nodes/shared/api/request';
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { asNumber, ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { readValues } from '../../nodes/shared/engine/check/request';
-import type { AdditionalFields } from '../../nodes/shared/engine/check/settings';
 import { frames } from '../../nodes/shared/fields';
 import { fakeContext } from './fakeContext';
+
+// More API Fields: integration/itemOptions.
 
 /** An endpoint with every kind of value field. */
 const ENDPOINT: Endpoint = {
@@ -28,10 +29,10 @@ const READ = {
 
 type Parameters = Record<string, unknown>;
 
-function valuesOf(changes: Parameters, additional: AdditionalFields = {}): Values {
+function valuesOf(changes: Parameters): Values {
 	const parameters: Parameters = { ...GIVEN, ...changes };
 	const context = fakeContext({}, { getNodeParameter: (name: string) => parameters[name] });
-	return readValues(new ParameterReader(context), ENDPOINT, 0, additional);
+	return readValues(new ParameterReader(context), ENDPOINT, 0, {});
 }
 
 const asList = (...list: object[]): Parameters => ({ rowsInput: 'fields', rows: { row: list } });
@@ -100,15 +101,6 @@ describe('the values of a request', () => {
 		[asList({ title: ' ' }), '"title" in row 1 of "Rows" must be text'],
 	])('of %j are refused: %s', (changes, message) => {
 		expect(() => valuesOf(changes)).toThrow(message);
-	});
-
-	it('are followed by additional form fields, which cannot take the place of declared ones', () => {
-		const additional = { seed: 42, is_fast: false, '0': 'zero' };
-		expect(valuesOf({}, additional)).toEqual({ ...READ, ...additional });
-		for (const name of ['prompt', 'style', 'rows']) {
-			const refused = `"${name}" cannot be sent as an extra field`;
-			expect(() => valuesOf({}, { seed: 1, [name]: 'x' })).toThrow(refused);
-		}
 	});
 });
 
