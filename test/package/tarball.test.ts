@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { PackageDirectoryLoader } from 'n8n-core';
 import { NODES } from '../support/nodes';
-import { manifestIn, root, sourcesIn } from './sources';
+import { filesIn, manifestIn, root, sourcesIn } from './sources';
 
 const MAX_PACKED_BYTES = 70_000;
 
@@ -70,6 +71,19 @@ it('ships what n8n lists, the engine, icons, codex, output schemas and nothing e
 	const shipped = [...built, ...others];
 	expect(packed.files.map((file) => file.path).sort()).toEqual(shipped.sort());
 	expect(packed.size).toBeLessThan(MAX_PACKED_BYTES);
+});
+
+it('requires nothing but itself, n8n-workflow and what Node has', () => {
+	const foreign = filesIn(path.join(installed, 'dist'))
+		.filter((file) => file.endsWith('.js'))
+		.flatMap((file) => {
+			const code = readFileSync(path.join(installed, 'dist', file), 'utf8');
+			return [...code.matchAll(/\b(?:require|import)\(["'`]([^"'`]+)/g)].map(
+				([, name = '']) => name,
+			);
+		})
+		.filter((name) => !name.startsWith('.') && name !== 'n8n-workflow' && !isBuiltin(name));
+	expect(foreign).toEqual([]);
 });
 
 it('offers n8n every node with its credential', async () => {
