@@ -159,6 +159,7 @@ describe('the size of an image by its first bytes', () => {
 		['a HEIC without a size', heic()],
 		['a HEIC whose boxes go on', heic(ispe(width, height), Buffer.alloc(900)).subarray(0, 900)],
 		['a JPEG with a long preface', latin1(`\xff\xd8\xff\xe1\xff\xf0${'\0'.repeat(506)}`)],
+		['a JPEG without a picture', latin1('\xff\xd8\xff\xe0\0\x04\0\0\0\0\0\0')],
 		['a TIFF', latin1('II*\0\x08\0\0\0')],
 		['a WebP of another kind', latin1(`RIFF\0\0\0\0WEBPALPH${'\x01'.repeat(20)}`)],
 		['a PNG for Apple only', latin1(`\x89PNG\r\n\x1a\n\0\0\0\x04CgBI${'\x01'.repeat(20)}`)],
