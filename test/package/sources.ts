@@ -7,7 +7,6 @@ export interface Manifest {
 	name: string;
 	n8n: { nodes: string[] };
 	publishConfig: Record<string, unknown>;
-	scripts: Record<string, string>;
 }
 
 /** package.json, as it stands in `directory`. */

@@ -5,15 +5,11 @@ import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { PackageDirectoryLoader } from 'n8n-core';
 import { NODES } from '../support/nodes';
 import { filesIn, manifestIn, root, sourcesIn } from './sources';
 
 const MAX_PACKED_BYTES = 70_000;
-
-interface Loaded {
-	/** What n8n finds, by name, and which credentials go with which nodes. */
-	known: Record<'nodes' | 'credentials', Record<string, { supportedNodes?: string[] }>>;
-}
 
 interface PackResult {
 	filename: string;
@@ -92,7 +88,8 @@ it('requires nothing but itself, n8n-workflow and what Node has', () => {
 
 it('offers n8n every node with its credential', async () => {
 	const printed = await runNode(path.join(__dirname, 'loadPackage.cjs'), installed);
-	const { nodes, credentials } = (JSON.parse(printed) as Loaded).known;
+	const { known } = JSON.parse(printed) as Pick<PackageDirectoryLoader, 'known'>;
+	const { nodes, credentials } = known;
 	expect(Object.keys(nodes).sort()).toEqual(Object.keys(NODES).sort());
 	const supported = credentials.aetherForgeApi?.supportedNodes ?? [];
 	expect(supported.map((name) => name.split('.').at(-1)).sort()).toEqual(Object.keys(nodes).sort());

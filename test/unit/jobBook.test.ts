@@ -3,12 +3,17 @@ import type { IDataObject, INodeExecutionData, INodeParameters } from 'n8n-workf
 
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import type { Endpoint } from '../../nodes/shared/endpoint';
+import { ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
+import type { Store } from '../../nodes/shared/engine/jobs/journalRow';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
-import { fakeContext, slotOf } from './fakeContext';
+import { Deduplication } from '../simulator/disk';
+import { VirtualClock } from '../support/virtualClock';
+import { fakeContext, slotOf, storeIn } from './fakeContext';
 
 const [A, B, C] = [slotOf(0), slotOf(1), slotOf(2)];
 const NOW = 1_700_000_000_000;
+const clock = new VirtualClock(NOW);
 
 /** One attempt of a node. */
 interface Attempt {
@@ -20,19 +25,17 @@ interface Attempt {
 	endpoint?: Endpoint;
 	/** Each place but memory fails. */
 	isBroken?: boolean;
+	isRetry?: boolean;
+	/** The workflow, if it is saved, and what reaches n8n's database. */
+	workflow?: { id: string; helpers: Store } | undefined;
 }
 
 /** The book of an attempt, with what n8n keeps for the node between the attempts. */
-function bookOf(kept: IDataObject, given: Attempt = {}): { book: JobBook; log: string[] } {
-	const { executionId, runIndex, parameters, items, endpoint, isBroken } = {
-		executionId: '1',
-		runIndex: 0,
-		parameters: { prompt: 'a fox' },
-		items: Array.from({ length: 12 }, () => ({ json: {} })),
-		endpoint: generateImage,
-		isBroken: false,
-		...given,
-	};
+function bookOf(kept: IDataObject, given: Attempt = {}) {
+	const { executionId, isBroken } = { executionId: '1', isBroken: false, ...given };
+	const { items = Array.from({ length: 12 }, () => ({ json: {} })) } = given;
+	const { runIndex = 0, parameters = { prompt: 'a fox' }, workflow, isRetry } = given;
+	const { endpoint = generateImage } = given;
 	const log: string[] = [];
 	const write = (level: string) => (line: string) => {
 		if (isBroken) throw new Error('the log is full');
@@ -41,15 +44,18 @@ function bookOf(kept: IDataObject, given: Attempt = {}): { book: JobBook; log: s
 	const context = fakeContext(parameters, {
 		getContext: () => kept,
 		getExecutionId: () => executionId,
-		getWorkflow: () => ({}),
+		getMode: () => (isRetry ? 'retry' : 'trigger'),
+		getWorkflow: () => ({ id: workflow?.id }),
 		getInputData: () => items,
+		getParentNodes: () => [],
 		getWorkflowDataProxy: () => ({ $runIndex: runIndex }),
+		getExecutionCancelSignal: () => undefined,
 		logger: { info: write('info'), warn: write('warn') },
+		helpers: workflow?.helpers,
 	});
-	const clock = { now: () => NOW, sleep: jest.fn() };
 	const book = new JobBook(context, endpoint, clock);
 	if (isBroken) Object.freeze(kept.aetherForgeJobs);
-	return { book, log };
+	return { book, log, context };
 }
 
 /** What n8n saves, as the next attempt finds it. */
@@ -73,12 +79,8 @@ describe('what the book knows', () => {
 		const { book, log } = bookOf(kept, secret);
 		book.started(A, 'job-a');
 		book.unknown(B, 'No response.');
-		expect([book.of(A), book.of(B), book.jobIds(), book.unknownSlots()]).toEqual([
-			'job-a',
-			undefined,
-			['job-a'],
-			[B],
-		]);
+		expect([book.of(A), book.of(B), book.jobIds()]).toEqual(['job-a', undefined, ['job-a']]);
+		expect(book.unknownSlots()).toEqual([B]);
 		expect(log).toEqual([
 			'info AetherForge started the job job-a for item 0',
 			expect.stringMatching(/^warn It is not known .* for item 1\. No response\.$/) as string,
@@ -116,36 +118,23 @@ describe('what the book knows', () => {
 		expect([book.leftBehind, book.jobIds()]).toEqual([['job-a'], []]);
 		expect(log).toEqual([expect.stringContaining('job-a')]);
 	});
-
-	it('is forgotten with the call where there is no execution', () => {
-		const kept: IDataObject = {};
-		const { book } = bookOf(kept, { executionId: undefined });
-		book.started(A, 'job-a');
-		expect(book.of(A)).toBe('job-a');
-		expect(bookOf(kept, { executionId: undefined }).book.isEmpty).toBe(true);
-	});
 });
 
 describe('what the next attempt finds', () => {
 	it('is what was written for the same run, item and variation, and nothing else', () => {
 		const kept: IDataObject = {};
-		const written: [runIndex: number, item: number, variation: number][] = [
-			[0, 0, 1],
-			[0, 0, 2],
-			[0, 2, 1],
-			[1, 0, 1],
-			[1, 1, 3],
-		];
+		// Each as its run, item, and variation.
+		const written = ['0,0,1', '0,0,2', '0,2,1', '1,0,1', '1,1,3'];
 		for (const place of written) {
-			const [runIndex, item, variation] = place;
-			bookOf(kept, { runIndex }).book.started(slotOf(item, variation), place.join());
+			const [runIndex = 0, item = 0, variation] = place.split(',').map(Number);
+			bookOf(kept, { runIndex }).book.started(slotOf(item, variation), place);
 		}
 		for (const runIndex of [0, 1, 2]) {
 			const { book } = bookOf(saved(kept), { runIndex });
 			const found = [0, 1, 2].flatMap((item) =>
 				[1, 2, 3].flatMap((variation) => book.of(slotOf(item, variation)) ?? []),
 			);
-			expect(found).toEqual(written.filter(([run]) => run === runIndex).map(String));
+			expect(found).toEqual(written.filter((place) => place.startsWith(`${runIndex},`)));
 			expect(book.jobIds()).toEqual(found);
 		}
 	});
@@ -229,28 +218,80 @@ describe('what the next attempt finds', () => {
 		expect(bookOf(kept, itemOf({ a: 2 })).book.of(A)).toBeUndefined();
 	});
 
-	const circular = () => {
-		const data: IDataObject = { id: 7 };
-		return Object.assign(data, { self: data });
-	};
+	const circular: { self?: unknown } = {};
+	circular.self = circular;
 	const broken = (): never => {
 		throw new TypeError('broken');
 	};
-	const brokenGetter = () => Object.defineProperty({}, 'x', { get: broken, enumerable: true });
-	const nested = () =>
-		Array(20_000)
-			.fill(0)
-			.reduce<object>((value) => ({ value }), { id: 7 });
+	const nested = Array.from({ length: 20_000 }).reduce((value) => ({ value }), {});
 
-	it.each<[string, () => unknown]>([
+	it.each<[string, unknown]>([
 		['a reference to itself', circular],
-		['a getter that throws', brokenGetter],
+		['a getter that throws', Object.defineProperty({}, 'x', { get: broken, enumerable: true })],
 		['20,000 levels', nested],
-	])('is also of items with %s, which cannot be told apart', (_, jsonOf) => {
-		const [first, second] = [itemOf(jsonOf()), itemOf(jsonOf())];
+	])('is also of items with %s, which cannot be told apart', (_, json) => {
+		const [first, second] = [itemOf(json), itemOf(json)];
 		expect(isFound(first, second)).toBe(true);
 		expect(isFound(first, itemOf({}))).toBe(false);
 		expect(isFound(first, { ...second, parameters: { prompt: 'another' } })).toBe(false);
+	});
+});
+
+describe('what n8n’s database knows', () => {
+	const ID = '0a1b2c3d-0000-4000-8000-000000000001';
+	const OTHER = ID.replace(/1$/, '2');
+	const database = new Deduplication(clock, 4);
+	let workflow: { id: string; helpers: Store };
+	let id = 0;
+
+	beforeEach(() => {
+		workflow = {
+			id: String(id++),
+			helpers: storeIn(
+				() => database,
+				() => workflow.id,
+			),
+		};
+	});
+
+	async function openBook(given: Attempt): Promise<JobBook> {
+		const { context } = bookOf({}, { ...given, workflow });
+		const reader = new ParameterReader(context);
+		const book = await clock.run(JobBook.open(context, generateImage, clock, reader));
+		await book.prepare(0);
+		return book;
+	}
+
+	it('is a job that n8n forgot in a crash, and the one that another retry put in its place', async () => {
+		const first = await openBook({});
+		await clock.run(first.submitting(A, false));
+		first.started(A, ID);
+		first.close();
+		const retry = { isRetry: true, executionId: '2' };
+		const [one, another] = [await openBook(retry), await openBook(retry)];
+		expect([one.of(A), another.of(A)]).toEqual([ID, ID]);
+		one.failed(A);
+		await clock.run(one.submitting(A, false));
+		one.started(A, OTHER);
+		expect(await clock.run(another.replaced(A))).toMatchObject({ jobId: OTHER });
+	});
+
+	it('is what an execution has sent before that n8n runs again', async () => {
+		for (const earlier of [undefined, ID]) {
+			const book = await openBook({});
+			expect(await clock.run(book.submitting(A, false))).toBe(earlier);
+			if (earlier === undefined) book.started(A, ID);
+			book.close();
+		}
+	});
+
+	it('is nothing where it is broken, which the log tells', async () => {
+		const broken = async () => await Promise.reject(new Error('no such table'));
+		workflow.helpers.getProcessedDataCount = broken;
+		const { book, log } = bookOf({}, { workflow });
+		await book.prepare(0);
+		await clock.run(book.submitting(A, false));
+		expect(log).toEqual([expect.stringMatching(/^warn .* AetherForge jobs: no such table/)]);
 	});
 });
 
@@ -316,5 +357,7 @@ describe('the number of jobs that a node has started', () => {
 		book.started(A, 'a');
 		const { book: again } = bookOf(structuredClone(kept), { executionId: now });
 		expect([again.countedJobs, again.isCounted(A)]).toEqual([0, false]);
+		// What nothing outlives is forgotten.
+		expect(again.jobIds()).toEqual(now === undefined ? [] : ['a']);
 	});
 });

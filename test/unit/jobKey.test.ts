@@ -27,6 +27,12 @@ function attempt(given: Given = {}): Attempt {
 	const { mode = 'webhook', executionId = '1', runIndex = 0, kept = {}, prompt } = given;
 	const { item = { json: { words: 'a fox' } }, trigger = { json: { body: 'first' } } } = given;
 	const parameters = { prompt: given.written ?? '={{ $json.words }}' };
+	const putOut = (name: string) => ({
+		all: () => {
+			if (name === 'Another') throw new Error('the node has not been executed');
+			return [trigger];
+		},
+	});
 	const context = fakeContext(parameters, {
 		getMode: () => mode,
 		getExecutionId: () => executionId,
@@ -34,9 +40,10 @@ function attempt(given: Given = {}): Attempt {
 		getInputData: () => [item],
 		getParentNodes: (name: string) => {
 			given.asked?.push(name);
-			return name === 'Node' ? [{ name: 'Hook', type: given.triggerType }] : [];
+			const type = given.triggerType;
+			return name === 'Node' ? ['Hook', 'Another'].map((each) => ({ name: each, type })) : [];
 		},
-		getWorkflowDataProxy: () => ({ $runIndex: runIndex, $: () => ({ all: () => [trigger] }) }),
+		getWorkflowDataProxy: () => ({ $runIndex: runIndex, $: putOut }),
 		getNodeParameter: () => prompt ?? parameters.prompt,
 		helpers: { getBinaryMetadata: async () => await Promise.reject(new Error('File not found')) },
 	});
@@ -105,7 +112,7 @@ it('knows which attempt was the first, and which of its runs have ended', () => 
 it.each([
 	['n8n-nodes-base.webhook', ['Node']],
 	['n8n-nodes-base.formTrigger', ['Node']],
-	['n8n-nodes-other.begins', ['Node', 'Hook']],
+	['n8n-nodes-other.begins', ['Node', 'Hook', 'Another']],
 ])('asks n8n for the way back to %s no more often than need be', (triggerType, expected) => {
 	const asked: string[] = [];
 	attempt({ triggerType, asked });

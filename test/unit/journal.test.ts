@@ -5,7 +5,7 @@ import { Journal, type Recorded } from '../../nodes/shared/engine/jobs/journal';
 import type { JobSlot } from '../../nodes/shared/engine/jobs/plan';
 import { VirtualClock } from '../support/virtualClock';
 import { Deduplication } from '../simulator/disk';
-import { fakeContext, slotOf } from './fakeContext';
+import { fakeContext, slotOf, storeIn } from './fakeContext';
 
 type Helpers = IExecuteFunctions['helpers'];
 
@@ -14,7 +14,6 @@ const UNKNOWN: Recorded = { outcomeUnknown: true };
 const HOUR_MS = 3_600_000;
 
 const idOf = (number: number) => `0a1b2c3d-0000-4000-8000-${String(number).padStart(12, '0')}`;
-const NO_DASHES = idOf(1).replaceAll('-', '');
 const jobOf = (number: number): Recorded => ({ jobId: idOf(number) });
 
 let clock: VirtualClock;
@@ -32,65 +31,48 @@ beforeEach(() => {
 interface Attempt {
 	executionId?: string;
 	mode?: 'trigger' | 'retry';
+	/** The first attempt, where n8n has not forgotten it, and what it has saved of each job. */
+	first?: string;
+	saved?: 'alive' | 'unknown';
 	/** What the trigger put out; of equal ones nothing tells which is which. */
 	origin?: string;
 	items?: number;
 	helpers?: Partial<Helpers>;
 }
 
-/** n8n's helpers for one node, as they reach the store. */
-function helpersOf() {
-	const data = () =>
-		({ workflow: { id: workflowId, active: true }, node: { id: 'node' } }) as Parameters<
-			Deduplication['removeProcessed']
-		>[2];
-	return {
-		checkProcessedAndRecord: async (texts, scope, options) =>
-			await store.checkProcessedAndRecord(texts, scope, data(), options),
-		removeProcessed: async (texts, scope, options) => {
-			await store.removeProcessed(texts, scope, data(), options);
-		},
-		getProcessedDataCount: async (scope, options) =>
-			await store.getProcessedDataCount(scope, data(), options),
-	} satisfies Partial<Helpers>;
-}
+const HELPERS = storeIn(
+	() => store,
+	() => workflowId,
+);
 
-/** The same, with something that happens before each write. */
+/** n8n's helpers, with something that happens before each write. */
 function writingAfter(before: () => Promise<void>): Partial<Helpers> {
-	const { checkProcessedAndRecord } = helpersOf();
 	return {
 		checkProcessedAndRecord: async (...given) => {
 			await before();
-			return await checkProcessedAndRecord(...given);
+			return await HELPERS.checkProcessedAndRecord(...given);
 		},
 	};
 }
 
 async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: string[] }> {
 	const { executionId = '1', mode = 'trigger', origin = 'a', items = 3, helpers } = given;
+	const { first = mode === 'trigger' ? executionId : undefined } = given;
 	const failures: string[] = [];
-	const context = fakeContext(
-		{},
-		{
-			getWorkflow: () => ({ id: workflowId }),
-			getExecutionId: () => executionId,
-			getMode: () => mode,
-			helpers: { ...helpersOf(), ...helpers },
-		},
-	);
-	const time = {
-		now: () => clock.now(),
-		sleep: async (durationMs: number, signal?: AbortSignal) => {
-			await clock.wait(durationMs, 'n8n', signal);
-		},
+	const n8n = {
+		getWorkflow: () => ({ id: workflowId }),
+		getExecutionId: () => executionId,
+		getMode: () => mode,
+		helpers: { ...HELPERS, ...helpers },
 	};
 	const attempt = {
-		firstExecutionId: mode === 'trigger' ? executionId : undefined,
+		firstExecutionId: first,
 		hasEnded: false,
 		keyOf: async (itemIndex: number) => await Promise.resolve(`${origin} ${itemIndex}`),
 		end: () => undefined,
 	};
-	const journal = new Journal(context, time, attempt, (reason) => failures.push(reason));
+	const onFailure = (reason: string) => failures.push(reason);
+	const journal = new Journal(fakeContext({}, n8n), clock, attempt, onFailure);
 	for (let itemIndex = 0; itemIndex < items; itemIndex++) await journal.prepare(itemIndex);
 	return { journal, failures };
 }
@@ -106,21 +88,16 @@ function restart(): void {
 /** What a retry finds after a crash, by item and variation. */
 async function recalled(given: Attempt = {}): Promise<Record<string, Recorded>> {
 	restart();
-	const { items = 3 } = given;
+	const { items = 3, saved } = given;
 	const { journal } = await open({ executionId: '2', mode: 'retry', ...given });
-	const indexes = Array.from({ length: items }, (_, index) => index);
-	const found = await clock.run(journal.recall(indexes, () => undefined));
+	const found = await clock.run(journal.recall([...Array(items).keys()], () => saved));
 	journal.close();
 	return Object.fromEntries(
 		found.map(({ slot, recorded }) => [`${slot.itemIndex}.${slot.jobNumber}`, recorded]),
 	);
 }
 
-async function intend(
-	journal: Journal,
-	slot: JobSlot,
-	hasFiles = false,
-): Promise<Recorded | undefined> {
+async function intend(journal: Journal, slot: JobSlot, hasFiles = false) {
 	return await clock.run(journal.intend(slot, undefined, hasFiles));
 }
 
@@ -154,6 +131,9 @@ async function settled(): Promise<void> {
 const row = () => store.rows.get(`${workflowId} n:node`) ?? [];
 
 describe('after a crash', () => {
+	/** A retry of an execution that was stopped before an answer came. */
+	const LATE: Attempt = { first: '1', saved: 'unknown' };
+
 	it('each request is found as it was: its job, its unknown outcome, or nothing', async () => {
 		const steps = fc.array(
 			fc.record({
@@ -189,7 +169,9 @@ describe('after a crash', () => {
 
 	it.each<[string, string, Attempt, Record<string, Recorded>]>([
 		['a job is not found for another trigger’s output', idOf(1), { origin: 'b' }, {}],
-		['an ID of another kind is an unknown outcome', NO_DASHES, {}, { '0.1': UNKNOWN }],
+		['an ID of another kind is an unknown outcome', idOf(1).slice(1), {}, { '0.1': UNKNOWN }],
+		['of what n8n has saved only the unknown is asked for', idOf(1), LATE, { '0.1': jobOf(1) }],
+		['what n8n has saved is not asked for', idOf(1), { ...LATE, saved: 'alive' }, {}],
 	])('%s', async (_, jobId, retry, expected) => {
 		const { journal } = await open();
 		await start(journal, slotOf(0), jobId);
@@ -240,6 +222,8 @@ it('tells a retry what another one beside it has sent', async () => {
 	const [first, second, third] = [await retry(), await retry(), await retry()];
 	expect(await intend(first, slotOf(0))).toBeUndefined();
 	expect(await intend(second, slotOf(0))).toEqual(UNKNOWN);
+	// Which is not for the second one to take back.
+	second.withdraw(slotOf(0));
 	first.started(slotOf(0), idOf(1));
 	await settled();
 	expect(await intend(third, slotOf(0))).toEqual(jobOf(1));
@@ -322,11 +306,10 @@ describe('a database that does not do its part', () => {
 	it('is asked again by a retry, which would pay again otherwise', async () => {
 		await execution({});
 		let failures = 4;
-		const { getProcessedDataCount } = helpersOf();
 		const flaky: Partial<Helpers> = {
 			getProcessedDataCount: async (...given) => {
 				if (failures-- > 0) throw new Error('SQLITE_BUSY: database is locked');
-				return await getProcessedDataCount(...given);
+				return await HELPERS.getProcessedDataCount(...given);
 			},
 		};
 		expect(await recalled({ helpers: flaky })).toEqual({ '0.1': jobOf(1) });
@@ -397,11 +380,10 @@ describe('how much is kept', () => {
 	it('is never searched in one go for so long that n8n stands still', async () => {
 		await execution({}, 1, 100);
 		const comparisons: number[] = [];
-		const { removeProcessed } = helpersOf();
 		const spied: Partial<Helpers> = {
 			removeProcessed: async (texts, ...given) => {
 				comparisons.push(texts.length * row().length);
-				await removeProcessed(texts, ...given);
+				await HELPERS.removeProcessed(texts, ...given);
 			},
 		};
 		expect(Object.keys(await recalled({ helpers: spied, items: 100 }))).toHaveLength(100);

@@ -1,14 +1,13 @@
-import type { INodeParameters } from 'n8n-workflow';
-
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
 import { isPixel, rows, style } from '../../nodes/Sprite/fields';
 import type { Values } from '../../nodes/shared/api/request';
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { asNumber, ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { readValues } from '../../nodes/shared/engine/check/request';
-import type { AdditionalFields } from '../../nodes/shared/engine/check/settings';
 import { frames } from '../../nodes/shared/fields';
 import { fakeContext } from './fakeContext';
+
+// More API Fields: integration/itemOptions.
 
 /** An endpoint with every kind of value field. */
 const ENDPOINT: Endpoint = {
@@ -30,10 +29,10 @@ const READ = {
 
 type Parameters = Record<string, unknown>;
 
-function valuesOf(changes: Parameters, additional: AdditionalFields = {}): Values {
+function valuesOf(changes: Parameters): Values {
 	const parameters: Parameters = { ...GIVEN, ...changes };
 	const context = fakeContext({}, { getNodeParameter: (name: string) => parameters[name] });
-	return readValues(new ParameterReader(context), ENDPOINT, 0, additional);
+	return readValues(new ParameterReader(context), ENDPOINT, 0, {});
 }
 
 const asList = (...list: object[]): Parameters => ({ rowsInput: 'fields', rows: { row: list } });
@@ -103,15 +102,6 @@ describe('the values of a request', () => {
 	])('of %j are refused: %s', (changes, message) => {
 		expect(() => valuesOf(changes)).toThrow(message);
 	});
-
-	it('are followed by additional form fields, which cannot take the place of declared ones', () => {
-		const additional = { seed: 42, is_fast: false, '0': 'zero' };
-		expect(valuesOf({}, additional)).toEqual({ ...READ, ...additional });
-		for (const name of ['prompt', 'style', 'rows']) {
-			const refused = `"${name}" cannot be sent as an extra field`;
-			expect(() => valuesOf({}, { seed: 1, [name]: 'x' })).toThrow(refused);
-		}
-	});
 });
 
 it('a number may be a text that is one, and is nothing else', () => {
@@ -119,7 +109,7 @@ it('a number may be a text that is one, and is nothing else', () => {
 	expect([2.5, 0, ' 5 ', '2.5', '+3', '007'].map(read)).toEqual([2.5, 0, 5, 2.5, 3, 7]);
 	const circular: { self?: unknown } = {};
 	circular.self = circular;
-	const values = [undefined, null, [], [5], circular, true, 5n, Number.NaN, Infinity, -1];
+	const values = [undefined, null, [], [5], circular, true, 5n, Symbol('5'), NaN, Infinity, -1];
 	for (const value of [...values, '-1', '', '0x10', '1e3', '1,5', '1 000', '5s', '.', 'NaN']) {
 		expect(() => read(value)).toThrow('"N" must be a number of at least 0');
 	}
@@ -133,41 +123,25 @@ it('a number may be a text that is one, and is nothing else', () => {
 	}
 });
 
-describe('reading parameters', () => {
-	/** Reads each parameter for three items; expressions give their item's number. */
-	function readAll(parameters: INodeParameters) {
-		const reads: [name: string, itemIndex: number][] = [];
-		const context = fakeContext(parameters, {
-			getNodeParameter: (name: string, itemIndex: number) => {
-				reads.push([name, itemIndex]);
-				const written = parameters[name];
-				return typeof written === 'string' && written.startsWith('=') ? itemIndex : written;
-			},
-		});
-		const reader = new ParameterReader(context);
-		const names = Object.keys(parameters);
-		const values = [0, 1, 2].map((item) => names.map((name) => reader.read(name, item)));
-		// Asked again for the last item, it knows.
-		for (const name of names) reader.read(name, 2);
-		return { reads, values };
+it('n8n is asked once per item for an expression, however deep it lies, and once for all else', () => {
+	const nested = { list: [{ timeout: '={{ 5 }}' }] };
+	const written = {
+		prompt: 'a = {{ b }}',
+		options: { timeout: 5 },
+		row: '={{ $json.row }}',
+		nested,
+	};
+	const asked: string[] = [];
+	const context = fakeContext(written, {
+		getNodeParameter: (name: keyof typeof written, itemIndex: number) => {
+			asked.push(`${name} ${itemIndex}`);
+			return written[name];
+		},
+	});
+	const reader = new ParameterReader(context);
+	for (const itemIndex of [0, 0, 1, 1]) {
+		const values = Object.keys(written).map((name) => reader.read(name, itemIndex));
+		expect(values).toEqual(Object.values(written));
 	}
-
-	it('asks n8n once per run for what holds no expression', () => {
-		const written = { prompt: 'a = {{ b }}', frame: 4, isPixel: false, options: { timeout: 5 } };
-		const { reads, values } = readAll(written);
-		expect(values).toEqual([0, 1, 2].map(() => Object.values(written)));
-		expect(reads).toEqual(Object.keys(written).map((name) => [name, 0]));
-	});
-
-	it('asks n8n once per item for an expression, however deep it lies', () => {
-		const options = { nested: { list: [{ timeout: '={{ 5 }}' }] } };
-		const { reads, values } = readAll({ prompt: '={{ $json.row }}', options });
-		expect(values).toEqual([0, 1, 2].map((item) => [item, options]));
-		expect(reads).toEqual(
-			[0, 1, 2].flatMap((item) => [
-				['prompt', item],
-				['options', item],
-			]),
-		);
-	});
+	expect(asked).toEqual(['prompt 0', 'options 0', 'row 0', 'nested 0', 'row 1', 'nested 1']);
 });

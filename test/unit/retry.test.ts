@@ -36,64 +36,46 @@ it('backs off for a time that doubles from one second to 16 s, less up to a half
 	expect(new Set(Array.from({ length: 20 }, () => backOffMs(3))).size).toBeGreaterThan(1);
 });
 
-describe('retrying', () => {
-	const LIMITS = { tries: 5, budgetMs: 60_000 };
-
-	/** Runs tries that bring these outcomes, the last one again and again; tells when each began. */
-	async function tryAll(
-		outcomes: readonly Attempt<string>[],
-		limits = LIMITS,
-		stop = new AbortController(),
-	): Promise<{ value: string; triedAtMs: number[] }> {
-		const clock = new VirtualClock(0);
-		const triedAtMs: number[] = [];
-		const value = await clock.run(
-			retry(clock, limits, stop.signal, async () => {
-				const attempt = outcomes[Math.min(triedAtMs.push(clock.now()), outcomes.length) - 1];
-				return await Promise.resolve(attempt ?? { value: 'none' });
-			}),
-		);
-		return { value, triedAtMs };
-	}
-
-	it('ends with the first value', async () => {
-		const { value, triedAtMs } = await tryAll([{ valueIfLast: 'a' }, { value: 'b' }]);
-		expect(value).toBe('b');
-		expect(triedAtMs).toHaveLength(2);
+/** When each try began that brought one of these outcomes, the last one again and again. */
+async function triedAtMs(
+	limits: { tries: number; budgetMs: number },
+	...outcomes: Attempt<string>[]
+) {
+	const clock = new VirtualClock(0);
+	const times: number[] = [];
+	const tried = retry(clock, limits, new AbortController().signal, async () => {
+		const outcome = outcomes[Math.min(times.push(clock.now()), outcomes.length) - 1];
+		return await Promise.resolve(outcome ?? { value: 'none' });
 	});
+	return { value: await clock.run(tried), times };
+}
 
-	it('makes no more tries than allowed, each after the back-off of its number', async () => {
-		jest.spyOn(Math, 'random').mockReturnValue(0.5);
-		const { value, triedAtMs } = await tryAll([{ valueIfLast: 'a' }]);
-		expect(value).toBe('a');
-		expect(triedAtMs).toEqual([0, 750, 2250, 5250, 11_250]);
-	});
+it('tries until there is a value, after the back-off of each try or what the server asks for', async () => {
+	jest.spyOn(Math, 'random').mockReturnValue(0.5);
+	const asked = [undefined, 20_000, 0].map((retryAfterMs) => ({ valueIfLast: 'a', retryAfterMs }));
+	const tried = await triedAtMs({ tries: 5, budgetMs: 60_000 }, ...asked, { value: 'b' });
+	expect(tried).toEqual({ value: 'b', times: [0, 750, 20_750, 23_750] });
+});
 
-	it('waits as long as the server asks for, where that is longer', async () => {
-		jest.spyOn(Math, 'random').mockReturnValue(0.5);
-		const { triedAtMs } = await tryAll([
-			{ valueIfLast: 'a', retryAfterMs: 20_000 },
-			{ valueIfLast: 'b', retryAfterMs: 0 },
-			{ value: 'c' },
-		]);
-		expect(triedAtMs).toEqual([0, 20_000, 21_500]);
-	});
+// How many tries there are at most: unit/submit.
+it('begins no try after its budget, and does not wait for one that it cannot begin', async () => {
+	const every = async (retryAfterMs: number) =>
+		await triedAtMs({ tries: 20, budgetMs: 60_000 }, { valueIfLast: 'a', retryAfterMs });
+	expect(await every(20_000)).toEqual({ value: 'a', times: [0, 20_000, 40_000, 60_000] });
+	expect((await every(25_000)).times).toEqual([0, 25_000, 50_000]);
+	expect((await every(60_001)).times).toEqual([0]);
+});
 
-	it('begins no try after its budget, and does not wait for one that it cannot begin', async () => {
-		const many = { tries: 20, budgetMs: 60_000 };
-		const every = async (retryAfterMs: number) =>
-			(await tryAll([{ valueIfLast: 'a', retryAfterMs }], many)).triedAtMs;
-		expect(await every(20_000)).toEqual([0, 20_000, 40_000, 60_000]);
-		expect(await every(25_000)).toEqual([0, 25_000, 50_000]);
-		expect(await every(60_001)).toEqual([0]);
-	});
-
-	it('ends with what it has when it is aborted while it waits', async () => {
-		const stop = new AbortController();
-		setImmediate(() => {
+it('ends with what it has when it is stopped while it waits', async () => {
+	const clock = new VirtualClock(0);
+	const stop = new AbortController();
+	const work = jest.fn(async () => {
+		void clock.sleep(10).then(() => {
 			stop.abort();
 		});
-		const tried = await tryAll([{ valueIfLast: 'a' }, { value: 'b' }], LIMITS, stop);
-		expect(tried).toEqual({ value: 'a', triedAtMs: [0] });
+		return await Promise.resolve({ valueIfLast: 'a' });
 	});
+	const tried = retry(clock, { tries: 5, budgetMs: 60_000 }, stop.signal, work);
+	expect(await clock.run(tried)).toBe('a');
+	expect(work).toHaveBeenCalledTimes(1);
 });
