@@ -122,7 +122,7 @@ describe('a credential by expression', () => {
 		expect(items).toHaveLength(2);
 		expect(new Set(keysOf(scene.emulator.requests))).toEqual(new Set([ANN]));
 		expect(new Set(keysOf(other.emulator.requests))).toEqual(new Set([BOB]));
-		await other.close();
+		await other.emulator.close();
 	});
 });
 

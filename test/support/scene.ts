@@ -92,10 +92,6 @@ export class Scene {
 	/** @param number of the result, from 1 */
 	resultUrl = (jobId: string, number: number, format: ImageFormat = 'png') =>
 		`${this.emulator.cdnUrl}/results/${jobId}/${number}.${format}`;
-
-	close = async (): Promise<void> => {
-		await this.emulator.close();
-	};
 }
 
 /** A scene of its own for each test of a file, or of a group where it is called in one. */
@@ -106,7 +102,7 @@ export function useScene(options: EmulatorOptions = {}): Scene {
 		current = await openScene(options);
 	});
 	afterEach(async () => {
-		await current?.close();
+		await current?.emulator.close();
 	});
 	return new Proxy({} as Scene, {
 		get: (_, name: keyof Scene) => {
@@ -143,10 +139,4 @@ function expectKeyKept(emulator: Emulator, result: EngineResult): void {
 	const whole = { depth: Infinity, showHidden: true, maxStringLength: null, maxArrayLength: null };
 	expect(stringify(shown)).not.toContain(KEY);
 	expect(inspect(shown, whole)).not.toContain(KEY);
-}
-
-/** The job IDs that a person or a workflow gets to see other than in the log. */
-export function shownText({ items, errorItems, error, hints }: EngineResult): string {
-	const { message, description, context } = error ?? {};
-	return JSON.stringify([items, errorItems, message, description, context, hints]);
 }
