@@ -1,5 +1,6 @@
 import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
 
+import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
 import { jsonOf } from '../support/items';
 import { RETRIES, useScene } from '../support/scene';
@@ -54,13 +55,13 @@ describe('Retry On Fail', () => {
 
 describe('Retry from the list', () => {
 	/** Three jobs, of which the second is finished only after the run. */
-	async function timedOut(): Promise<EngineResult> {
+	async function timedOut(outcome?: JobWish['outcome']): Promise<EngineResult> {
 		scene.wishes.push({}, { durationMs: Infinity });
 		const result = await generate({ options: { timeout: 5 } });
 		const late = scene.jobIdOf(1);
 		expect(result.error?.context.data).toMatchObject({ job_id: late, status: 'Pending' });
 		expect(scene.emulator.submits).toHaveLength(3);
-		scene.emulator.jobs.finish(late);
+		scene.emulator.jobs.finish(late, outcome);
 		return result;
 	}
 
@@ -84,6 +85,12 @@ describe('Retry from the list', () => {
 		const items = THREE.map((item, index) => (index === 1 ? { json: { name: 'B' } } : item));
 		await generate({}, { retryOf, items });
 		expect(scene.paidPrompts().slice(6)).toEqual(['B']);
+	});
+
+	it('pays anew for a job that has failed in the meantime, and for that one alone', async () => {
+		const retryOf = await timedOut({ status: 'Failed' });
+		expect(namesOf(await generate({}, { retryOf }))).toEqual(['a', 'b', 'c']);
+		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', 'b']);
 	});
 
 	it('fails an item whose remembered job the API no longer has, and starts no new one', async () => {
