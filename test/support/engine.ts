@@ -35,7 +35,7 @@ export interface CredentialValues {
 }
 
 export interface EngineOptions {
-	/** The name of one of the package's nodes, or any other that is built like them. */
+	/** The name of one of the package's nodes, or one that is built like them. */
 	node: string | INodeType;
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
@@ -206,19 +206,12 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
 		const timedType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
 		const { around, parameters = {}, items = [{ json: {} }], mode = 'manual' } = options;
-		const common = { typeVersion: 1, position: [0, 0] as [number, number], parameters: {} };
-		const startNode: INode = { ...common, id: 'start', name: 'Start', type: 'start' };
+		const common = { typeVersion: 1, position: [0, 0] as [number, number] };
+		const start: INode = { ...common, id: 'start', name: 'Start', type: 'start', parameters: {} };
 		const credentials = { aetherForgeApi: { id: '1', name: 'AetherForge' } };
-		const node: INode = {
-			...common,
-			id: 'node',
-			name: 'Node',
-			type,
-			parameters,
-			credentials,
-			...options.nodeSettings,
-		};
-		const nodes = [startNode, node, ...(around?.nodes ?? [])];
+		const own = { id: 'node', name: 'Node', type, parameters, credentials };
+		const node: INode = { ...common, ...own, ...options.nodeSettings };
+		const nodes = [start, node, ...(around?.nodes ?? [])];
 		const known: Record<string, INodeType | undefined> = {
 			[type]: timedType,
 			start: nodeType('start', { group: ['trigger'], inputs: [] }),
@@ -246,14 +239,8 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			...(typeof credential === 'function' ? credential(itemIndex) : credential),
 		}));
 		const data = { main: [items] };
-		const task: ITaskData = {
-			startTime: 0,
-			executionTime: 0,
-			executionIndex: 0,
-			source: [],
-			executionStatus: 'success',
-			data,
-		};
+		const timing = { startTime: 0, executionTime: 0, executionIndex: 0 };
+		const task: ITaskData = { ...timing, source: [], executionStatus: 'success', data };
 		const runExecutionData = createRunExecutionData({
 			executionData: {
 				contextData: structuredClone(options.retryOf?.saved.executionData?.contextData ?? {}),
@@ -266,11 +253,8 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				},
 			},
 		});
-		const execution = new WorkflowExecute(
-			additionalData,
-			mode,
-			runExecutionData,
-		).processRunExecutionData(workflow);
+		const engine = new WorkflowExecute(additionalData, mode, runExecutionData);
+		const execution = engine.processRunExecutionData(workflow);
 		void options.cancelWhen?.then(() => {
 			execution.cancel();
 		});
