@@ -251,21 +251,19 @@ describe('a file by URL', () => {
 		['/expired.png', 'HTTP 403 (the link may have expired)'],
 		['/silent.png', 'no response in time'],
 		['/large.png', 'the file is larger than 50 MB'],
-	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
-		const { error } = await generate(BY_ITEM, itemsAt('/one.png', `${path}?signature=secret`));
+	])('that cannot be had starts no job, unless the node continues: %s', async (path, reason) => {
+		const given = itemsAt('/one.png', `${path}?signature=secret`);
+		const { error } = await generate(BY_ITEM, given);
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
 		expect(error?.description).toContain(`Reason: ${reason}`);
 		expect(error?.description).toContain(NO_JOB);
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(error?.context.itemIndex).toBe(1);
 		expect(scene.emulator.requests).toEqual([]);
-	});
 
-	it('that cannot be had costs only its own item when the node continues on error', async () => {
-		const given = { ...itemsAt('/gone.png', '/one.png'), nodeSettings: CONTINUES };
-		const { items } = await generate(BY_ITEM, given);
-		expect(errorOf(items[0]).message).toContain('/gone.png could not be fetched');
-		expect(items[1]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+		const { items } = await generate(BY_ITEM, { ...given, nodeSettings: CONTINUES });
+		expect(items[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+		expect(errorOf(items[1]).message).toContain(`${path} could not be fetched`);
 	});
 
 	it('leaves no gap for an agent’s calls side by side: both count before it is fetched', async () => {

@@ -81,19 +81,15 @@ it('credits that run out after three jobs end submitting for all, and the rest f
 	expect(errorItems.map(({ json }) => json.error)).toEqual(Array(17).fill(unsent));
 });
 
-it('a wrong key keeps back the items that wait in line to be sent, however many may run', async () => {
-	scene.emulator.apiKeys.clear();
-	const { errorItems } = await generate(60, { maxConcurrentJobs: 60 }, BRANCHES);
-	expect(scene.postCount()).toBe(CONCURRENT_SUBMITS);
-	expect(errorItems).toHaveLength(60);
-});
-
-it('a key that dies while the first jobs are waited for ends submitting', async () => {
+it.each([
+	['is wrong keeps back the items that wait in line', 'submit', 60, 60, CONCURRENT_SUBMITS],
+	['dies while the first jobs are waited for ends submitting', 'poll', 10, 2, 2],
+] as const)('a key that %s', async (_, at, itemCount, maxConcurrentJobs, sent) => {
 	const body = { detail: 'Invalid API key' };
-	scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 401, body, times: Infinity });
-	const { errorItems } = await generate(10, { maxConcurrentJobs: 2 }, BRANCHES);
-	expect(scene.postCount()).toBe(2);
-	expect(errorItems).toHaveLength(10);
+	scene.emulator.faults.add({ at, kind: 'respond', status: 401, body, times: Infinity });
+	const { errorItems } = await generate(itemCount, { maxConcurrentJobs }, BRANCHES);
+	expect(scene.postCount()).toBe(sent);
+	expect(errorItems).toHaveLength(itemCount);
 });
 
 it.each<[string, WorkflowExecuteMode, INodeParameters, RegExp]>([

@@ -94,6 +94,14 @@ it.each([500, 409])('an answer with %i that names a job has started it', async (
 	expect([error, items[0]?.json.job_id]).toEqual([undefined, jobId]);
 });
 
+it('a limit of requests is waited for', async () => {
+	const headers = { 'retry-after': '7' };
+	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 429, headers });
+	jsonOf(await scene.generate(NOT_WAITING));
+	const [first, second] = scene.emulator.requests;
+	expect(second?.startedAtMs).toBeGreaterThanOrEqual((first?.startedAtMs ?? 0) + 7000);
+});
+
 it.each([{ kind: 'truncate', chunked: true }, { kind: 'stallBody' }] as const)(
 	'a refusal whose body breaks off is a refusal all the same: %j',
 	async (damage) => {
@@ -143,8 +151,6 @@ it('says of an unknown outcome that a retry sends it again where that is wanted'
 
 it.each<[string, Answer]>([
 	['in a detail', detail(400, `key ${KEY} is bad`)],
-	['in a page', { status: 500, body: `<title>${KEY}</title>` }],
-	['in a response that is not JSON', { status: 200, body: `your key: ${KEY}` }],
 	// What is cut off would be a part of the key that nobody would know.
 	['where a page is cut', { status: 502, body: `${'x'.repeat(190)}${KEY}` }],
 	['where a text is cut', { status: 200, body: `${'x'.repeat(95)}${KEY.repeat(9)}` }],
