@@ -33,6 +33,8 @@ function expectRefused({ error, items }: EngineResult, message: string, says: st
 const option = (name: string): INodeParameters => ({ options: { [name]: VALUE } });
 const EMPTY = 'parameter is empty';
 const BOOLEAN = 'must be true or false';
+const NO_WAIT = `"Wait for Completion" ${BOOLEAN}`;
+const NO_COUNT = '"Number of Images" must be a whole number from 1 to 20';
 const AT_LEAST_0 = 'must be a whole number of at least 0';
 const AT_LEAST_1 = 'must be a whole number of at least 1';
 
@@ -42,13 +44,9 @@ it.each<[unknown, bad: unknown, INodeParameters, message: string, says: string]>
 	['p', 'NaN', { prompt: VALUE }, '"Prompt" is only the text "NaN"', 'That looks like an'],
 	['p', 'x', { prompt: UNLESS_X }, "Referenced node doesn't exist", ''],
 	['f', ' ', { ...WAITING, binaryPropertyOutput: VALUE }, `The "${PUT_IN}" ${EMPTY}`, ''],
-	[
-		false,
-		undefined,
-		{ waitForCompletion: VALUE },
-		`"Wait for Completion" ${BOOLEAN}`,
-		'undefined.',
-	],
+	['20', 21, { jobsPerItem: VALUE }, NO_COUNT, 'Its value is 21.'],
+	[1, null, { jobsPerItem: VALUE }, NO_COUNT, 'Its value is null.'],
+	[false, undefined, { waitForCompletion: VALUE }, NO_WAIT, 'Its value is undefined.'],
 	[false, 'no', { ...WAITING, downloadImages: VALUE }, `"Download Images" ${BOOLEAN}`, 'is "no".'],
 	[false, 1, option('dryRun'), `"Dry Run" ${BOOLEAN}`, 'Its value is 1.'],
 	[false, 1, option('resubmitIfUnknown'), `"Resubmit If Unknown" ${BOOLEAN}`, 'is 1.'],

@@ -16,6 +16,8 @@ beforeEach(() => {
 	wish = {};
 });
 
+const NEVER: JobWish = { durationMs: Infinity };
+const FAILED: JobWish = { outcome: { status: 'Failed' } };
 const TWO_IMAGES: JobWish = { outcome: { images: ['png', 'gif'] } };
 /** Every name that an output item can have. */
 const OWN_NAMES = [
@@ -69,23 +71,14 @@ describe('the fields of the input item', () => {
 	const finished = { job_id, status: 'Succeed' };
 	const perJob = { image_urls: [image_url], images: [{ image_url }] };
 	const late = { image_urls: [], timed_out: true, waited_seconds: 2 };
-	const failed: JobWish = { outcome: { status: 'Failed' } };
+	const onTimeout = { timeout: 2, onTimeout: 'returnPending' };
+	const onFailed = { onFailed: 'returnFailed' };
 
 	it.each<[string, JobWish, INodeParameters, object]>([
 		['an image', {}, {}, { ...finished, image_url, image_number: 1, image_count: 1 }],
 		['a job', {}, { outputItems: 'perJob' }, { ...finished, ...perJob }],
-		[
-			'a pending job',
-			{ durationMs: Infinity },
-			{ timeout: 2, onTimeout: 'returnPending' },
-			{ job_id, status: 'Pending', ...late },
-		],
-		[
-			'a failed job',
-			failed,
-			{ onFailed: 'returnFailed' },
-			{ job_id, status: 'Failed', image_urls: [] },
-		],
+		['a pending job', NEVER, onTimeout, { job_id, status: 'Pending', ...late }],
+		['a failed job', FAILED, onFailed, { job_id, status: 'Failed', image_urls: [] }],
 		['a dry run', {}, { dryRun: true }, { dry_run: true, files: {} }],
 	])('never pass for fields of the node in the item of %s', async (_, what, options, own) => {
 		wish = what;
@@ -166,11 +159,7 @@ describe('additional form fields', () => {
 		[`{"${'n'.repeat(65)}": 1}`, 'is not a form field name', '64'],
 		['{"seed": null}', `"seed" in "${LABEL}" must be text, a number, true, or false`, 'null'],
 		['={{ { seed: NaN } }}', `"seed" in "${LABEL}" must be text`, 'Its value is NaN.'],
-		[
-			'{"seed": 9007199254740993}',
-			`"seed" in "${LABEL}" is a number with too many digits`,
-			'as text',
-		],
+		['{"seed": 9007199254740993}', 'is a number with too many digits', 'as text'],
 		['{"seed": "undefined"}', 'is only the text "undefined"', 'returned nothing'],
 		['[1]', `The "${LABEL}" parameter must be a JSON object`, LABEL],
 		['={{ new Map() }}', 'must be a JSON object', LABEL],
@@ -190,7 +179,7 @@ describe('additional form fields', () => {
 		['', '{}', 1],
 		['={{ { seed: $execution.id } }}', '={{ { seed: $execution.id } }}', 1],
 	])('of a retry are part of the request: %s, then %s', async (first, then, paid) => {
-		wish = { durationMs: Infinity };
+		wish = NEVER;
 		const retryOf = await generate({ additionalFields: first, timeout: 2 });
 		scene.emulator.jobs.finish(scene.jobIdOf(0));
 		wish = {};

@@ -4,7 +4,8 @@ import type { EngineOptions, EngineResult } from '../support/engine';
 import { jsonOf, numbered } from '../support/items';
 import { CONTINUES, useScene } from '../support/scene';
 
-// The rounds of a loop, and requests that are refused and sent again: the simulator's limitsAreKept.
+// The rounds of a loop, an agent's calls, and requests that are refused and sent again: the simulator's
+// limitsAreKept, and e2e/agent.
 
 const scene = useScene({ jobDurationMs: 0 });
 
@@ -45,19 +46,6 @@ it.each<[number, INodeParameters, started: number]>([
 ])('a run of %i items with %j starts %i jobs', async (count, options, started) => {
 	jsonOf(await generate(count, options));
 	expect(scene.emulator.submits).toHaveLength(started);
-});
-
-it("an agent's calls of the tool are counted together, also where a job has failed", async () => {
-	scene.wishes.push({ outcome: { status: 'Failed' } });
-	const options = { maxJobsPerExecution: 2 };
-	const first = await generate(1, options, { asTool: true });
-	const second = await generate(1, options, { asTool: true, retryOf: first, earlierRuns: 1 });
-	const third = await generate(1, options, { asTool: true, retryOf: second, earlierRuns: 2 });
-	expect(third.error?.message).toContain(refusal(3, 2));
-	expect(third.error?.message).toContain(
-		'It needs 1 new job, and this node has already started 2 in this execution.',
-	);
-	expect(scene.emulator.submits).toHaveLength(2);
 });
 
 it('a retry that starts nothing is never refused, even when the limit was lowered', async () => {

@@ -72,14 +72,6 @@ describe('a download that may do better next time', () => {
 		expect(error?.description).toContain(reason);
 		expect(scene.downloads()).toHaveLength(3 + 5);
 	});
-
-	it('is not tried again when that would take too long', async () => {
-		const headers = { 'retry-after': '181' };
-		scene.emulator.faults.add({ at: 'download', kind: 'respond', status: 503, headers });
-		const { error } = await scene.generate();
-		expect(error?.description).toContain('HTTP 503');
-		expect(scene.downloads()).toHaveLength(1);
-	});
 });
 
 it('a file of more than 256 MB ends there, and is not tried again', async () => {

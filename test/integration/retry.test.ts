@@ -1,6 +1,6 @@
 import type { INodeExecutionData, INodeParameters } from 'n8n-workflow';
 
-import type { JobWish } from '../emulator/emulator';
+import type { Fault, JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
 import { jsonOf } from '../support/items';
 import { RETRIES, useScene } from '../support/scene';
@@ -65,14 +65,6 @@ describe('Retry from the list', () => {
 		return result;
 	}
 
-	it('pays nothing and brings the image after a timeout', async () => {
-		const retryOf = await timedOut();
-		const again = await generate({}, { retryOf, mode: 'retry', executionId: '2' });
-		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
-		expect(again.items[1]?.binary?.data?.mimeType).toBe('image/png');
-		expect(scene.emulator.submits).toHaveLength(3);
-	});
-
 	it('pays anew for an edited prompt, whose old jobs it names, and for an edited item alone', async () => {
 		const retryOf = await timedOut();
 		const jobs = [0, 1, 2].map(scene.jobIdOf);
@@ -87,23 +79,23 @@ describe('Retry from the list', () => {
 		expect(scene.paidPrompts().slice(6)).toEqual(['B']);
 	});
 
-	it('pays anew for a job that has failed in the meantime, and for that one alone', async () => {
-		const retryOf = await timedOut({ status: 'Failed' });
-		expect(namesOf(await generate({}, { retryOf }))).toEqual(['a', 'b', 'c']);
-		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', 'b']);
+	it.each([
+		['brings the image for nothing after a timeout', 'Succeed', []],
+		['pays anew for a job that has failed in the meantime', 'Failed', ['b']],
+	])('%s', async (_, status, paid) => {
+		const retryOf = await timedOut({ status });
+		const again = await generate({}, { retryOf, mode: 'retry', executionId: '2' });
+		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
+		expect(again.items[1]?.binary?.data?.mimeType).toBe('image/png');
+		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', ...paid]);
 	});
 
 	it('fails an item whose remembered job the API no longer has, and starts no new one', async () => {
 		const retryOf = await timedOut();
 		const late = scene.jobIdOf(1);
-		scene.emulator.faults.add({
-			at: 'poll',
-			kind: 'respond',
-			status: 404,
-			body: { detail: 'Job not found' },
-			times: Infinity,
-			match: ({ jobId }) => jobId === late,
-		});
+		const unlisted = { kind: 'respond', status: 404, body: { detail: 'Job not found' } } as const;
+		const match: Fault['match'] = ({ jobId }) => jobId === late;
+		scene.emulator.faults.add({ at: 'poll', ...unlisted, times: Infinity, match });
 		await scene.clock.wait(21 * 86_400_000);
 		const { error } = await generate({}, { retryOf });
 		expect(error?.message).toBe(`AetherForge no longer has the job ${late}`);

@@ -1,24 +1,15 @@
-import type { EngineResult } from '../support/engine';
+import type { INodeParameters } from 'n8n-workflow';
+
 import { jsonOf } from '../support/items';
-import { RETRIES, useScene } from '../support/scene';
+import { useScene } from '../support/scene';
 
 // A node under the name that n8n gives it as an AI agent's tool. What a model gets to see, and calls without
 // an execution: e2e/agent and e2e/mcp.
 
 const scene = useScene();
 
-const use = async (
-	parameters: object = {},
-	more: Partial<Parameters<typeof scene.run>[0]> = {},
-): Promise<EngineResult> =>
-	await scene.run({
-		node: 'imageGenerate',
-		asTool: true,
-		...more,
-		parameters: { prompt: 'p', ...parameters },
-	});
-
-const finishedJob = (): string => scene.emulator.jobs.add({ durationMs: 0 }).id;
+const use = async (parameters: INodeParameters = {}, node = 'imageGenerate') =>
+	await scene.run({ node, asTool: true, parameters: { prompt: 'p', ...parameters } });
 
 it('answers in JSON, an item for each image, and leaves the images where they are', async () => {
 	// It needs no field for images that it does not download.
@@ -39,8 +30,8 @@ it('answers in JSON, an item for each image, and leaves the images where they ar
 });
 
 it.each([{}, { outputItems: 'perJob' }])('Get Job answers in JSON: %j', async (options) => {
-	const jobId = finishedJob();
-	const [json] = jsonOf(await use({ jobId, options }, { node: 'getJob' }));
+	const jobId = scene.emulator.jobs.add({ durationMs: 0 }).id;
+	const [json] = jsonOf(await use({ jobId, options }, 'getJob'));
 	expect(json).toMatchObject({ job_id: jobId, image_url: scene.resultUrl(jobId, 1) });
 	expect(scene.downloads()).toEqual([]);
 });
@@ -51,14 +42,4 @@ it('tells the agent’s model what to do in the message, which is all that it ge
 	expect(error?.message).toMatch(
 		/^It is not known whether AetherForge started the job\. .*A job may exist and be charged/,
 	);
-});
-
-it.each([
-	['is late', { at: 'poll', kind: 'respond', status: 422, body: { detail: 'x' } }],
-	['may exist', { at: 'submit', kind: 'reset', when: 'accepted' }],
-] as const)('pays once for a call that n8n retries where its job %s', async (_, fault) => {
-	scene.emulator.faults.add(fault);
-	const { calls } = await use({}, { nodeSettings: RETRIES });
-	expect(calls).toBeGreaterThan(1);
-	expect(scene.emulator.submits).toHaveLength(1);
 });

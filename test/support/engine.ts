@@ -47,8 +47,6 @@ export interface EngineOptions {
 	mode?: WorkflowExecuteMode;
 	/** Runs as an AI agent's tool would be named. */
 	asTool?: boolean;
-	/** How often the node has run before in this execution: in rounds of a loop, or as an agent's tool. */
-	earlierRuns?: number;
 	/** What an earlier execution left, as Retry in the executions list hands it on. */
 	retryOf?: EngineResult;
 	executionId?: string;
@@ -247,10 +245,7 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 				nodeExecutionStack: [{ node: first, data, source: { main: [{ previousNode: 'Start' }] } }],
 			},
 			resultData: {
-				runData: {
-					Start: [task],
-					...(options.earlierRuns && { Node: Array<ITaskData>(options.earlierRuns).fill(task) }),
-				},
+				runData: { Start: [task] },
 			},
 		});
 		const engine = new WorkflowExecute(additionalData, mode, runExecutionData);
