@@ -3,15 +3,13 @@ import type { IExecuteFunctions } from 'n8n-workflow';
 import { noteInCustomData } from '../../nodes/shared/engine/jobs/customData';
 import type { EngineResult } from '../support/engine';
 import { after, numbered, onlyJson } from '../support/items';
-import { RETRIES, type Scene, useScene } from '../support/scene';
+import { RETRIES, useScene } from '../support/scene';
 
 // What n8n keeps of an execution for its Executions list, which finds the execution of a job by it.
 
 const EARLIER = '123e4567-e89b-12d3-a456-426614174000';
 
 const scene = useScene({ jobDurationMs: 0 });
-
-const generate: Scene['generate'] = async (...given) => await scene.generate(...given);
 
 function customDataOf({ saved }: EngineResult): Record<string, string> {
 	return saved.resultData.metadata ?? {};
@@ -20,18 +18,18 @@ function customDataOf({ saved }: EngineResult): Record<string, string> {
 it('lists each job once, although Retry On Fail and Retry in the executions list resume one', async () => {
 	const options = { timeout: 1 };
 	scene.wishes.push({ durationMs: Infinity });
-	const retryOf = await generate({ options }, { nodeSettings: RETRIES });
+	const retryOf = await scene.generate({ options }, { nodeSettings: RETRIES });
 	const jobId = scene.jobIdOf(0);
 	expect(customDataOf(retryOf)).toEqual({ aetherforge_jobs: jobId });
 	scene.emulator.jobs.finish(jobId);
-	const result = await generate({ options }, { retryOf, executionId: '2' });
+	const result = await scene.generate({ options }, { retryOf, executionId: '2' });
 	onlyJson(result);
 	expect(customDataOf(result)).toEqual({ aetherforge_jobs: jobId });
 	expect(scene.postCount()).toBe(1);
 });
 
 it('lists eighteen jobs at most, in three entries that n8n takes without complaint', async () => {
-	const result = await generate({ jobsPerItem: 16 }, { items: numbered(2) });
+	const result = await scene.generate({ jobsPerItem: 16 }, { items: numbered(2) });
 	const started = scene.emulator.submits.map(({ jobId }) => jobId);
 	expect(started).toHaveLength(32);
 	const entries = Object.entries(customDataOf(result));
@@ -67,7 +65,7 @@ it.each<[string, Record<string, string>, (jobId: string) => Record<string, strin
 			return await Promise.resolve([this.getInputData()]);
 		},
 	});
-	const result = await generate({}, own);
+	const result = await scene.generate({}, own);
 	expect(onlyJson(result).job_id).toBe(scene.jobIdOf(0));
 	expect(customDataOf(result)).toEqual(expected(scene.jobIdOf(0)));
 });

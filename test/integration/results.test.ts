@@ -62,6 +62,7 @@ describe('a download that may do better next time', () => {
 		[{ kind: 'respond', status: 200, body: '' }, 'the file is empty'],
 		[{ kind: 'truncate' }, 'the response was cut off'],
 		[{ kind: 'reset' }, 'the connection was cut (ECONNRESET)'],
+		[{ kind: 'stallBody' }, 'the transfer stalled'],
 	])('%j: is tried five times', async (fault, reason) => {
 		const add = (times: number) =>
 			scene.emulator.faults.add({ ...fault, at: 'download', times } as Fault);
