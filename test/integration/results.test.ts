@@ -53,10 +53,11 @@ it('an image that cannot be had ends the run, or is an error item between the ot
 });
 
 describe('a download that may do better next time', () => {
-	// Of the rest the simulator knows that a run gets over it.
 	it.each<[Partial<Fault>, reason: string]>([
 		[{ kind: 'respond', status: 403 }, 'HTTP 403'],
 		[{ kind: 'respond', status: 404 }, 'HTTP 404'],
+		[{ kind: 'respond', status: 429 }, 'HTTP 429'],
+		[{ kind: 'respond', status: 500 }, 'HTTP 500'],
 		[{ kind: 'html' }, 'a page or message in place of the file (text/html)'],
 		[{ kind: 'respond', status: 200, body: { detail: 'gone' } }, 'a page or message in place'],
 		[{ kind: 'respond', status: 200, body: '' }, 'the file is empty'],

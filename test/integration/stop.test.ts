@@ -24,14 +24,14 @@ async function runUntilStopped(trouble: Trouble, options: Parameters<typeof scen
 	const stop = deferred();
 	const isPause = 'status' in trouble;
 	let stoppedAt = { realMs: Number.NaN, virtualMs: Number.NaN, requests: Number.NaN };
-	const stopOnceAnswered = (): void => {
-		if (isPause && requests.some(({ endedAtMs }) => endedAtMs === undefined)) {
-			setTimeout(stopOnceAnswered, 10);
-			return;
-		}
+	const stopNow = (): void => {
 		const now = { realMs: performance.now(), virtualMs: clock.now() };
 		stoppedAt = { ...now, requests: requests.length };
 		stop.resolve();
+	};
+	const stopOnceAnswered = (): void => {
+		const isOpen = isPause && requests.some(({ endedAtMs }) => endedAtMs === undefined);
+		setTimeout(isOpen ? stopOnceAnswered : stopNow, 30);
 	};
 	let struck = 0;
 	faults.add({
@@ -40,15 +40,12 @@ async function runUntilStopped(trouble: Trouble, options: Parameters<typeof scen
 		match: () => {
 			// Time stands still from now on.
 			clock.begin();
-			if (++struck === (isPause ? 2 : 1)) setTimeout(stopOnceAnswered, 60);
+			if (++struck === (isPause ? 2 : 1)) setTimeout(stopOnceAnswered, 30);
 			return true;
 		},
 	});
-	const result = await scene.run({
-		nodeSettings: RETRIES,
-		...options,
-		cancelWhen: stop.promise,
-	});
+	const given = { nodeSettings: RETRIES, ...options, cancelWhen: stop.promise };
+	const result = await scene.run(given);
 	const silentMs = [performance.now() - stoppedAt.realMs, clock.now() - stoppedAt.virtualMs];
 	expect(Math.max(...silentMs)).toBeLessThan(SILENCE_MS);
 	// Whatever were still to come would come now.
