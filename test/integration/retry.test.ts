@@ -55,9 +55,9 @@ describe('Retry On Fail', () => {
 
 describe('Retry from the list', () => {
 	/** Three jobs, of which the second is finished only after the run. */
-	async function timedOut(outcome?: JobWish['outcome']): Promise<EngineResult> {
+	async function timedOut(outcome?: JobWish['outcome'], given = {}): Promise<EngineResult> {
 		scene.wishes.push({}, { durationMs: Infinity });
-		const result = await generate({ options: { timeout: 5 } });
+		const result = await generate({ options: { timeout: 5 }, ...given });
 		const late = scene.jobIdOf(1);
 		expect(result.error?.context.data).toMatchObject({ job_id: late, status: 'Pending' });
 		expect(scene.emulator.submits).toHaveLength(3);
@@ -79,13 +79,16 @@ describe('Retry from the list', () => {
 		expect(scene.paidPrompts().slice(6)).toEqual(['B']);
 	});
 
+	const GONE = '={{ $execution.id === "1" ? $json.name : "" }}';
+
 	it.each([
-		['brings the image for nothing after a timeout', 'Succeed', []],
-		['pays anew for a job that has failed in the meantime', 'Failed', ['b']],
-	])('%s', async (_, status, paid) => {
-		const retryOf = await timedOut({ status });
-		const again = await generate({}, { retryOf, mode: 'retry', executionId: '2' });
-		expect(namesOf(again)).toEqual(['a', 'b', 'c']);
+		['brings the image for nothing after a timeout', 'Succeed', {}, []],
+		['brings it also where the prompt gives nothing now', 'Succeed', { prompt: GONE }, []],
+		['pays anew for a job that has failed in the meantime', 'Failed', {}, ['b']],
+	])('%s', async (_, status, given, paid) => {
+		const retryOf = await timedOut({ status }, given);
+		const again = await generate(given, { retryOf, mode: 'retry', executionId: '2' });
+		expect(jsonOf(again)).toHaveLength(3);
 		expect(again.items[1]?.binary?.data?.mimeType).toBe('image/png');
 		expect(scene.paidPrompts()).toEqual(['a', 'b', 'c', ...paid]);
 	});
