@@ -4,8 +4,6 @@ import { tinyPicture } from '../emulator/pictures';
 import type { EngineOptions, EngineResult } from './engine';
 import { nodeType } from './n8nServer';
 
-// What tests give to a node, and what they read in what it gives back.
-
 export const NO_JOB = 'No job was started, and nothing was charged.';
 
 /** Items with their index as `n`. */
