@@ -35,15 +35,5 @@ export default defineConfig(
 		languageOptions: { globals: globals.node },
 		rules: { eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error' },
 	},
-	{
-		files: ['test/**/*.ts'],
-		ignores: ['test/support/nock.ts'],
-		rules: {
-			'no-restricted-imports': [
-				'error',
-				{ name: 'nock', message: 'Import test/support/nock.ts, which takes nock out again.' },
-			],
-		},
-	},
 	{ files: ['**/*.js'], languageOptions: { sourceType: 'commonjs' } },
 );

@@ -30,20 +30,11 @@ function expectRefused({ error, items }: EngineResult, message: string, says: st
 	expect(error?.description).toContain('No job was started, and nothing was charged.');
 }
 
-/** That a value is fine for the first two items, and refused for the third. */
-async function expectThirdRefused(
-	good: unknown,
-	bad: unknown,
-	parameters: INodeParameters,
-	message: string,
-	says: string,
-): Promise<void> {
-	const items = [good, good, bad].map((value) => ({ json: { value: value as string } }));
-	expectRefused(await scene.generate({ ...NOT_WAITING, ...parameters }, { items }), message, says);
-}
-
+const option = (name: string): INodeParameters => ({ options: { [name]: VALUE } });
 const EMPTY = 'parameter is empty';
 const BOOLEAN = 'must be true or false';
+const NO_WAIT = `"Wait for Completion" ${BOOLEAN}`;
+const NO_COUNT = '"Number of Images" must be a whole number from 1 to 20';
 const AT_LEAST_0 = 'must be a whole number of at least 0';
 const AT_LEAST_1 = 'must be a whole number of at least 1';
 
@@ -53,28 +44,28 @@ it.each<[unknown, bad: unknown, INodeParameters, message: string, says: string]>
 	['p', 'NaN', { prompt: VALUE }, '"Prompt" is only the text "NaN"', 'That looks like an'],
 	['p', 'x', { prompt: UNLESS_X }, "Referenced node doesn't exist", ''],
 	['f', ' ', { ...WAITING, binaryPropertyOutput: VALUE }, `The "${PUT_IN}" ${EMPTY}`, ''],
-	[
-		false,
-		undefined,
-		{ waitForCompletion: VALUE },
-		`"Wait for Completion" ${BOOLEAN}`,
-		'undefined.',
-	],
+	['20', 21, { jobsPerItem: VALUE }, NO_COUNT, 'Its value is 21.'],
+	[1, null, { jobsPerItem: VALUE }, NO_COUNT, 'Its value is null.'],
+	[false, undefined, { waitForCompletion: VALUE }, NO_WAIT, 'Its value is undefined.'],
 	[false, 'no', { ...WAITING, downloadImages: VALUE }, `"Download Images" ${BOOLEAN}`, 'is "no".'],
-])('a value of %j is fine, but not %j in %j', expectThirdRefused);
-
-it.each<[name: string, good: unknown, bad: unknown, message: string, says: string]>([
-	['dryRun', false, 1, `"Dry Run" ${BOOLEAN}`, 'Its value is 1.'],
-	['resubmitIfUnknown', false, 1, `"Resubmit If Unknown" ${BOOLEAN}`, 'is 1.'],
-	['timeout', 1, 0, '"Timeout (Seconds)" must be a number of at least 1', 'is 0.'],
-	['maxConcurrentJobs', '2', 0, `"Max Concurrent Jobs" ${AT_LEAST_1}`, 'is 0.'],
-	['maxJobsPerExecution', '100', 0.5, `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is 0.5.'],
-	['maxJobsPerExecution', 100, '', `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is "".'],
-	['outputItems', 'perJob', 5, '"Output Items" must be "perImage" or "perJob"', 'is 5.'],
-	['onTimeout', 'error', 'x', '"On Timeout" must be "returnPending" or "error"', 'is "x".'],
-	['onFailed', 'error', 'x', '"On Failed Job" must be "returnFailed" or "error"', 'is "x".'],
-])('the option %s may be %j, but not %j', async (name, good, bad, message, says) => {
-	await expectThirdRefused(good, bad, { options: { [name]: VALUE } }, message, says);
+	[false, 1, option('dryRun'), `"Dry Run" ${BOOLEAN}`, 'Its value is 1.'],
+	[false, 1, option('resubmitIfUnknown'), `"Resubmit If Unknown" ${BOOLEAN}`, 'is 1.'],
+	[1, 0, option('timeout'), '"Timeout (Seconds)" must be a number of at least 1', 'is 0.'],
+	['2', 0, option('maxConcurrentJobs'), `"Max Concurrent Jobs" ${AT_LEAST_1}`, 'is 0.'],
+	['100', 0.5, option('maxJobsPerExecution'), `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is 0.5.'],
+	[100, '', option('maxJobsPerExecution'), `"Max Jobs per Execution" ${AT_LEAST_0}`, 'is "".'],
+	['perJob', 5, option('outputItems'), '"Output Items" must be "perImage" or "perJob"', 'is 5.'],
+	['error', 'x', option('onTimeout'), '"On Timeout" must be "returnPending" or "error"', 'is "x".'],
+	[
+		'error',
+		'x',
+		option('onFailed'),
+		'"On Failed Job" must be "returnFailed" or "error"',
+		'is "x".',
+	],
+])('a value of %j is fine, but not %j in %j', async (good, bad, parameters, message, says) => {
+	const items = [good, good, bad].map((value) => ({ json: { value: value as string } }));
+	expectRefused(await scene.generate({ ...NOT_WAITING, ...parameters }, { items }), message, says);
 });
 
 const PNG = tinyPicture('a picture', 'png').toString('base64');
@@ -129,14 +120,10 @@ it('an item that is refused is an error item between the others when the node co
 	);
 	expect(error).toBeUndefined();
 	expect(scene.paidPrompts()).toEqual(['a', 'b']);
-	expect(items.map(({ json }) => json.prompt ?? json.error)).toEqual([
-		'a',
-		{
-			message: 'The "Prompt" parameter is empty [Item 1]',
-			description: expect.stringMatching(
-				/ No job was started for this item, and nothing was charged\.$/,
-			) as string,
-		},
-		'b',
-	]);
+	const free = / No job was started for this item, and nothing was charged\.$/;
+	const refused = {
+		message: 'The "Prompt" parameter is empty [Item 1]',
+		description: expect.stringMatching(free) as string,
+	};
+	expect(items.map(({ json }) => json.prompt ?? json.error)).toEqual(['a', refused, 'b']);
 });

@@ -1,59 +1,30 @@
 import type { CredentialValues } from '../support/engine';
+import { jsonOf, numbered } from '../support/items';
 import { CONTINUES, openScene, useScene } from '../support/scene';
 
 const scene = useScene({ wish: () => ({ durationMs: Infinity }) });
 
-const TWO = [{ json: {} }, { json: {} }];
+const TWO = numbered(2);
 const NO_KEY = 'The API key in the AetherForge credential is empty';
-const ODD_KEY =
-	'The API key in the AetherForge credential contains characters that no API key can have';
-const NO_TEXT = 'The API key in the AetherForge credential is not text';
-const INSECURE =
-	'The Base URL in the AetherForge credential must start with https:// (http:// is only allowed for this machine)';
 
 it.each<[CredentialValues, message: string]>([
 	[{ apiKey: ' \n' }, NO_KEY],
-	[{ apiKey: undefined }, NO_TEXT],
-	[{ apiKey: 5 }, NO_TEXT],
-	[{ apiKey: 'sk-abc\u200bdef' }, ODD_KEY],
-	[{ apiKey: 'sk-abc\ndef' }, ODD_KEY],
-	[{ apiKey: 'sk-abc def' }, ODD_KEY],
-	[{ baseUrl: null }, 'The Base URL in the AetherForge credential is not text'],
-	[{ baseUrl: 'http://x.example' }, INSECURE],
-	[{ baseUrl: '' }, 'The Base URL in the AetherForge credential is not a valid URL'],
-	[
-		{ baseUrl: 'https://user:pass@x.example' },
-		'The Base URL in the AetherForge credential must not contain a user name or password',
-	],
+	[{ apiKey: undefined }, 'API key in the AetherForge credential is not text'],
+	[{ apiKey: 5 }, 'API key in the AetherForge credential is not text'],
+	[{ apiKey: 'sk-abc\u200bdef' }, 'contains characters that no API key can have'],
+	[{ apiKey: 'sk-abc\ndef' }, 'contains characters that no API key can have'],
+	[{ apiKey: 'sk-abc def' }, 'contains characters that no API key can have'],
+	[{ baseUrl: null }, 'Base URL in the AetherForge credential is not text'],
+	[{ baseUrl: 'http://x.example' }, 'https:// (http:// is only allowed for this machine)'],
+	[{ baseUrl: '' }, 'Base URL in the AetherForge credential is not a valid URL'],
+	[{ baseUrl: 'https://user:pass@x.example' }, 'must not contain a user name or password'],
 ])('%p is refused before anything is sent', async (credential, message) => {
 	const { error } = await scene.generate({}, { credential });
-	expect(error?.message).toBe(message);
+	expect(error?.message).toContain(message);
 	expect(error?.context.itemIndex).toBeUndefined();
 	expect(error?.description).toMatch(/ No job was started, and nothing was charged\.$/);
 	expect(error?.description).not.toContain('pass@');
 	expect(scene.emulator.requests).toEqual([]);
-});
-
-it('a retry without a key names the jobs that were paid for, in the text and in the data', async () => {
-	const parameters = { options: { timeout: 2 } };
-	const first = await scene.generate(parameters, { items: TWO });
-	const jobIds = [scene.jobIdOf(0), scene.jobIdOf(1)];
-	const requestsBefore = scene.emulator.requests.length;
-	const again = { credential: { apiKey: '' }, items: TWO, retryOf: first };
-	const { error } = await scene.generate(parameters, again);
-	for (const jobId of jobIds) expect(error?.description).toContain(jobId);
-	expect(error?.description).toContain('No new job was started.');
-	const { job_id: own, running_job_ids: others } = error?.context.data ?? {};
-	expect([own].concat(others).sort()).toEqual([...jobIds].sort());
-	expect(scene.emulator.requests).toHaveLength(requestsBefore);
-
-	const { items } = await scene.generate(parameters, { ...again, nodeSettings: CONTINUES });
-	expect(items.map(({ json }) => json.error)).toMatchObject(
-		jobIds.map((job_id) => ({
-			job_id,
-			description: expect.stringContaining(job_id) as string,
-		})),
-	);
 });
 
 describe('a credential by expression', () => {
@@ -63,28 +34,22 @@ describe('a credential by expression', () => {
 	const keysOf = (requests: readonly { headers: Record<string, unknown> }[]) =>
 		requests.map(({ headers }) => String(headers.authorization).replace('Bearer ', ''));
 
-	it('pays for each item, and asks for its job, with the item’s own key: first, in a retry, and in Get Job', async () => {
+	it('pays for each item, and asks for its job, with the item’s own key, as does Get Job', async () => {
 		const given = { credential, items: TWO };
-		const prompt = '={{ $itemIndex }}';
-		const first = await scene.generate({ prompt, options: { timeout: 2 } }, given);
-		expect(first.error).toBeDefined();
-		expect((await scene.generate({ prompt }, { ...given, retryOf: first })).items).toHaveLength(2);
+		jsonOf(await scene.generate({ prompt: '={{ $itemIndex }}' }, given));
 		const { requests, submits } = scene.emulator;
+		const ofItem = ({ fields }: { fields: Readonly<Record<string, string>> }) =>
+			credential(Number(fields.prompt));
 		const jobIds = JSON.stringify(submits.map(({ jobId }) => jobId));
-		const jobId = `={{ ${jobIds}[$itemIndex] }}`;
-		const ofItems = (itemIndex: number) => credential(Number(submits[itemIndex]?.fields.prompt));
-		const looked = { items: TWO, credential: ofItems, parameters: { jobId } };
-		expect((await scene.run({ node: 'getJob', ...looked })).items).toHaveLength(2);
+		const parameters = { jobId: `={{ ${jobIds}[$itemIndex] }}` };
+		const ofJobs = (itemIndex: number) => ofItem(submits[itemIndex] ?? { fields: {} });
+		const looked = { node: 'getJob', items: TWO, credential: ofJobs, parameters };
+		expect(jsonOf(await scene.run(looked))).toHaveLength(2);
 
 		const posts = requests.filter(({ method }) => method === 'POST');
-		expect(keysOf(posts)).toEqual(posts.map(({ form }) => [ANN, BOB][Number(form?.fields.prompt)]));
-		const keyOfJob = new Map(
-			submits.map(({ jobId, fields }) => [jobId, fields.prompt === '0' ? ANN : BOB]),
-		);
-		expect(keysOf(scene.polls())).toEqual(
-			scene.polls().map(({ jobId = '' }) => keyOfJob.get(jobId)),
-		);
-		expect(posts).toHaveLength(2);
+		expect(keysOf(posts)).toEqual(posts.map(({ form }) => form && ofItem(form).apiKey));
+		const keys = new Map(submits.map((submit) => [submit.jobId, ofItem(submit).apiKey]));
+		expect(keysOf(scene.polls())).toEqual(scene.polls().map(({ jobId = '' }) => keys.get(jobId)));
 		expect(scene.polls().length).toBeGreaterThan(6);
 	});
 
@@ -93,18 +58,14 @@ describe('a credential by expression', () => {
 			{},
 			{
 				credential: (itemIndex) => ({ apiKey: ['wrong', '', BOB][itemIndex] }),
-				items: [...TWO, { json: {} }],
+				items: numbered(3),
 				nodeSettings: CONTINUES,
 			},
 		);
+		const free = /The request started no job, and nothing was charged/;
 		expect(items.map(({ json }) => json.error ?? json.status)).toMatchObject([
 			{ message: expect.stringMatching(/^AetherForge does not accept the API key/) as string },
-			{
-				message: `${NO_KEY} [Item 1]`,
-				description: expect.stringMatching(
-					/The request started no job, and nothing was charged/,
-				) as string,
-			},
+			{ message: `${NO_KEY} [Item 1]`, description: expect.stringMatching(free) as string },
 			'Succeed',
 		]);
 	});
@@ -112,17 +73,14 @@ describe('a credential by expression', () => {
 	it('sends no key to the Base URL of another item', async () => {
 		const other = await openScene({ apiKeys: [BOB], jobDurationMs: 0 });
 		const baseUrls = [scene.emulator.apiUrl, other.emulator.apiUrl];
-		const { items } = await scene.generate(
-			{ downloadImages: false },
-			{
-				credential: (itemIndex) => ({ ...credential(itemIndex), baseUrl: baseUrls[itemIndex] }),
-				items: TWO,
-			},
-		);
-		expect(items).toHaveLength(2);
+		const ofItem = (itemIndex: number) => ({
+			...credential(itemIndex),
+			baseUrl: baseUrls[itemIndex],
+		});
+		jsonOf(await scene.generate({ downloadImages: false }, { credential: ofItem, items: TWO }));
 		expect(new Set(keysOf(scene.emulator.requests))).toEqual(new Set([ANN]));
 		expect(new Set(keysOf(other.emulator.requests))).toEqual(new Set([BOB]));
-		await other.close();
+		await other.emulator.close();
 	});
 });
 

@@ -1,9 +1,9 @@
 import type { IExecuteFunctions } from 'n8n-workflow';
 
 import { noteInCustomData } from '../../nodes/shared/engine/jobs/customData';
-import type { EngineOptions, EngineResult } from '../support/engine';
+import type { EngineResult } from '../support/engine';
 import { after, numbered, onlyJson } from '../support/items';
-import { RETRIES, type Scene, useScene } from '../support/scene';
+import { RETRIES, useScene } from '../support/scene';
 
 // What n8n keeps of an execution for its Executions list, which finds the execution of a job by it.
 
@@ -11,63 +11,34 @@ const EARLIER = '123e4567-e89b-12d3-a456-426614174000';
 
 const scene = useScene({ jobDurationMs: 0 });
 
-const generate: Scene['generate'] = async (...given) => await scene.generate(...given);
-
 function customDataOf({ saved }: EngineResult): Record<string, string> {
 	return saved.resultData.metadata ?? {};
 }
 
-/** The jobs that are listed, whichever was accepted first. */
-function listedIn(result: EngineResult): string[] {
-	return Object.values(customDataOf(result)).flatMap((value) => value.split(','));
-}
-
-const started = (): string[] => scene.emulator.submits.map(({ jobId }) => jobId);
-
-/** A node before ours that stores what a workflow wants to find again. */
-function storing(customData: Record<string, string>): Partial<EngineOptions> {
-	return after({
-		name: 'Own',
-		async execute(this: IExecuteFunctions) {
-			this.customData.setAll(customData);
-			return await Promise.resolve([this.getInputData()]);
-		},
-	});
-}
-
-it('lists each job once, although Retry On Fail resumes one', async () => {
-	let submits = 0;
-	const match = () => ++submits === 2;
-	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 400, body: {}, match });
-	const result = await generate({ jobsPerItem: 3 }, { nodeSettings: RETRIES });
-	expect([result.calls, result.error]).toEqual([2, undefined]);
-	expect(started()).toHaveLength(3);
-	expect(Object.keys(customDataOf(result))).toEqual(['aetherforge_jobs']);
-	expect(listedIn(result).sort()).toEqual(started().sort());
-});
-
-it('lists the job that Retry in the executions list resumes', async () => {
-	const { id } = scene.emulator.jobs.add({ durationMs: Infinity });
-	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 200, body: { job_id: id } });
+it('lists each job once, although Retry On Fail and Retry in the executions list resume one', async () => {
 	const options = { timeout: 1 };
-	const retryOf = await generate({ options });
-	expect(retryOf.error?.message).toContain(id);
-	scene.emulator.jobs.finish(id);
-	const result = await generate({ options }, { retryOf, executionId: '2' });
+	scene.wishes.push({ durationMs: Infinity });
+	const retryOf = await scene.generate({ options }, { nodeSettings: RETRIES });
+	const jobId = scene.jobIdOf(0);
+	expect(customDataOf(retryOf)).toEqual({ aetherforge_jobs: jobId });
+	scene.emulator.jobs.finish(jobId);
+	const result = await scene.generate({ options }, { retryOf, executionId: '2' });
 	onlyJson(result);
-	expect(listedIn(result)).toEqual([id]);
+	expect(customDataOf(result)).toEqual({ aetherforge_jobs: jobId });
 	expect(scene.postCount()).toBe(1);
 });
 
 it('lists eighteen jobs at most, in three entries that n8n takes without complaint', async () => {
-	const result = await generate({ jobsPerItem: 16 }, { items: numbered(2) });
-	expect(started()).toHaveLength(32);
+	const result = await scene.generate({ jobsPerItem: 16 }, { items: numbered(2) });
+	const started = scene.emulator.submits.map(({ jobId }) => jobId);
+	expect(started).toHaveLength(32);
 	const entries = Object.entries(customDataOf(result));
 	expect(entries.map(([key, value]) => [key, value.split(',').length])).toEqual(
 		['', '_2', '_3'].map((suffix) => [`aetherforge_jobs${suffix}`, 6]),
 	);
-	expect(new Set(listedIn(result)).size).toBe(18);
-	expect(started()).toEqual(expect.arrayContaining(listedIn(result)));
+	const listed = entries.flatMap(([, value]) => value.split(','));
+	expect(new Set(listed).size).toBe(18);
+	expect(started).toEqual(expect.arrayContaining(listed));
 	expect(result.log.filter((line) => line.startsWith('error'))).toEqual([]);
 });
 
@@ -86,10 +57,17 @@ it.each<[string, Record<string, string>, (jobId: string) => Record<string, strin
 		(jobId) => ({ ...OWN, aetherforge_jobs_3: jobId }),
 	],
 	['does without where the workflow has used up all that n8n keeps', FULL, () => FULL],
-])('%s', async (_, before, after) => {
-	const result = await generate({}, storing(before));
+])('%s', async (_, before, expected) => {
+	const own = after({
+		name: 'Own',
+		async execute(this: IExecuteFunctions) {
+			this.customData.setAll(before);
+			return await Promise.resolve([this.getInputData()]);
+		},
+	});
+	const result = await scene.generate({}, own);
 	expect(onlyJson(result).job_id).toBe(scene.jobIdOf(0));
-	expect(customDataOf(result)).toEqual(after(scene.jobIdOf(0)));
+	expect(customDataOf(result)).toEqual(expected(scene.jobIdOf(0)));
 });
 
 it('loses no job where n8n has no custom data, as before 2.16, or throws when asked for them', () => {

@@ -62,13 +62,13 @@ it('says where the limit of jobs would refuse the run', async () => {
 it('of some items says which cannot be sent, and leaves the others', async () => {
 	const parameters = { prompt: '={{ $json.n || "" }}', waitForCompletion: false };
 	const more = { items: numbered(3), parameters, nodeSettings: CONTINUES };
-	const all = await generate({ dryRun: true }, more);
-	expect(errorOf(all.items[0]).message).toBe('The "Prompt" parameter is empty [Item 0]');
-	expect(jsonOf(all).map((json) => json.dry_run)).toEqual([undefined, true, true]);
-	expect(scene.emulator.requests).toEqual([]);
-
-	const some = await generate({ jobsPerItem: 2, dryRun: '={{ $json.n !== 2 }}' }, more);
-	expect(hintsOf(some)).toEqual([
+	const given = { jobsPerItem: 2, dryRun: '={{ $json.n !== 2 }}' };
+	const { items, ...some } = await generate(given, more);
+	expect(errorOf(items[0]).message).toBe('The "Prompt" parameter is empty [Item 0]');
+	expect(items.map(({ json }) => json.dry_run)).toEqual([
+		...[undefined, true, true, undefined, undefined],
+	]);
+	expect(hintsOf({ items, ...some })).toEqual([
 		expect.stringMatching(/^Dry run: 2 jobs would be started \(2 × GPT Image 1.5\)\./),
 		expect.stringContaining('2 jobs started.'),
 		expect.anything(),
@@ -107,14 +107,18 @@ describe('of a retry', () => {
 		expect(hintsOf(real)).toEqual(['0 jobs started, 3 resumed (not charged again).']);
 	});
 
-	it('from the executions list does not use the Retry up', async () => {
-		const retry = { mode: 'retry', executionId: '2' } as const;
-		const options = { ...retry, retryOf: await threePaid() };
-		const dry = await generate({ jobsPerItem: 3, dryRun: true }, options);
-		expect(dry.error?.message).toMatch(/would use up the Retry/);
-		expect(dry.error?.description).toContain(scene.jobIdOf(0));
-		const real = await generate({ jobsPerItem: 3 }, { ...retry, retryOf: dry });
-		expect(jsonOf(real)).toHaveLength(3);
-		expect(scene.emulator.submits).toHaveLength(3);
-	});
+	it.each([{}, CONTINUES])(
+		'from the executions list does not use the Retry up: %j',
+		async (how) => {
+			const retry = { mode: 'retry', executionId: '2' } as const;
+			const options = { ...retry, retryOf: await threePaid(), nodeSettings: how };
+			const dry = await generate({ jobsPerItem: 3, dryRun: true }, options);
+			const said = JSON.stringify([dry.error, dry.items.map(({ json }) => json.error)]);
+			expect(said).toMatch(/would use up the Retry/);
+			expect(said).toContain(scene.jobIdOf(0));
+			const real = await generate({ jobsPerItem: 3 }, { ...retry, retryOf: dry });
+			expect(jsonOf(real)).toHaveLength(3);
+			expect(scene.emulator.submits).toHaveLength(3);
+		},
+	);
 });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { INodeParameters } from 'n8n-workflow';
+import type { IDataObject, INodeParameters } from 'n8n-workflow';
 
 import { choicesOf } from '../../nodes/shared/endpoint';
 import { tinyPicture } from '../emulator/pictures';
@@ -31,11 +31,6 @@ interface Case extends Pick<EndpointCase, 'path' | 'node' | 'parameters' | 'send
 	files: [field: string, from: string][];
 }
 
-const REQUIRED = ENDPOINT_CASES.map(({ fields, ...row }): Case => {
-	const files = fields.filter(({ kind, isOptional = false }) => kind === 'files' && !isOptional);
-	return { ...row, files: files.map(({ name }) => [name, 'data']) };
-});
-
 /** With a file in each field that takes one, and the last of the values that a field may have. */
 const IN_FULL = ENDPOINT_CASES.map(({ fields, ...row }): Case => {
 	const parameters = { ...row.parameters };
@@ -62,26 +57,26 @@ const IN_FULL = ENDPOINT_CASES.map(({ fields, ...row }): Case => {
 	return { ...row, parameters, sends, files };
 });
 
-it.each([...REQUIRED, ...IN_FULL])(
-	'$path is sent $sends, which the output repeats',
-	async (each) => {
-		const parameters = { ...each.parameters, downloadImages: false };
-		const [json = {}] = jsonOf(await run(each.node, parameters));
-		const [submit] = scene.emulator.submits;
-		expect(submit?.endpoint).toBe(each.path);
-		expect(Object.entries(submit?.fields ?? {})).toEqual(Object.entries(each.sends));
-		expect(
-			submit?.files.map((file) => [file.field, file.fileName, file.mimeType, file.sha256]),
-		).toEqual(
-			each.files.map(([field, from]) => [field, `${from}.png`, 'image/png', sha256Of(from)]),
-		);
-		const repeated = Object.entries(json).filter(([key]) => key in each.sends);
-		const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
-		expect(repeated.map(([key, value]) => [key, asText(value)])).toEqual(
-			Object.entries(each.sends),
-		);
-	},
-);
+/** That a request came in as it should, and that an item of the output repeats what was sent. */
+function expectSent({ path: endpoint, sends, files }: Case, json: IDataObject | undefined): void {
+	const [submit] = scene.emulator.submits;
+	expect(submit?.endpoint).toBe(endpoint);
+	expect(Object.entries(submit?.fields ?? {})).toEqual(Object.entries(sends));
+	expect(
+		submit?.files.map(({ field, fileName, mimeType, sha256 }) => [
+			...[field, fileName, mimeType, sha256],
+		]),
+	).toEqual(files.map(([field, from]) => [field, `${from}.png`, 'image/png', sha256Of(from)]));
+	const repeated = Object.entries(json ?? {}).filter(([key]) => key in sends);
+	const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+	expect(repeated.map(([key, value]) => [key, asText(value)])).toEqual(Object.entries(sends));
+}
+
+it.each(IN_FULL)('$path is sent $sends, which the output repeats', async (each) => {
+	const parameters = { ...each.parameters, downloadImages: false };
+	const [json] = jsonOf(await run(each.node, parameters));
+	expectSent(each, json);
+});
 
 function sha256Of(field: string): string {
 	return createHash('sha256').update(tinyPicture(field, 'png')).digest('hex');
@@ -139,22 +134,19 @@ function pngOf(width: number, height = width): Buffer {
 }
 
 function answerDownloads(body: Buffer): void {
-	scene.emulator.faults.add({
-		at: 'download',
-		kind: 'respond',
-		status: 200,
-		body,
-		times: Infinity,
-	});
+	const always = { at: 'download', kind: 'respond', status: 200, times: Infinity } as const;
+	scene.emulator.faults.add({ ...always, body });
 }
 
 describe('the schema of an operation', () => {
 	it.each(ENDPOINT_CASES)(
-		'lists what $path puts out, in its order, with its types',
+		'lists what $path puts out for what it needs, in its order, with its types',
 		async (row) => {
 			answerDownloads(pngOf(1120));
 			const { type, properties = {} } = schemaIn(schemaFile(row.node, row.parameters.operation));
 			const items = jsonOf(await run(row.node, row.parameters));
+			const files = row.fields.filter((field) => field.kind === 'files' && !field.isOptional);
+			expectSent({ ...row, files: files.map(({ name }) => [name, 'data']) }, items[0]);
 			const isPerJob = 'image_urls' in properties;
 			expect(items).toHaveLength(isPerJob ? 1 : 2);
 			const ofImages = isPerJob

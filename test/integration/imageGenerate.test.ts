@@ -1,19 +1,10 @@
-import type { JobWish, ReceivedForm } from '../emulator/emulator';
+import type { JobWish } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import { bytesOf } from '../support/engine';
-import { jsonOf, numbered, onlyJson } from '../support/items';
-import { KEY, useScene, type Scene } from '../support/scene';
+import { hintsOf, jsonOf, numbered, onlyJson } from '../support/items';
+import { KEY, useScene } from '../support/scene';
 
-/** What the test wishes of the job of a submit. */
-let wish: (form: ReceivedForm) => JobWish;
-
-const scene = useScene({ wish: (form) => wish(form) });
-
-beforeEach(() => {
-	wish = () => ({});
-});
-
-const generate: Scene['generate'] = async (...given) => await scene.generate(...given);
+const scene = useScene();
 
 const ECHO = { prompt: 'p', ai_model: 'GPT Image 1.5' };
 /** The size of the emulator's pictures in tests. */
@@ -21,11 +12,13 @@ const TINY = { width: 1, height: 1 };
 
 describe('waiting for the images', () => {
 	it('gives an item for each image, with its file', async () => {
-		wish = () => ({ outcome: { images: ['png', 'gif'] } });
-		const result = await generate({});
+		scene.wishes.push({ outcome: { images: ['png', 'gif'] } });
+		const result = await scene.generate({});
 		const jobId = scene.jobIdOf(0);
-		expect(jsonOf(result)).toEqual(
-			(['png', 'gif'] as const).map((format, index) => ({
+		expect(jsonOf(result)).toHaveLength(2);
+		for (const [index, format] of (['png', 'gif'] as const).entries()) {
+			const { json, binary = {}, pairedItem } = result.items[index] ?? {};
+			expect(json).toEqual({
 				job_id: jobId,
 				status: 'Succeed',
 				image_url: scene.resultUrl(jobId, index + 1, format),
@@ -34,57 +27,51 @@ describe('waiting for the images', () => {
 				...ECHO,
 				...TINY,
 				mime_type: `image/${format}`,
-			})),
-		);
-		for (const [index, format] of (['png', 'gif'] as const).entries()) {
-			const label = `${jobId}-${index + 1}.${format}`;
-			const { binary = {}, pairedItem } = result.items[index] ?? {};
-			expect(Object.keys(binary)).toEqual(['data']);
-			expect(binary.data).toMatchObject({
-				fileName: label,
-				mimeType: `image/${format}`,
-				fileExtension: format,
 			});
-			expect(await bytesOf(binary.data)).toEqual(tinyPicture(label, format));
 			expect(pairedItem).toEqual({ item: 0 });
+			const fileName = `${jobId}-${index + 1}.${format}`;
+			const file = { fileName, mimeType: `image/${format}`, fileExtension: format };
+			expect(binary).toEqual({ data: expect.objectContaining(file) as object });
+			expect(await bytesOf(binary.data)).toEqual(tinyPicture(fileName, format));
 		}
 		expect([result.errorItems, result.calls]).toEqual([[], 1]);
-		expect(result.hints.map(({ message }) => message)).toEqual([
+		expect(hintsOf(result)).toEqual([
 			expect.stringMatching(/^1 job started\. .* select the node, and press P\./),
 		]);
 	});
 
 	it('keeps the images of a job together when asked to', async () => {
-		wish = () => ({ outcome: { images: ['png', 'gif', 'png'] } });
-		const options = { outputItems: 'perJob' };
-		const given = { options, binaryPropertyOutput: ' picture ' };
-		const result = await generate(given, { items: numbered(2) });
+		const twoImages: JobWish = { outcome: { images: ['png', 'gif'] } };
+		scene.wishes.push(twoImages, twoImages);
+		const given = { options: { outputItems: 'perJob' }, binaryPropertyOutput: ' picture ' };
+		const result = await scene.generate(given, { items: numbered(2) });
 		expect(jsonOf(result)).toHaveLength(2);
 		for (const [item, { json, binary = {}, pairedItem }] of result.items.entries()) {
 			const jobId = scene.jobIdOf(item);
-			const urls = [1, 2, 3].map((n) => scene.resultUrl(jobId, n, n === 2 ? 'gif' : 'png'));
-			const types = ['image/png', 'image/gif', 'image/png'];
+			const urls = [scene.resultUrl(jobId, 1), scene.resultUrl(jobId, 2, 'gif')];
 			expect(json).toEqual({
 				job_id: jobId,
 				status: 'Succeed',
 				image_urls: urls,
-				images: urls.map((image_url, n) => ({ image_url, ...TINY, mime_type: types[n] })),
+				images: [
+					{ image_url: urls[0], ...TINY, mime_type: 'image/png' },
+					{ image_url: urls[1], ...TINY, mime_type: 'image/gif' },
+				],
 				...ECHO,
 			});
 			expect(pairedItem).toEqual({ item });
 			expect(Object.entries(binary).map(([field, { fileName }]) => [field, fileName])).toEqual([
 				['picture', `${jobId}-1.png`],
 				['picture_1', `${jobId}-2.gif`],
-				['picture_2', `${jobId}-3.png`],
 			]);
 			expect(await bytesOf(binary.picture_1)).toEqual(tinyPicture(`${jobId}-2.gif`, 'gif'));
 		}
 	});
 
 	it('sends a form with the key, polls after one second and then every two, and may leave the images', async () => {
-		wish = () => ({ durationMs: 6500 });
+		scene.wishes.push({ durationMs: 6500 });
 		const startedAt = scene.clock.now();
-		const { items } = await generate({ downloadImages: false });
+		const { items } = await scene.generate({ downloadImages: false });
 		expect(items[0]).not.toHaveProperty('binary');
 		expect(scene.downloads()).toEqual([]);
 		expect(scene.emulator.requests[0]?.headers).toMatchObject({
@@ -99,9 +86,9 @@ describe('waiting for the images', () => {
 });
 
 it('many items run up to 20 jobs side by side unless told otherwise', async () => {
-	wish = () => ({ durationMs: 20_000 });
+	scene.wishes.push(...Array<JobWish>(21).fill({ durationMs: 20_000 }));
 	const startedAt = scene.clock.now();
-	await generate({ downloadImages: false }, { items: numbered(40) });
+	await scene.generate({ downloadImages: false }, { items: numbered(21) });
 	const seconds = (scene.clock.now() - startedAt) / 1000;
 	expect(seconds).toBeGreaterThan(40);
 	expect(seconds).toBeLessThan(60);
@@ -110,25 +97,18 @@ it('many items run up to 20 jobs side by side unless told otherwise', async () =
 it('not waiting gives the jobs at once, and n8n’s log names each, but nothing of its request', async () => {
 	const startedAt = scene.clock.now();
 	const parameters = { prompt: '={{ "secret " + $json.n }}', waitForCompletion: false };
-	const result = await generate(parameters, { items: numbered(3) });
-	const jobIds = [0, 1, 2].map(
-		(n) => scene.emulator.submits.find(({ fields }) => fields.prompt === `secret ${n}`)?.jobId,
-	);
-	expect(result.items).toEqual(
-		jobIds.map((job_id, item) => ({
-			json: { job_id, status: 'Pending', ...ECHO, prompt: `secret ${item}` },
-			pairedItem: { item },
-		})),
+	const { items, log } = await scene.generate(parameters, { items: numbered(3) });
+	expect(items.map(({ json, pairedItem }) => [json.prompt, json.status, pairedItem])).toEqual(
+		[0, 1, 2].map((item) => [`secret ${item}`, 'Pending', { item }]),
 	);
 	expect(scene.clock.now()).toBe(startedAt);
 	expect(scene.emulator.requests).toHaveLength(3);
-	const lines = result.log.filter((line) => line.startsWith('info'));
-	expect(lines.sort()).toEqual(
-		jobIds
-			.map((jobId, item) => `info AetherForge started the job ${jobId} for item ${item}`)
-			.sort(),
-	);
-	expect(result.log.join()).not.toMatch(/secret|Bearer/);
+	for (const { jobId, fields } of scene.emulator.submits) {
+		const item = items.findIndex(({ json }) => json.job_id === jobId);
+		expect(fields.prompt).toBe(`secret ${item}`);
+		expect(log).toContain(`info AetherForge started the job ${jobId} for item ${item}`);
+	}
+	expect(log.join()).not.toMatch(/secret|Bearer/);
 });
 
 describe('a prompt', () => {
@@ -141,13 +121,13 @@ describe('a prompt', () => {
 		['does not end its part of the form', FORM_PART, FORM_PART],
 		['may be false', '={{ false }}', 'false'],
 	])('%s', async (_, prompt, sent) => {
-		const json = onlyJson(await generate({ prompt, waitForCompletion: false }));
+		const json = onlyJson(await scene.generate({ prompt, waitForCompletion: false }));
 		expect(scene.emulator.submits[0]?.fields.prompt).toBe(sent);
 		expect(json.prompt).toBe(prompt.startsWith('=') ? 'false' : prompt);
 	});
 
 	it('goes with a model that the list does not know: the API has the last word', async () => {
-		const { error } = await generate({ aiModel: '={{ "Nano Banana " + 3 }}' });
+		const { error } = await scene.generate({ aiModel: '={{ "Nano Banana " + 3 }}' });
 		expect(scene.emulator.requests[0]?.form?.fields.ai_model).toBe('Nano Banana 3');
 		expect(error?.message).toMatch(
 			/did not accept the request: ai_model: Input should be one of GPT/,
@@ -157,7 +137,7 @@ describe('a prompt', () => {
 
 it('the Base URL may have a path', async () => {
 	const credential = { baseUrl: `${scene.emulator.apiUrl}/proxy` };
-	const { error } = await generate({}, { credential });
+	const { error } = await scene.generate({}, { credential });
 	expect(error?.httpCode).toBe('404');
 	expect(scene.emulator.requests.at(-1)?.path).toBe('/proxy/public/v1/generate/image');
 });

@@ -10,7 +10,7 @@ import type {
 } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
-import { storeBinary, type EngineResult } from '../support/engine';
+import { storeBinary } from '../support/engine';
 import { after, errorOf, inMemory, jsonOf, NO_JOB, numbered } from '../support/items';
 import { nodeCalled } from '../support/nodes';
 import { CONTINUES, type Scene, useScene } from '../support/scene';
@@ -48,18 +48,21 @@ describe('what is sent of a file', () => {
 		['in memory', () => Promise.resolve(inMemory(LARGE_PNG, { fileName: '海鷗🦤.png' }))],
 	])('is every byte, with a length that is known beforehand: %s', async (_, make) => {
 		jsonOf(await generate(ALL, itemsWith({ data: await make() })));
-		expect(received()).toMatchObject([
-			{
-				field: 'ref_images',
-				fileName: '海鷗🦤.png',
-				mimeType: 'image/png',
-				bytes: LARGE_PNG.length,
-				sha256: sha256(LARGE_PNG),
-			},
-		]);
+		const file = { field: 'ref_images', fileName: '海鷗🦤.png', mimeType: 'image/png' };
+		const sent = { bytes: LARGE_PNG.length, sha256: sha256(LARGE_PNG) };
+		expect(received()).toMatchObject([{ ...file, ...sent }]);
 		const [submit] = scene.emulator.requests;
 		expect(Number(submit?.headers['content-length'])).toBeGreaterThan(LARGE_PNG.length);
 		expect(submit?.headers['transfer-encoding']).toBeUndefined();
+	});
+
+	it('is free where the connection is cut before its end', async () => {
+		scene.emulator.faults.add({ at: 'submit', kind: 'reset', when: 'uploading' });
+		const large = Buffer.concat([PNG, Buffer.alloc(20_000_000)]);
+		const photo = await storeBinary(large, 'large.png', 'image/png');
+		const { error } = await generate(ALL, itemsWith({ photo }));
+		expect(error?.message).toBe('The files could not be sent to AetherForge');
+		expect(error?.description).toContain('nothing was charged');
 	});
 
 	it('is a name that does no harm, and the type that its bytes show', async () => {
@@ -100,26 +103,11 @@ function afterForm(
 }
 
 describe('a file by expression', () => {
-	async function twoFiles(): Promise<IBinaryKeyData> {
-		return {
-			photo: await storeBinary(PNG, 'photo.png', 'image/png'),
-			two: await storeBinary(GIF, 'two.gif', 'image/gif'),
-		};
-	}
-
-	it('is sent in its place in a list with names, also where it carries its own content', async () => {
-		const expression = "={{ ['two', $binary.photo, $json.file] }}";
-		const file = { ...inMemory(LARGE_PNG, { fileName: 'own.png' }) };
-		const items = [{ json: { file }, binary: await twoFiles() }];
-		jsonOf(await generate(selected(expression), { items }));
-		expect(names()).toEqual(['two.gif', 'photo.png', 'own.png']);
-		expect(received().map((each) => each.sha256)).toEqual([GIF, PNG, LARGE_PNG].map(sha256));
-	});
-
 	it.each(['item', 'first()', 'all()[0]'])(
 		'of an earlier node is sent although a node between drops it: .%s',
 		async (which) => {
-			const given = afterForm({ binary: await twoFiles() });
+			const photo = await storeBinary(PNG, 'photo.png', 'image/png');
+			const given = afterForm({ binary: { photo, two: inMemory(GIF) } });
 			jsonOf(await generate(selected(`={{ $('Form').${which}.binary.photo }}`), given));
 			expect(received()).toMatchObject([{ fileName: 'photo.png', sha256: sha256(PNG) }]);
 		},
@@ -130,7 +118,7 @@ describe('a file by expression', () => {
 		async (binaryMode) => {
 			const somebodyElses = await storeBinary(PNG, 'secret.png', 'image/png');
 			const { error } = await generate(selected('={{ $json.file }}'), {
-				items: [{ json: { file: { ...somebodyElses } }, binary: await twoFiles() }],
+				items: [{ json: { file: { ...somebodyElses } }, binary: { photo: inMemory(PNG) } }],
 				workflowSettings: { binaryMode },
 			});
 			expect(error?.message).toBe(
@@ -150,19 +138,13 @@ describe('where a workflow keeps its files in the JSON, a file', () => {
 	];
 
 	/** @param formType of a node before this one, if one put the file out */
-	async function send(
-		way: INodeParameters,
-		photo: IBinaryData,
-		formType?: string,
-	): Promise<EngineResult> {
-		const json = {
-			_files: { photo: { ...photo } },
-			shots: [{ ...photo }],
-		} as object as IDataObject;
+	async function send(way: INodeParameters, photo: IBinaryData, formType?: string) {
+		const json = { _files: { photo: { ...photo } }, shots: [{ ...photo }] } as object;
+		const item = { json: json as IDataObject };
 		return await generate(way, {
 			workflowSettings: { binaryMode: 'combined' },
-			items: [{ json }],
-			...(formType === undefined ? {} : afterForm({ json }, formType)),
+			items: [item],
+			...(formType !== undefined && afterForm(item, formType)),
 		});
 	}
 
@@ -269,32 +251,30 @@ describe('a file by URL', () => {
 		['/expired.png', 'HTTP 403 (the link may have expired)'],
 		['/silent.png', 'no response in time'],
 		['/large.png', 'the file is larger than 50 MB'],
-	])('that cannot be had starts no job for any item: %s', async (path, reason) => {
-		const { error } = await generate(BY_ITEM, itemsAt('/one.png', `${path}?signature=secret`));
+	])('that cannot be had starts no job, unless the node continues: %s', async (path, reason) => {
+		const given = itemsAt('/one.png', `${path}?signature=secret`);
+		const { error } = await generate(BY_ITEM, given);
 		expect(error?.message).toBe(`The image at ${web.url}${path} could not be fetched`);
 		expect(error?.description).toContain(`Reason: ${reason}`);
 		expect(error?.description).toContain(NO_JOB);
 		expect(JSON.stringify(error)).not.toContain('secret');
 		expect(error?.context.itemIndex).toBe(1);
 		expect(scene.emulator.requests).toEqual([]);
-	});
 
-	it('that cannot be had costs only its own item when the node continues on error', async () => {
-		const given = { ...itemsAt('/gone.png', '/one.png'), nodeSettings: CONTINUES };
-		const { items } = await generate(BY_ITEM, given);
-		expect(errorOf(items[0]).message).toContain('/gone.png could not be fetched');
-		expect(items[1]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+		const { items } = await generate(BY_ITEM, { ...given, nodeSettings: CONTINUES });
+		expect(items[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), status: 'Succeed' });
+		expect(errorOf(items[1]).message).toContain(`${path} could not be fetched`);
 	});
 
 	it('leaves no gap for an agent’s calls side by side: both count before it is fetched', async () => {
 		const imageGenerate = nodeCalled('imageGenerate');
-		const refusals: unknown[] = [];
+		const refused: unknown[] = [];
 		const twice: INodeType = {
 			description: imageGenerate.description,
 			async execute() {
 				const calls = [1, 2].map(async () => await imageGenerate.execute?.call(this));
 				for (const call of await Promise.allSettled(calls)) {
-					if (call.status === 'rejected') refusals.push(call.reason);
+					if (call.status === 'rejected') refused.push(call.reason);
 				}
 				return [[]];
 			},
@@ -303,7 +283,7 @@ describe('a file by URL', () => {
 		const given = { ...byUrl('/one.png'), jobsPerItem: 2, options };
 		await generate(given, { node: twice, asTool: true });
 		expect(scene.emulator.submits).toHaveLength(2);
-		expect(refusals.map(String)).toEqual([expect.stringContaining('would start 4 jobs')]);
+		expect(refused.map(String)).toEqual([expect.stringContaining('would start 4 jobs')]);
 	});
 
 	it('is what an agent’s tool takes, not all files of the item, as a saved workflow may ask', async () => {

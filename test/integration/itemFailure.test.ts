@@ -1,7 +1,7 @@
 import type { INodeParameters, WorkflowExecuteMode } from 'n8n-workflow';
 
-import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
+import { numbered } from '../support/items';
 import { useScene } from '../support/scene';
 
 const scene = useScene({ jobDurationMs: 60_000 });
@@ -15,38 +15,29 @@ async function generate(
 	options: INodeParameters = {},
 	engine: Partial<EngineOptions> = {},
 ): Promise<EngineResult> {
-	const items = Array.from({ length: itemCount }, (_, id) => ({ json: { id } }));
 	const parameters = { prompt: '={{ "item " + $itemIndex }}', options };
-	return await scene.generate(parameters, { items, ...engine });
+	return await scene.generate(parameters, { items: numbered(itemCount), ...engine });
 }
 
 const jobIds = (): string[] => scene.emulator.submits.map(({ jobId }) => jobId);
 const jobOf = (prompt: string): string => scene.jobIdOf(scene.paidPrompts().indexOf(prompt));
 
-describe('one item’s failure ends the run', () => {
-	it('at once, names the jobs that run, and says where to retry', async () => {
-		scene.refuse('item 14');
-		const { error, items } = await generate(40, { maxConcurrentJobs: 15 });
-		expect(items).toEqual([]);
-		expect(scene.postCount()).toBe(15);
-		expect(jobIds()).toHaveLength(14);
-		expect(error?.message).toBe('AetherForge did not accept the request: Invalid image file');
-		expect(error?.context.itemIndex).toBe(14);
-		const { running_job_ids: running, ...data } = error?.context.data ?? {};
-		expect(data).toEqual({ http_status: 400 });
-		expect(new Set(running as string[])).toEqual(new Set(jobIds()));
-		const named = jobIds().filter((jobId) => error?.description?.includes(jobId));
-		expect(named).toHaveLength(10);
-		expect(error?.description).toMatch(
-			/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow pays for all jobs again, as does Retry with an edited prompt\. Row 15 of the input failed: "item 14"\..*and 4 more/,
-		);
-	});
-
-	it('and sends none of the requests that waited for their turn', async () => {
-		scene.refuse('item 0');
-		await generate(CONCURRENT_SUBMITS + 20);
-		expect(scene.postCount()).toBe(CONCURRENT_SUBMITS);
-	});
+it('one item’s failure ends the run at once, names the jobs that run, and says where to retry', async () => {
+	scene.refuse('item 14');
+	const { error, items } = await generate(40, { maxConcurrentJobs: 15 });
+	expect(items).toEqual([]);
+	expect(scene.postCount()).toBe(15);
+	expect(jobIds()).toHaveLength(14);
+	expect(error?.message).toBe('AetherForge did not accept the request: Invalid image file');
+	expect(error?.context.itemIndex).toBe(14);
+	const { running_job_ids: running, ...data } = error?.context.data ?? {};
+	expect(data).toEqual({ http_status: 400 });
+	expect(new Set(running as string[])).toEqual(new Set(jobIds()));
+	const named = jobIds().filter((jobId) => error?.description?.includes(jobId));
+	expect(named).toHaveLength(10);
+	expect(error?.description).toMatch(
+		/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow pays for all jobs again, as does Retry with an edited prompt\. Row 15 of the input failed: "item 14"\..*and 4 more/,
+	);
 });
 
 it('with continue-on-error the others come out in order, and the failed ones with their jobs', async () => {
@@ -60,9 +51,9 @@ it('with continue-on-error the others come out in order, and the failed ones wit
 		[0, 2].map((item) => [`item ${item}`, { item }]),
 	);
 	expect(errorItems.map(({ json }) => json)).toMatchObject([
-		{ id: 1, error: { job_id: jobOf('item 1'), status: 'Failed' } },
-		{ id: 3, error: { job_id: jobOf('item 3'), status: 'Pending' } },
-		{ id: 4, error: { http_status: 400 } },
+		{ n: 1, error: { job_id: jobOf('item 1'), status: 'Failed' } },
+		{ n: 3, error: { job_id: jobOf('item 3'), status: 'Pending' } },
+		{ n: 4, error: { http_status: 400 } },
 	]);
 	expect(hints.map(({ message }) => message)).toContainEqual(
 		expect.stringContaining(jobOf('item 3')),
@@ -82,46 +73,32 @@ it('credits that run out after three jobs end submitting for all, and the rest f
 	const { items, errorItems } = await generate(20, { maxConcurrentJobs: 1 }, BRANCHES);
 	expect(items.map(({ json }) => json.prompt)).toEqual(['item 0', 'item 1', 'item 2']);
 	expect(scene.postCount()).toBe(4);
-	expect(errorItems.map(({ json }) => json.error)).toEqual(
-		Array.from({ length: 17 }, () => ({
-			message: 'The AetherForge account has no credits left',
-			description: expect.stringMatching(/nothing was charged for it\.$/) as string,
-			http_status: 402,
-		})),
-	);
+	const unsent = {
+		message: 'The AetherForge account has no credits left',
+		description: expect.stringMatching(/nothing was charged for it\.$/) as string,
+		http_status: 402,
+	};
+	expect(errorItems.map(({ json }) => json.error)).toEqual(Array(17).fill(unsent));
 });
 
-it('a wrong key keeps back the items that wait in line to be sent, however many may run', async () => {
-	scene.emulator.apiKeys.clear();
-	const { errorItems } = await generate(60, { maxConcurrentJobs: 60 }, BRANCHES);
-	expect(scene.postCount()).toBe(CONCURRENT_SUBMITS);
-	expect(errorItems).toHaveLength(60);
-});
-
-it('a key that dies while the first jobs are waited for ends submitting', async () => {
+it.each([
+	['is wrong keeps back the items that wait in line', 'submit', 60, 60, CONCURRENT_SUBMITS],
+	['dies while the first jobs are waited for ends submitting', 'poll', 10, 2, 2],
+] as const)('a key that %s', async (_, at, itemCount, maxConcurrentJobs, sent) => {
 	const body = { detail: 'Invalid API key' };
-	scene.emulator.faults.add({ at: 'poll', kind: 'respond', status: 401, body, times: Infinity });
-	const { errorItems } = await generate(10, { maxConcurrentJobs: 2 }, BRANCHES);
-	expect(scene.postCount()).toBe(2);
-	expect(errorItems).toHaveLength(10);
+	scene.emulator.faults.add({ at, kind: 'respond', status: 401, body, times: Infinity });
+	const { errorItems } = await generate(itemCount, { maxConcurrentJobs }, BRANCHES);
+	expect(scene.postCount()).toBe(sent);
+	expect(errorItems).toHaveLength(itemCount);
 });
 
-describe('the hint after a run', () => {
-	it.each<[string, WorkflowExecuteMode, INodeParameters, JobWish, RegExp]>([
-		['an image and its file', 'manual', {}, {}, /^3 jobs started\. .* new jobs\. .* and press P\./],
-		['an image without its file', 'manual', { downloadImages: false }, {}, /, pin it\.$/],
-		['an image in production', 'trigger', {}, {}, /^3 jobs started\.$/],
-		['a job without an image', 'manual', { waitForCompletion: false }, {}, /^3 jobs started\.$/],
-		[
-			'a failed job',
-			'manual',
-			{ options: { onFailed: 'returnFailed' } },
-			{ outcome: { status: 'Failed' } },
-			/^3 jobs started\.$/,
-		],
-	])('says how many jobs were started, and how to keep %s', async (_, mode, more, wish, hint) => {
-		scene.wishes.push(...[wish, wish, wish].map((each) => ({ durationMs: 0, ...each })));
-		const { hints } = await generate(3, {}, { mode, parameters: { prompt: 'p', ...more } });
-		expect(hints[0]?.message).toMatch(hint);
-	});
+it.each<[string, WorkflowExecuteMode, INodeParameters, RegExp]>([
+	['an image and its file', 'manual', {}, /^3 jobs started\. .* new jobs\. .* and press P\./],
+	['an image without its file', 'manual', { downloadImages: false }, /, pin it\.$/],
+	['an image in production', 'trigger', {}, /^3 jobs started\.$/],
+	['a job without an image', 'manual', { waitForCompletion: false }, /^3 jobs started\.$/],
+])('a hint says how many jobs were started, and how to keep %s', async (_, mode, more, hint) => {
+	scene.wishes.push({ durationMs: 0 }, { durationMs: 0 }, { durationMs: 0 });
+	const { hints } = await generate(3, {}, { mode, parameters: { prompt: 'p', ...more } });
+	expect(hints[0]?.message).toMatch(hint);
 });

@@ -1,4 +1,4 @@
-import type { JobWish } from '../emulator/emulator';
+import type { Fault, JobWish } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import { bytesOf, type EngineResult } from '../support/engine';
 import { CONTINUES, useScene } from '../support/scene';
@@ -15,102 +15,70 @@ async function expectImage({ items, error }: EngineResult, jobId: string): Promi
 	expect(await bytesOf(items[0]?.binary?.data)).toEqual(tinyPicture(`${jobId}-1.png`, 'png'));
 }
 
-describe('an image that cannot be had', () => {
-	const urls = () => [1, 2, 3].map((number) => scene.resultUrl(scene.jobIdOf(0), number));
-
-	beforeEach(() => {
-		scene.wishes.push({ outcome: { images: ['png', 'png', 'png'] } });
-		scene.emulator.faults.add({
-			at: 'download',
-			kind: 'respond',
-			status: 410,
-			times: Infinity,
-			match: ({ path }) => path.endsWith('/2.png'),
-		});
+it('an image that cannot be had ends the run, or is an error item between the others', async () => {
+	scene.wishes.push({ outcome: { images: ['png', 'png', 'png'] } });
+	scene.emulator.faults.add({
+		at: 'download',
+		kind: 'respond',
+		status: 410,
+		times: Infinity,
+		match: ({ path }) => path.endsWith('/2.png'),
 	});
-
-	it('ends the run, and names the job and its images', async () => {
-		const { error } = await scene.generate();
-		const jobId = scene.jobIdOf(0);
-		expect(error).toMatchObject({
-			name: 'NodeOperationError',
-			message: `An image of the job ${jobId} could not be downloaded`,
-			context: {
-				itemIndex: 0,
-				data: { job_id: jobId, status: 'Succeed', image_urls: urls() },
-			},
-		});
-		for (const words of ['/…/2.png.', 'HTTP 410', 'The job has been charged.']) {
-			expect(error?.description).toContain(words);
-		}
-		expect(scene.downloads()).toHaveLength(3);
+	const retryOf = await scene.generate();
+	const jobId = scene.jobIdOf(0);
+	const message = `An image of the job ${jobId} could not be downloaded`;
+	const image_urls = [1, 2, 3].map((number) => scene.resultUrl(jobId, number));
+	const job = { job_id: jobId, status: 'Succeed' };
+	expect(retryOf.error).toMatchObject({
+		name: 'NodeOperationError',
+		message,
+		context: { itemIndex: 0, data: { ...job, image_urls } },
 	});
+	for (const words of ['/…/2.png.', 'HTTP 410', 'The job has been charged.']) {
+		expect(retryOf.error?.description).toContain(words);
+	}
+	expect(scene.downloads()).toHaveLength(3);
 
-	it('is an error item between the other images when the node continues', async () => {
-		const { items } = await scene.generate({}, { nodeSettings: CONTINUES });
-		const jobId = scene.jobIdOf(0);
-		expect(items.map(({ json }) => json.image_number ?? json)).toEqual([
-			1,
-			{
-				error: {
-					message: `An image of the job ${jobId} could not be downloaded`,
-					description: expect.any(String) as string,
-					job_id: jobId,
-					status: 'Succeed',
-					image_urls: [urls()[1]],
-				},
-			},
-			3,
-		]);
-		expect(items.map(({ pairedItem }) => pairedItem)).toEqual(Array(3).fill({ item: 0 }));
-		expect(await bytesOf(items[2]?.binary?.data)).toEqual(tinyPicture(`${jobId}-3.png`, 'png'));
-	});
+	const { items } = await scene.generate({}, { retryOf, nodeSettings: CONTINUES });
+	const error = {
+		message,
+		description: expect.any(String) as string,
+		...job,
+		image_urls: [image_urls[1]],
+	};
+	expect(items.map(({ json }) => json.image_number ?? json)).toEqual([1, { error }, 3]);
+	expect(items.map(({ pairedItem }) => pairedItem)).toEqual(Array(3).fill({ item: 0 }));
+	expect(await bytesOf(items[2]?.binary?.data)).toEqual(tinyPicture(`${jobId}-3.png`, 'png'));
+	expect(scene.postCount()).toBe(1);
 });
 
 describe('a download that may do better next time', () => {
-	const FAULTS = {
-		403: { kind: 'respond', status: 403 },
-		404: { kind: 'respond', status: 404 },
-		429: { kind: 'respond', status: 429, headers: { 'retry-after': '3' } },
-		500: { kind: 'respond', status: 500 },
-		'a reset': { kind: 'reset' },
-		'half an image': { kind: 'truncate' },
-		'half an image of unknown length': { kind: 'truncate', chunked: true },
-		'a page in place of the image': { kind: 'html' },
-		'a message in place of the image': { kind: 'respond', status: 200, body: { detail: 'gone' } },
-		'nothing at all': { kind: 'respond', status: 200, body: '' },
-	} as const;
-
-	it.each(Object.entries(FAULTS))('%s: is tried again', async (_, fault) => {
-		scene.emulator.faults.add({ at: 'download', times: 2, ...fault });
+	it.each<[Partial<Fault>, reason: string]>([
+		[{ kind: 'respond', status: 403 }, 'HTTP 403'],
+		[{ kind: 'respond', status: 404 }, 'HTTP 404'],
+		[{ kind: 'respond', status: 429 }, 'HTTP 429'],
+		[{ kind: 'respond', status: 500 }, 'HTTP 500'],
+		[{ kind: 'html' }, 'a page or message in place of the file (text/html)'],
+		[{ kind: 'respond', status: 200, body: { detail: 'gone' } }, 'a page or message in place'],
+		[{ kind: 'respond', status: 200, body: '' }, 'the file is empty'],
+		[{ kind: 'truncate' }, 'the response was cut off'],
+		[{ kind: 'reset' }, 'the connection was cut (ECONNRESET)'],
+		[{ kind: 'stallBody' }, 'the transfer stalled'],
+	])('%j: is tried five times', async (fault, reason) => {
+		const add = (times: number) =>
+			scene.emulator.faults.add({ ...fault, at: 'download', times } as Fault);
+		add(2);
 		await expectImage(await scene.generate(), scene.jobIdOf(0));
-	});
-
-	it.each([
-		[403, 'HTTP 403'],
-		['a page in place of the image', 'a page or message in place of the file (text/html)'],
-		['half an image', 'the response was cut off'],
-		['a reset', 'the connection was cut (ECONNRESET)'],
-	] as const)('%s: is given up after five tries', async (name, reason) => {
-		scene.emulator.faults.add({ at: 'download', times: Infinity, ...FAULTS[name] });
+		add(Infinity);
 		const { error } = await scene.generate();
 		expect(error?.description).toContain(reason);
-		expect(scene.downloads()).toHaveLength(5);
-	});
-
-	it('is not tried again when that would take too long', async () => {
-		const headers = { 'retry-after': '181' };
-		scene.emulator.faults.add({ at: 'download', kind: 'respond', status: 503, headers });
-		const { error } = await scene.generate();
-		expect(error?.description).toContain('HTTP 503');
-		expect(scene.downloads()).toHaveLength(1);
+		expect(scene.downloads()).toHaveLength(3 + 5);
 	});
 });
 
 it('a file of more than 256 MB ends there, and is not tried again', async () => {
-	const megabytes = 300;
-	const times = Infinity;
-	const fault = scene.emulator.faults.add({ at: 'download', kind: 'hugeBody', megabytes, times });
+	const huge = { at: 'download', kind: 'hugeBody', megabytes: 300, times: Infinity } as const;
+	const fault = scene.emulator.faults.add(huge);
 	const { error } = await scene.generate();
 	expect(error?.description).toContain('the file is larger than 256 MB');
 	expect(error?.context.data).toMatchObject({ job_id: scene.jobIdOf(0) });
@@ -162,25 +130,20 @@ it('a result that is no image is kept, typed, and named, after one download', as
 });
 
 describe('a finished job without URLs', () => {
-	it('is polled for ten more seconds, and then is an error that names it', async () => {
+	it('is polled for ten more seconds, and then is an error that names it; a retry polls it again', async () => {
 		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
 		const startedAt = scene.clock.now();
-		const { error } = await scene.generate();
+		const retryOf = await scene.generate();
 		const jobId = scene.jobIdOf(0);
-		expect(error).toMatchObject({
+		expect(retryOf.error).toMatchObject({
 			name: 'NodeOperationError',
 			message: `AetherForge finished the job ${jobId}, but returned no images`,
 			context: { itemIndex: 0, data: { job_id: jobId, status: 'Succeed', image_urls: [] } },
 		});
-		expect(error?.description).toContain('A retry does not start a new job');
+		expect(retryOf.error?.description).toContain('A retry does not start a new job');
 		// The first poll comes a second after the submit.
 		expect(scene.clock.now() - startedAt).toBe(11_000);
-	});
 
-	it('is polled by a retry, which starts no new job', async () => {
-		scene.wishes.push({ durationMs: 0, outcome: { images: [] } });
-		const retryOf = await scene.generate();
-		const jobId = scene.jobIdOf(0);
 		const before = scene.polls().length;
 		const match = (): boolean => {
 			// The first one is the glance at what the first run has left.

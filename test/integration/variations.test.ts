@@ -1,17 +1,12 @@
 import type { INodeParameters } from 'n8n-workflow';
 
-import type { JobWish } from '../emulator/emulator';
 import type { EngineOptions, EngineResult } from '../support/engine';
-import { errorOf, hintsOf, jsonOf, NO_JOB, pictures } from '../support/items';
+import { errorOf, hintsOf, jsonOf, pictures } from '../support/items';
 import { CONTINUES, useScene } from '../support/scene';
 
 // "Number of Images", elsewhere "Number of Variations": the same request several times, each a paid job.
 
 const scene = useScene({ jobDurationMs: 1000 });
-
-const NEVER: JobWish = { durationMs: Infinity };
-/** One job after the other, so that the n-th submit is that of the n-th job. */
-const IN_ORDER: INodeParameters = { maxConcurrentJobs: 1 };
 
 /** @param options with the number of images beside them */
 async function generate(
@@ -26,16 +21,6 @@ async function generate(
 }
 
 const TWO_ITEMS = { items: ['a', 'b'].map((p) => ({ json: { p } })) };
-
-function answerSubmit(number: number, status: number, body: string | { detail: string }): void {
-	let count = 0;
-	const match = () => ++count === number;
-	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status, body, match });
-}
-
-function jobIds(items: EngineResult['items']): unknown[] {
-	return items.map(({ json }) => json.job_id);
-}
 
 describe('three variations of two items', () => {
 	it('are six jobs, whose items come in the order of the input and are numbered within it', async () => {
@@ -56,7 +41,7 @@ describe('three variations of two items', () => {
 				[1, 2, 3].flatMap((job) => [1, 2].map((image) => [prompt, [job, 3], image, { item }])),
 			),
 		);
-		expect(new Set(jobIds(result.items)).size).toBe(6);
+		expect(new Set(jsonOf(result).map((json) => json.job_id)).size).toBe(6);
 		expect(hintsOf(result)).toEqual(['6 jobs started.']);
 	});
 
@@ -64,7 +49,8 @@ describe('three variations of two items', () => {
 		[{ outputItems: 'perJob' }, {}],
 		[{}, { waitForCompletion: false }],
 	])('are numbered with %j and %j', async (options, parameters) => {
-		const given = { ...IN_ORDER, jobsPerItem: 3, ...options };
+		// One job after the other, so that the n-th submit is that of the n-th job.
+		const given = { maxConcurrentJobs: 1, jobsPerItem: 3, ...options };
 		const items = jsonOf(await generate(given, { ...TWO_ITEMS, parameters }));
 		expect(items.map((json) => [json.job_id, json.job_number, json.job_count])).toEqual(
 			[0, 1, 2, 3, 4, 5].map((index) => [scene.jobIdOf(index), (index % 3) + 1, 3]),
@@ -73,9 +59,8 @@ describe('three variations of two items', () => {
 });
 
 it('a single variation is not numbered, and each item can ask for another number of them', async () => {
-	const items = jsonOf(
-		await generate({ jobsPerItem: '={{ $json.p === "a" ? 1 : "2" }}' }, TWO_ITEMS),
-	);
+	const jobsPerItem = '={{ $json.p === "a" ? 1 : "2" }}';
+	const items = jsonOf(await generate({ jobsPerItem }, TWO_ITEMS));
 	expect(items.map((json) => [json.prompt, json.job_number, json.job_count])).toEqual([
 		['a', undefined, undefined],
 		['b', 1, 2],
@@ -83,16 +68,6 @@ it('a single variation is not numbered, and each item can ask for another number
 	]);
 	expect(items[0]).not.toHaveProperty('job_number');
 });
-
-it.each([0, 21, 1.5, 'x', true, null, '={{ undefined }}', '={{ [3] }}'])(
-	'%j is no number of variations, and nothing is sent',
-	async (jobsPerItem) => {
-		const { error } = await generate({ jobsPerItem });
-		expect(error?.message).toBe('"Number of Images" must be a whole number from 1 to 20');
-		expect(error?.description).toContain(NO_JOB);
-		expect(scene.emulator.requests).toEqual([]);
-	},
-);
 
 it('up to 20 of them belong to the panel in Image Generate, and to the options elsewhere', async () => {
 	await generate({ jobsPerItem: 20 }, { parameters: { options: { jobsPerItem: 3 } } });
@@ -105,37 +80,23 @@ it('up to 20 of them belong to the panel in Image Generate, and to the options e
 	expect(scene.postCount()).toBe(20 + 3);
 });
 
-describe('a variation that fails', () => {
-	it('leaves the others to come out when the node continues', async () => {
-		scene.wishes.push({}, { outcome: { status: 'Failed' } });
-		const given = { ...IN_ORDER, jobsPerItem: 3 };
-		const { items } = await generate(given, { ...TWO_ITEMS, nodeSettings: CONTINUES });
-		expect(items.map(({ json }) => json.job_number ?? 'error')).toEqual([1, 'error', 3, 1, 2, 3]);
-		expect(errorOf(items[1])).toMatchObject({
-			message: `AetherForge could not finish the job ${scene.jobIdOf(1)} [Item 0]`,
-			job_number: 2,
-			job_count: 3,
-			job_id: scene.jobIdOf(1),
-			status: 'Failed',
-		});
-		expect(items[1]?.pairedItem).toEqual({ item: 0 });
+it('a variation that fails leaves the others to come out when the node continues', async () => {
+	scene.wishes.push({}, { outcome: { status: 'Failed' } });
+	const given = { maxConcurrentJobs: 1, jobsPerItem: 3 };
+	const { items } = await generate(given, { ...TWO_ITEMS, nodeSettings: CONTINUES });
+	expect(items.map(({ json }) => json.job_number ?? 'error')).toEqual([1, 'error', 3, 1, 2, 3]);
+	expect(errorOf(items[1])).toMatchObject({
+		message: `AetherForge could not finish the job ${scene.jobIdOf(1)} [Item 0]`,
+		job_number: 2,
+		job_count: 3,
+		job_id: scene.jobIdOf(1),
+		status: 'Failed',
 	});
-
-	it('is numbered in the data of the error that ends the run, and the others are named', async () => {
-		answerSubmit(2, 400, { detail: 'Invalid image file' });
-		const { error } = await generate({ ...IN_ORDER, jobsPerItem: 3 });
-		expect(error?.context.data).toEqual({
-			job_number: 2,
-			job_count: 3,
-			http_status: 400,
-			running_job_ids: [scene.jobIdOf(0)],
-		});
-		expect(error?.description).toContain(scene.jobIdOf(0));
-	});
+	expect(items[1]?.pairedItem).toEqual({ item: 0 });
 });
 
 it('an unknown outcome is told of once when it ends the run, and again when a retry is refused', async () => {
-	answerSubmit(1, 502, '<html></html>');
+	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 502 });
 	const retryOf = await generate({});
 	expect(retryOf.error?.message).toBe('It is not known whether AetherForge started the job');
 	expect(retryOf.error?.description).not.toContain('for item 0');
@@ -144,61 +105,41 @@ it('an unknown outcome is told of once when it ends the run, and again when a re
 	expect(error?.description).toContain('It is not known whether a job was started for item 0.');
 });
 
-describe('a retry of three variations, all of them paid', () => {
-	async function threePaid(): Promise<EngineResult> {
-		scene.wishes.push(NEVER, NEVER, NEVER);
-		const first = await generate({ jobsPerItem: 3, timeout: 2 });
-		expect(first.error?.message).toContain('is not finished');
-		for (const { jobId } of scene.emulator.submits) scene.emulator.jobs.finish(jobId);
-		return first;
-	}
+it('a retry with more variations pays for the new ones, and one with fewer names the others', async () => {
+	const NEVER = { durationMs: Infinity };
+	scene.wishes.push(NEVER, NEVER, NEVER);
+	const retryOf = await generate({ jobsPerItem: 3, timeout: 2 });
+	const paid = [0, 1, 2].map(scene.jobIdOf);
+	for (const jobId of paid) scene.emulator.jobs.finish(jobId);
 
-	it('with fewer variations costs nothing and names the jobs that are no longer asked for', async () => {
-		const again = await generate({ jobsPerItem: 1 }, { retryOf: await threePaid() });
-		const [json, ...others] = jsonOf(again);
-		expect(others).toEqual([]);
-		expect(json).not.toHaveProperty('job_number');
-		expect(scene.postCount()).toBe(3);
-		const [started, hint = ''] = hintsOf(again);
-		expect(started).toBe('0 jobs started (3 in this execution), 1 resumed (not charged again).');
-		expect(hint).toContain(
-			'Earlier attempts of this execution paid for jobs that this one does not ask for, so they were not collected: ',
-		);
-		const named = scene.emulator.submits
-			.map(({ jobId }) => jobId)
-			.filter((id) => hint.includes(id));
-		expect(named).toHaveLength(2);
-		expect(named).not.toContain(json?.job_id);
-	});
+	const fewer = await generate({ jobsPerItem: 1 }, { retryOf });
+	const [json] = jsonOf(fewer);
+	expect(json).not.toHaveProperty('job_number');
+	const [started, hint = ''] = hintsOf(fewer);
+	expect(started).toBe('0 jobs started (3 in this execution), 1 resumed (not charged again).');
+	expect(hint).toContain('so they were not collected: ');
+	expect(paid.filter((jobId) => !hint.includes(jobId))).toEqual([json?.job_id]);
+	expect(scene.postCount()).toBe(3);
 
-	it('with more variations pays for the new ones only', async () => {
-		const again = await generate({ jobsPerItem: 5 }, { retryOf: await threePaid() });
-		const numbers = jsonOf(again).map((json) => [json.job_number, json.job_count]);
-		expect(numbers).toEqual([1, 2, 3, 4, 5].map((number) => [number, 5]));
-		expect(scene.postCount()).toBe(5);
-		const newOnes = [scene.jobIdOf(3), scene.jobIdOf(4)];
-		expect(new Set(jobIds(again.items.slice(3)))).toEqual(new Set(newOnes));
-		expect(hintsOf(again)).toEqual(['2 jobs started, 3 resumed (not charged again).']);
-	});
+	const more = await generate({ jobsPerItem: 5 }, { retryOf });
+	const jobs = jsonOf(more);
+	expect(jobs.map(({ job_number }) => job_number)).toEqual([1, 2, 3, 4, 5]);
+	const newOnes = [scene.jobIdOf(3), scene.jobIdOf(4)];
+	expect(new Set(jobs.slice(3).map(({ job_id }) => job_id))).toEqual(new Set(newOnes));
+	expect(hintsOf(more)).toEqual(['2 jobs started, 3 resumed (not charged again).']);
+	expect(scene.postCount()).toBe(5);
 });
 
 it('a retry that needs a new one collects the paid one although its file is gone', async () => {
-	scene.wishes.push(NEVER);
+	scene.wishes.push({ durationMs: Infinity });
 	const parameters = { referenceImages: 'all' };
 	const items = [{ json: { p: 'a' }, binary: pictures('file') }];
 	const retryOf = await generate({ timeout: 2 }, { parameters, items });
 	scene.emulator.jobs.finish(scene.jobIdOf(0));
-	const stopped = await generate({ jobsPerItem: 2 }, { parameters, retryOf });
-	expect(stopped.error?.message).toBe('The item has no binary fields to send');
-	expect(stopped.error?.description).toContain(scene.jobIdOf(0));
 	const more = { parameters, retryOf, nodeSettings: CONTINUES };
 	const { items: collected } = await generate({ jobsPerItem: 2 }, more);
 	expect(collected[0]?.json).toMatchObject({ job_id: scene.jobIdOf(0), job_number: 1 });
-	expect(errorOf(collected[1])).toEqual({
-		message: 'The item has no binary fields to send',
-		description: expect.any(String) as string,
-		job_number: 2,
-		job_count: 2,
-	});
+	const message = 'The item has no binary fields to send';
+	expect(errorOf(collected[1])).toMatchObject({ message, job_number: 2, job_count: 2 });
 	expect(scene.postCount()).toBe(1);
 });

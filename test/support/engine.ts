@@ -2,15 +2,8 @@
 import { additionalDataOf, logTo, nodeType, nodeTypesOf } from './n8nServer';
 
 import { Container } from '@n8n/di';
+import { BinaryDataService, ExecutionLifecycleHooks, WorkflowExecute } from 'n8n-core';
 import {
-	BinaryDataService,
-	ExecuteContext,
-	ExecutionLifecycleHooks,
-	SupplyDataContext,
-	WorkflowExecute,
-} from 'n8n-core';
-import {
-	createEmptyRunExecutionData,
 	createRunExecutionData,
 	Workflow,
 	type IBinaryData,
@@ -21,11 +14,9 @@ import {
 	type INodeExecutionData,
 	type INodeParameters,
 	type INodeType,
-	type IPinData,
 	type IRunExecutionData,
 	type ITaskData,
 	type IWorkflowBase,
-	type IWorkflowExecuteAdditionalData,
 	type IWorkflowSettings,
 	type NodeExecutionHint,
 	type WorkflowExecuteMode,
@@ -44,7 +35,7 @@ export interface CredentialValues {
 }
 
 export interface EngineOptions {
-	/** The name of one of the package's nodes, or any other that is built like them. */
+	/** The name of one of the package's nodes, or one that is built like them. */
 	node: string | INodeType;
 	parameters?: INodeParameters;
 	items?: INodeExecutionData[];
@@ -56,10 +47,6 @@ export interface EngineOptions {
 	mode?: WorkflowExecuteMode;
 	/** Runs as an AI agent's tool would be named. */
 	asTool?: boolean;
-	/** Calls the node, as a tool, without an execution, as these do. */
-	calledBy?: 'mcpTrigger' | 'agents';
-	/** How often the node has run before in this execution: in rounds of a loop, or as an agent's tool. */
-	earlierRuns?: number;
 	/** What an earlier execution left, as Retry in the executions list hands it on. */
 	retryOf?: EngineResult;
 	executionId?: string;
@@ -69,8 +56,6 @@ export interface EngineOptions {
 		nodeTypes: Record<string, INodeType>;
 		connections: IConnections;
 		startAt: string;
-		/** Items that nodes put out in place of running, as the editor's pin does. */
-		pinData?: IPinData;
 	};
 	/** Cancels the execution, as Stop does, when it resolves. */
 	cancelWhen?: Promise<unknown>;
@@ -197,38 +182,6 @@ function toolOf(tested: INodeType): INodeType {
 }
 
 /**
- * Calls a node as n8n's server calls a tool where there is no execution. An MCP Server Trigger gives
- * it the context of a webhook; n8n's own Agents, a workflow without an ID that has no other node.
- */
-async function call(
-	by: 'mcpTrigger' | 'agents',
-	tested: INodeType,
-	workflow: Workflow,
-	node: INode,
-	additionalData: IWorkflowExecuteAdditionalData,
-	items: INodeExecutionData[],
-): Promise<Pick<EngineResult, 'items' | 'error' | 'saved'>> {
-	const isAgent = by === 'agents';
-	const saved = isAgent
-		? createEmptyRunExecutionData()
-		: createRunExecutionData({ executionData: { nodeExecutionStack: [] } });
-	const { nodeTypes } = workflow;
-	const alone = new Workflow({ nodes: [node], connections: {}, active: false, nodeTypes });
-	const source = { node, data: { main: [items] }, source: null };
-	const mode = isAgent ? 'internal' : 'webhook';
-	const given = [node, additionalData, mode, saved, 0, items] as const;
-	const context = isAgent
-		? new ExecuteContext(alone, ...given, { main: [items] }, source, [])
-		: new SupplyDataContext(workflow, ...given, { ai_tool: [items] }, 'ai_tool', source, []);
-	try {
-		const output = await tested.execute?.call(context as IExecuteFunctions);
-		return { items: (output as INodeExecutionData[][])[0] ?? [], error: undefined, saved };
-	} catch (error) {
-		return { items: [], error: error as NodeFailure, saved };
-	}
-}
-
-/**
  * Runs one of the nodes in n8n-core's real engine: its execute context, HTTP helpers, binary storage,
  * Retry On Fail and error outputs. Only time is virtual.
  */
@@ -251,19 +204,12 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 		const type = `${PREFIX}${tested.description.name}${options.asTool ? 'Tool' : ''}`;
 		const timedType = timed(options.asTool ? toolOf(tested) : tested, clock, () => calls++);
 		const { around, parameters = {}, items = [{ json: {} }], mode = 'manual' } = options;
-		const common = { typeVersion: 1, position: [0, 0] as [number, number], parameters: {} };
-		const startNode: INode = { ...common, id: 'start', name: 'Start', type: 'start' };
+		const common = { typeVersion: 1, position: [0, 0] as [number, number] };
+		const start: INode = { ...common, id: 'start', name: 'Start', type: 'start', parameters: {} };
 		const credentials = { aetherForgeApi: { id: '1', name: 'AetherForge' } };
-		const node: INode = {
-			...common,
-			id: 'node',
-			name: 'Node',
-			type,
-			parameters,
-			credentials,
-			...options.nodeSettings,
-		};
-		const nodes = [startNode, node, ...(around?.nodes ?? [])];
+		const own = { id: 'node', name: 'Node', type, parameters, credentials };
+		const node: INode = { ...common, ...own, ...options.nodeSettings };
+		const nodes = [start, node, ...(around?.nodes ?? [])];
 		const known: Record<string, INodeType | undefined> = {
 			[type]: timedType,
 			start: nodeType('start', { group: ['trigger'], inputs: [] }),
@@ -280,7 +226,6 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			active: false,
 			nodeTypes: nodeTypesOf(known),
 			settings: { executionOrder: 'v1', ...options.workflowSettings },
-			...(around?.pinData && { pinData: around.pinData }),
 		});
 		const { executionId = '1', credential = {} } = options;
 		const workflowData = { id: 'workflow', name: 'workflow', nodes };
@@ -292,37 +237,19 @@ export async function runEngine(options: EngineOptions): Promise<EngineResult> {
 			...(typeof credential === 'function' ? credential(itemIndex) : credential),
 		}));
 		const data = { main: [items] };
-		if (options.calledBy) {
-			Object.assign(additionalData, { executionId: undefined, hooks: undefined });
-			const called = await call(options.calledBy, timedType, workflow, node, additionalData, items);
-			return { ...called, errorItems: [], hints: [], calls, log };
-		}
-		const task: ITaskData = {
-			startTime: 0,
-			executionTime: 0,
-			executionIndex: 0,
-			source: [],
-			executionStatus: 'success',
-			data,
-		};
+		const timing = { startTime: 0, executionTime: 0, executionIndex: 0 };
+		const task: ITaskData = { ...timing, source: [], executionStatus: 'success', data };
 		const runExecutionData = createRunExecutionData({
 			executionData: {
 				contextData: structuredClone(options.retryOf?.saved.executionData?.contextData ?? {}),
 				nodeExecutionStack: [{ node: first, data, source: { main: [{ previousNode: 'Start' }] } }],
 			},
 			resultData: {
-				...(around?.pinData && { pinData: around.pinData }),
-				runData: {
-					Start: [task],
-					...(options.earlierRuns && { Node: Array<ITaskData>(options.earlierRuns).fill(task) }),
-				},
+				runData: { Start: [task] },
 			},
 		});
-		const execution = new WorkflowExecute(
-			additionalData,
-			mode,
-			runExecutionData,
-		).processRunExecutionData(workflow);
+		const engine = new WorkflowExecute(additionalData, mode, runExecutionData);
+		const execution = engine.processRunExecutionData(workflow);
 		void options.cancelWhen?.then(() => {
 			execution.cancel();
 		});

@@ -1,16 +1,8 @@
-import type {
-	IBinaryData,
-	IBinaryKeyData,
-	INodeConnections,
-	INodeExecutionData,
-	INodeType,
-} from 'n8n-workflow';
+import type { IBinaryData, IBinaryKeyData, INodeExecutionData, INodeType } from 'n8n-workflow';
 
 import { tinyPicture } from '../emulator/pictures';
 import type { EngineOptions, EngineResult } from './engine';
 import { nodeType } from './n8nServer';
-
-// What tests give to a node, and what they read in what it gives back.
 
 export const NO_JOB = 'No job was started, and nothing was charged.';
 
@@ -21,12 +13,9 @@ export function numbered(count: number): INodeExecutionData[] {
 
 /** Pictures in memory by their binary fields, each with other bytes: those of `tinyPicture(field, 'png')`. */
 export function pictures(...fields: string[]): IBinaryKeyData {
-	return Object.fromEntries(
-		fields.map((field) => [
-			field,
-			inMemory(tinyPicture(field, 'png'), { fileName: `${field}.png` }),
-		]),
-	);
+	const pictureOf = (field: string) =>
+		inMemory(tinyPicture(field, 'png'), { fileName: `${field}.png` });
+	return Object.fromEntries(fields.map((field) => [field, pictureOf(field)]));
 }
 
 export function inMemory(bytes: Buffer, more: Partial<IBinaryData> = {}): IBinaryData {
@@ -58,29 +47,20 @@ export function hintsOf({ hints }: EngineResult): string[] {
 
 /** A workflow in which these nodes run one after the other before the tested one. */
 export function after(
-	...before: { name: string; type?: string; execute: INodeType['execute'] }[]
+	...before: { name: string; type?: string; execute: NonNullable<INodeType['execute']> }[]
 ): { around: NonNullable<EngineOptions['around']> } {
-	const nodeTypes = before.map(({ name, type = name, execute }): [string, INodeType] => [
-		type,
-		nodeType(type, {}, execute && { execute }),
-	]);
-	const connections = before.map(({ name }, index): [string, INodeConnections] => {
-		const node = before[index + 1]?.name ?? 'Node';
-		return [name, { main: [[{ node, type: 'main', index: 0 }]] }];
-	});
-	return {
-		around: {
-			nodes: before.map(({ name, type = name }) => ({
-				id: name,
-				name,
-				type,
-				typeVersion: 1,
-				position: [0, 0],
-				parameters: {},
-			})),
-			nodeTypes: Object.fromEntries(nodeTypes),
-			connections: Object.fromEntries(connections),
-			startAt: before[0]?.name ?? 'Node',
-		},
+	const around: NonNullable<EngineOptions['around']> = {
+		nodes: [],
+		nodeTypes: {},
+		connections: {},
+		startAt: before[0]?.name ?? 'Node',
 	};
+	for (const [index, { name, type = name, execute }] of before.entries()) {
+		const common = { id: name, typeVersion: 1, position: [0, 0] as [number, number] };
+		around.nodes.push({ ...common, name, type, parameters: {} });
+		around.nodeTypes[type] = nodeType(type, {}, { execute });
+		const node = before[index + 1]?.name ?? 'Node';
+		around.connections[name] = { main: [[{ node, type: 'main', index: 0 }]] };
+	}
+	return { around };
 }

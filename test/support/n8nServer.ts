@@ -96,12 +96,8 @@ export function logTo(lines: string[]): void {
 		const more = metadata === undefined ? '' : ` ${inspect(metadata, { depth: 8 })}`;
 		lines.push(`${level} ${message}${more}`);
 	};
-	const logger = {
-		error: write('error'),
-		warn: write('warn'),
-		info: write('info'),
-		debug: () => undefined,
-	};
+	const [error, warn, info] = [write('error'), write('warn'), write('info')];
+	const logger = { error, warn, info, debug: () => undefined };
 	LoggerProxy.init(logger);
 	Container.set(Logger, { ...logger, scoped: () => logger } as object as Logger);
 }

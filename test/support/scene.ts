@@ -6,6 +6,7 @@ import {
 	startEmulator,
 	type Emulator,
 	type EmulatorOptions,
+	type Fault,
 	type ImageFormat,
 	type JobWish,
 	type RequestRecord,
@@ -59,13 +60,9 @@ export class Scene {
 
 	/** Has the API refuse the next request with this prompt: HTTP 400. */
 	refuse = (prompt: string): void => {
-		this.emulator.faults.add({
-			at: 'submit',
-			kind: 'respond',
-			status: 400,
-			body: { detail: 'Invalid image file' },
-			match: ({ form }) => form?.fields.prompt === prompt,
-		});
+		const body = { detail: 'Invalid image file' };
+		const match: Fault['match'] = ({ form }) => form?.fields.prompt === prompt;
+		this.emulator.faults.add({ at: 'submit', kind: 'respond', status: 400, body, match });
 	};
 
 	/** How often the paid POST came in. */
@@ -92,10 +89,6 @@ export class Scene {
 	/** @param number of the result, from 1 */
 	resultUrl = (jobId: string, number: number, format: ImageFormat = 'png') =>
 		`${this.emulator.cdnUrl}/results/${jobId}/${number}.${format}`;
-
-	close = async (): Promise<void> => {
-		await this.emulator.close();
-	};
 }
 
 /** A scene of its own for each test of a file, or of a group where it is called in one. */
@@ -106,7 +99,7 @@ export function useScene(options: EmulatorOptions = {}): Scene {
 		current = await openScene(options);
 	});
 	afterEach(async () => {
-		await current?.close();
+		await current?.emulator.close();
 	});
 	return new Proxy({} as Scene, {
 		get: (_, name: keyof Scene) => {
@@ -132,21 +125,13 @@ export async function openScene(
 }
 
 /** The key goes to the API alone, and stays out of all that n8n shows, logs or saves. */
-function expectKeyKept(emulator: Emulator, result: EngineResult): void {
+function expectKeyKept(emulator: Emulator, shown: EngineResult): void {
 	const strays = emulator.requests.filter(
 		({ server, path, headers }) =>
 			headers.authorization !== undefined && !(server === 'api' && path.includes('/public/v1/')),
 	);
 	expect(strays).toEqual([]);
-	const { saved, items, errorItems, error, hints, log } = result;
-	const shown = { saved, items, errorItems, error, hints, log };
 	const whole = { depth: Infinity, showHidden: true, maxStringLength: null, maxArrayLength: null };
 	expect(stringify(shown)).not.toContain(KEY);
 	expect(inspect(shown, whole)).not.toContain(KEY);
-}
-
-/** The job IDs that a person or a workflow gets to see other than in the log. */
-export function shownText({ items, errorItems, error, hints }: EngineResult): string {
-	const { message, description, context } = error ?? {};
-	return JSON.stringify([items, errorItems, message, description, context, hints]);
 }

@@ -9,10 +9,7 @@ interface Timer {
 	ring: () => void;
 }
 
-/**
- * How often the event loop comes round with nothing to do before time goes on. Once would do for
- * promises and streams; a module that is loaded takes a few more.
- */
+/** Turns of the event loop before time goes on: once would do, but a module that is loaded takes more. */
 const QUIET_TURNS = 3;
 /** A day that has come no further by then never ends. */
 const MOST_RINGS = 300_000;
