@@ -16,7 +16,7 @@ import { readForm, type ReceivedForm } from './form';
 import { Jobs, readPromptTags, type JobWish, type Submit } from './jobs';
 import { tinyPicture } from './pictures';
 
-export type { AddedFault, Fault, FaultPlace, RequestRecord } from './faults';
+export type { Fault, FaultPlace, RequestRecord } from './faults';
 export type { ReceivedForm } from './form';
 export type { ImageFormat, ImageUrlsShape, JobWish, Submit } from './jobs';
 

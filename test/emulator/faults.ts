@@ -94,19 +94,12 @@ export type Fault = Aim &
 		| ({ at: 'submit' } & (DamagingFault | (ReplacingFault & SubmitMoment)))
 	);
 
-/** A fault that was added. */
-export interface AddedFault {
-	/** How many requests it has struck. */
-	readonly struck: number;
-	remove(): void;
-}
-
 /** What a proxy says when the server behind it does not answer. */
 export const PROXY_HTML_PAGE =
 	'<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n' +
 	'<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n';
 
-const GARBAGE = Buffer.from([0x7b, 0x22, 0x6a, 0x6f, 0x62, 0x00, 0xff, 0xfe, 0x81, 0x5d, 0x3b]);
+const GARBAGE = Buffer.from('{"job\0\xff\xfe];', 'latin1');
 const FILLER = Buffer.alloc(64 * 1024, 'x');
 const BYTES_PER_MEGABYTE = 1024 * 1024;
 const DAMAGING: readonly Fault['kind'][] = ['truncate', 'stallBody', 'hold', 'hugeBody'];
@@ -125,17 +118,11 @@ function momentOf(fault: Fault): SubmitMoment['when'] {
 export class Faults {
 	private readonly pending: { fault: Fault; left: number; struck: number }[] = [];
 
-	add(fault: Fault): AddedFault {
+	/** @returns how many requests it has struck */
+	add(fault: Fault): { readonly struck: number } {
 		const entry = { fault, left: fault.times ?? 1, struck: 0 };
 		this.pending.push(entry);
-		return {
-			get struck() {
-				return entry.struck;
-			},
-			remove: () => {
-				entry.left = 0;
-			},
-		};
+		return entry;
 	}
 
 	clear(): void {
@@ -173,24 +160,31 @@ export async function strike(
 	answer: Answer,
 	nowMs: number,
 ): Promise<void> {
-	const reply = (status: number, body: Buffer | string, headers: Answer['headers']): void => {
-		// An answer that comes before the upload has been read ends the connection, as proxies do.
-		const closing: Answer['headers'] = request.complete ? {} : { connection: 'close' };
-		send(response, { status, headers: { ...closing, ...headers }, body: Buffer.from(body) });
+	const reply = (
+		status: number,
+		body: Buffer | string | object,
+		headers: Answer['headers'] = {},
+	) => {
+		const isRaw = Buffer.isBuffer(body) || typeof body === 'string';
+		send(response, {
+			status,
+			headers: {
+				// An answer that comes before the upload has been read ends the connection, as proxies do.
+				...(!request.complete && { connection: 'close' }),
+				'content-type': typeOf(body),
+				...headers,
+			},
+			body: Buffer.from(isRaw ? body : JSON.stringify(body)),
+		});
 	};
 	switch (fault.kind) {
 		case 'respond': {
 			const { status, headers, body = '' } = fault;
-			const given = typeof headers === 'function' ? headers(nowMs) : headers;
-			const isRaw = Buffer.isBuffer(body) || typeof body === 'string';
-			reply(status, isRaw ? body : JSON.stringify(body), {
-				'content-type': typeOf(body),
-				...given,
-			});
+			reply(status, body, typeof headers === 'function' ? headers(nowMs) : headers);
 			return;
 		}
 		case 'html':
-			reply(fault.status ?? 200, PROXY_HTML_PAGE, { 'content-type': 'text/html' });
+			reply(fault.status ?? 200, PROXY_HTML_PAGE);
 			return;
 		case 'redirect':
 			reply(fault.status ?? 307, '', {
@@ -198,7 +192,7 @@ export async function strike(
 			});
 			return;
 		case 'garbage':
-			reply(200, GARBAGE, { 'content-type': answer.headers['content-type'] ?? '' });
+			reply(200, GARBAGE, answer.headers);
 			return;
 		case 'reset':
 			request.socket.resetAndDestroy();
