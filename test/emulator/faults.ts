@@ -66,8 +66,8 @@ type DamagingFault =
 	| { kind: 'truncate'; chunked?: boolean; whole?: boolean }
 	/** Headers and half the body, then nothing more. */
 	| { kind: 'stallBody' }
-	/** The answer as it is, but not before this promise is settled. */
-	| { kind: 'hold'; until: Promise<unknown> }
+	/** The answer as it is, but not before this promise is settled; the function is called as it strikes. */
+	| { kind: 'hold'; until: Promise<unknown> | (() => Promise<unknown>) }
 	/** The answer, still valid JSON, grown by so many megabytes; a picture gets them behind its end. */
 	| { kind: 'hugeBody'; megabytes: number };
 
@@ -209,7 +209,7 @@ export async function strike(
 			await sendPart(response, answer);
 			return;
 		case 'hold':
-			await fault.until;
+			await (fault.until instanceof Promise ? fault.until : fault.until());
 			send(response, answer);
 			return;
 		case 'hugeBody':

@@ -1,16 +1,18 @@
-import type { ITaskData } from 'n8n-workflow';
+import type { INodeExecutionData, IPairedItemData, ITaskData } from 'n8n-workflow';
 
+import type { RequestRecord } from '../emulator/emulator';
 import type { Day } from './day';
 import type { SubmitVerdict } from './faults';
 import { itemsIn, STOPPED, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
-import type { Post } from './service';
-import { endpointOf, sendsFile } from './workflow';
+import { endpointOf, SENDER, sendsFile } from './workflow';
 
 /** What n8n shows of an error. */
 export interface ShownError {
 	message: string;
 	description?: string;
+	/** On an error item. */
+	job_id?: string;
 	context?: { itemIndex?: number; data?: Record<string, unknown> };
 }
 
@@ -19,13 +21,19 @@ const WRITTEN_WITHIN_MS = 30;
 
 export const NODES = ['Node', 'Second'] as const;
 
-/** A POST, with the job that it is to start: a node's, in one round, for one item. */
-export interface Sent extends Post {
+/** A paid POST as the service has it in its books, with who sent it. */
+export interface Sent {
+	request: RequestRecord;
+	execution: Execution;
+	node: string;
 	round: number;
+	itemIndex: number;
 	/** How often the prompt had been edited: another text is other work. */
 	edition: number;
 	verdict: SubmitVerdict;
-	execution: Execution;
+	jobId: string | undefined;
+	/** The one job of its kind that ends as Failed. */
+	hasFailed: boolean;
 }
 
 /** A run of a node that an execution did itself. */
@@ -36,9 +44,7 @@ export interface NodeRun {
 	round: number;
 }
 
-/**
- * The day as the service's books have it: every POST, with the execution it came from.
- */
+/** The day as the service's books have it: every POST, with the execution it came from. */
 export class Books {
 	readonly day: Day;
 	readonly executions: Execution[];
@@ -48,19 +54,23 @@ export class Books {
 		this.day = played.day;
 		this.executions = played.n8n.executions;
 		const { requests } = played.service.emulator;
-		this.sent = requests
-			.filter(({ method, form }) => method === 'POST' && form !== undefined)
-			.flatMap((request) => {
-				const post = played.service.postOf(request);
-				const execution = this.executions.findLast(
-					({ id, startedAtMs }) => id === post.executionId && startedAtMs <= request.startedAtMs,
-				);
-				if (!execution) return [];
-				const round = post.runIndex - artificialRuns(execution, post.node).length;
-				const verdict = this.#verdictOf(post, execution);
-				return [{ ...post, verdict, execution, round, edition: 0 }];
-			});
+		this.sent = requests.flatMap((request) => this.#sentBy(request) ?? []);
 		for (const post of this.sent) post.edition = this.editionOf(post.execution, post.node);
+	}
+
+	#sentBy(request: RequestRecord): Sent | undefined {
+		const { form, jobId, startedAtMs } = request;
+		const [node = '', id, run, item] = form?.fields[SENDER]?.split('|') ?? [];
+		const execution = this.executions.findLast(
+			(each) => each.id === id && each.startedAtMs <= startedAtMs,
+		);
+		if (!execution) return undefined;
+		const round = Number(run) - artificialRuns(execution, node).length;
+		const verdict = this.#verdictOf(request, execution);
+		const job = this.played.service.emulator.jobs.find(jobId ?? '');
+		const hasFailed = job?.outcome.status === 'Failed';
+		const sender = { execution, node, round, itemIndex: Number(item) };
+		return { request, ...sender, edition: 0, verdict, jobId, hasFailed };
 	}
 
 	/** Every run of a node of ours. */
@@ -70,16 +80,21 @@ export class Books {
 		);
 	}
 
-	#verdictOf({ request }: Post, execution: Execution): SubmitVerdict {
+	/** Whether two executions began alike. Data that cannot be written as JSON is all the same. */
+	get hasTwins(): boolean {
+		const { beside, circularItems } = this.day;
+		return beside !== undefined && (beside.equal || circularItems);
+	}
+
+	#verdictOf(request: RequestRecord, execution: Execution): SubmitVerdict {
 		const lostAtMs = Math.min(
 			execution.ending === 'crashed' ? execution.endedAtMs - WRITTEN_WITHIN_MS : Infinity,
 			execution.stoppedAtMs ?? Infinity,
 		);
 		const said = this.played.service.verdictOf(request, lostAtMs);
-		// Of two executions that were alike, and had files, nobody knows after a crash which is whose.
-		const { beside, circularItems } = this.day;
-		const hasTwins = beside !== undefined && (beside.equal || circularItems) && sendsFile(this.day);
-		return lostAtMs < Infinity && hasTwins && said === 'started' ? 'lost' : said;
+		// Of twins with files nobody knows after a crash which is whose.
+		const isMixedUp = lostAtMs < Infinity && this.hasTwins && sendsFile(this.day);
+		return isMixedUp && said === 'started' ? 'lost' : said;
 	}
 
 	/**
@@ -118,16 +133,13 @@ export class Books {
 		);
 	}
 
-	/**
-	 * The executions whose jobs this one may deliver. After a crash nothing tells two apart that a trigger
-	 * started with the same data, unless there are files. Data that cannot be written as JSON is all the same.
-	 */
+	/** The executions whose jobs this one may deliver: after a crash only files tell twins apart. */
 	mayDeliver(execution: Execution): Execution[] {
-		const { beside, circularItems, files } = this.day;
 		// A URL leads to the same file.
-		const isInterchangeable = files === 'url' || !sendsFile(this.day);
-		const areAlike = (beside?.equal === true || circularItems) && isInterchangeable;
-		return areAlike ? this.executions : this.sameWork(execution);
+		const hasOwnFiles = this.day.files !== 'url' && sendsFile(this.day);
+		return this.hasTwins && !hasOwnFiles
+			? this.executions
+			: [...this.sameWork(execution), ...this.beside(execution)];
 	}
 
 	/** The POSTs that an execution has to know. */
@@ -151,11 +163,12 @@ export class Books {
 	/** The errors on the items that a node put out, in one execution. */
 	errorItems(execution: Execution, node: string): { itemIndex: number; error: ShownError }[] {
 		return this.runsOf(execution, node).flatMap(({ run }) =>
-			itemsIn(run).flatMap(({ json, pairedItem }) =>
-				typeof json.error === 'object' && json.error !== null
-					? [{ itemIndex: itemOf(pairedItem), error: json.error as unknown as ShownError }]
-					: [],
-			),
+			itemsIn(run)
+				.filter(({ json }) => typeof json.error === 'object' && json.error !== null)
+				.map((item) => ({
+					itemIndex: itemOf(item),
+					error: item.json.error as object as ShownError,
+				})),
 		);
 	}
 }
@@ -173,9 +186,9 @@ export function artificialRuns({ before }: Execution, node: string): ITaskData[]
 	);
 }
 
-export function itemOf(pairedItem: unknown): number {
-	const [first] = [pairedItem].flat() as ({ item?: number } | number | undefined)[];
-	return typeof first === 'number' ? first : (first?.item ?? -1);
+export function itemOf({ pairedItem }: INodeExecutionData): number {
+	const [first] = [pairedItem].flat() as (IPairedItemData | undefined)[];
+	return first?.item ?? -1;
 }
 
 export function textOf({ message, description = '' }: ShownError): string {

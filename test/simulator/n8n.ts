@@ -386,7 +386,6 @@ function recover({ workflow, saved }: Execution, started: Running['started']): v
 }
 
 /** The items that a node put out in one run. */
-export function itemsIn({ data }: ITaskData, output?: number): INodeExecutionData[] {
-	const outputs = data?.main ?? [];
-	return (output === undefined ? outputs : [outputs[output]]).flatMap((items) => items ?? []);
+export function itemsIn({ data }: ITaskData): INodeExecutionData[] {
+	return (data?.main ?? []).flatMap((items) => items ?? []);
 }
