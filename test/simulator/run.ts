@@ -91,9 +91,7 @@ class Story {
 			const key = day.credential === 'perItem' ? KEYS[itemIndex % 2] : KEYS[0];
 			return { apiKey: `${this.#hasOddKey ? '\u200b' : ''}${key ?? ''}`, baseUrl: apiUrl };
 		};
-		this.n8n = new N8n(day, clock, credentialOf, () => {
-			network.crash();
-		});
+		this.n8n = new N8n(day, clock, credentialOf, network);
 	}
 
 	async tell(): Promise<void> {
@@ -105,26 +103,20 @@ class Story {
 		const first = this.#during(disruption, async () => {
 			await this.#start('first');
 		});
-		const second = beside && this.#startBeside(beside);
+		const second = beside && this.#start(beside.equal ? 'first' : 'second', beside.afterMs);
 		await Promise.all([first, second]);
-		if (filesGoInRetry) await this.n8n.files.deleteAll();
+		if (filesGoInRetry) this.n8n.files.deleteAll();
 		for (const retry of retries) await this.#retry(retry);
 		await this.#heal();
 		await this.clock.wait(AFTERGLOW_MS, 'service');
 	}
 
 	labelOf(execution: Execution): string {
-		const { retryOf, isRerunOf } = execution;
-		const earlier = retryOf ?? isRerunOf;
-		return earlier ? this.labelOf(earlier) : (this.#labels.get(execution) ?? '');
+		return this.#labels.get(rootOf(execution)) ?? '';
 	}
 
-	async #startBeside({ equal, afterMs }: NonNullable<Day['beside']>): Promise<void> {
-		await this.clock.wait(afterMs, 'service');
-		await this.#start(equal ? 'first' : 'second');
-	}
-
-	async #start(label: string): Promise<void> {
+	async #start(label: string, afterMs?: number): Promise<void> {
+		if (afterMs !== undefined) await this.clock.wait(afterMs, 'service');
 		const store = async (content: string) => await this.n8n.store(tinyPicture(content, 'png'));
 		const items = await itemsOf(this.day, label, store);
 		const running = this.n8n.start(this.#saved, items);
@@ -154,22 +146,11 @@ class Story {
 
 	#disrupt(kind: Disruption['kind']): void {
 		if (this.healedAtMs < Infinity) return;
-		const acts: Record<Disruption['kind'], () => void> = {
-			stop: () => {
-				this.n8n.stop();
-			},
-			crash: () => {
-				this.n8n.crash();
-			},
-			deploy: () => void this.n8n.deploy(),
-			revokeKey: () => {
-				this.service.emulator.apiKeys.clear();
-			},
-			loseCredential: () => {
-				this.#hasCredential = false;
-			},
-		};
-		acts[kind]();
+		if (kind === 'stop') this.n8n.stop();
+		else if (kind === 'crash') this.n8n.crash();
+		else if (kind === 'deploy') void this.n8n.deploy();
+		else if (kind === 'revokeKey') this.service.emulator.apiKeys.clear();
+		else this.#hasCredential = false;
 	}
 
 	async #retry({ of, workflow, edit, twice, rerun, laterMs, disruption }: Retry): Promise<void> {
