@@ -3,7 +3,7 @@ import { ENDPOINT_CASES } from '../support/endpointCases';
 import { startEmulator, type RequestRecord } from './emulator';
 import { PROMPT_TAGS } from './jobs';
 
-const MAX_SHOWN_VALUE = 60;
+const MAX_SHOWN = 400;
 
 const help = [
 	'\nTags in any text of a request control the outcome of its job:',
@@ -29,11 +29,13 @@ void new Command('emulator')
 		process.exitCode = 1;
 	});
 
-async function run({
-	port,
-	key,
-	duration,
-}: Record<'port' | 'duration', number> & { key: string }): Promise<void> {
+interface Options {
+	port: number;
+	key: string;
+	duration: number;
+}
+
+async function run({ port, key, duration }: Options): Promise<void> {
 	const emulator = await startEmulator({
 		port,
 		apiKeys: [key],
@@ -52,15 +54,11 @@ async function run({
 }
 
 /** One line about a request; never its headers, which carry the key. */
-function described({ form, jobId, ...request }: RequestRecord): string {
-	const { startedAtMs, endedAtMs = startedAtMs, status = 'lost', method, path } = request;
+function described({ form, jobId = '', ...request }: RequestRecord): string {
+	const { startedAtMs, status = 'lost', method, path } = request;
 	const time = new Date(startedAtMs).toTimeString().slice(0, 8);
-	const line = `${time}  ${status}  ${method} ${path}  ${endedAtMs - startedAtMs} ms`;
-	if (!form) return line;
+	const files = form?.files.map(({ field, bytes }) => `${field} ${bytes} bytes`) ?? [];
 	// As JSON, so that line breaks in a prompt do not break the line.
-	const fields = Object.entries(form.fields).map(
-		([name, value]) => `${name} ${JSON.stringify(value.slice(0, MAX_SHOWN_VALUE))}`,
-	);
-	const files = form.files.map(({ field, bytes }) => `${field} ${bytes} bytes`);
-	return `${line}  ${[...fields, ...files].join(', ')}${jobId ? `  job ${jobId}` : ''}`;
+	const sent = form ? [JSON.stringify(form.fields).slice(0, MAX_SHOWN), ...files] : [];
+	return [time, status, method, path, ...sent, jobId].join('  ');
 }

@@ -34,8 +34,8 @@ export interface Answer {
 	body: Buffer;
 }
 
-/** Faults that take the place of the API's answer. */
-type ReplacingFault =
+type Strike =
+	// These take the place of the API's answer.
 	/** Any status with any headers and body. An object becomes JSON, a string is sent as HTML or text. */
 	| {
 			kind: 'respond';
@@ -55,14 +55,9 @@ type ReplacingFault =
 	/** A redirect to a URL, or `itself`: in circles, with `times: Infinity`. */
 	| { kind: 'redirect'; to: string; status?: number }
 	/** 200 with a body that never ends, sent as fast as the client reads. */
-	| { kind: 'endlessBody' };
-
-/** Faults that damage the API's own answer, so that its work is always done first. */
-type DamagingFault =
-	/**
-	 * Half the body, or the `whole` of it, then the connection ends; `chunked`: without a
-	 * Content-Length that tells. A whole body is always sent so, since its end would be no loss.
-	 */
+	| { kind: 'endlessBody' }
+	// These damage it, so that the API's work is always done first.
+	/** Half the body, or the `whole` of it, then the connection ends; `chunked`: with no Content-Length that tells. */
 	| { kind: 'truncate'; chunked?: boolean; whole?: boolean }
 	/** Headers and half the body, then nothing more. */
 	| { kind: 'stallBody' }
@@ -71,28 +66,20 @@ type DamagingFault =
 	/** The answer, still valid JSON, grown by so many megabytes; a picture gets them behind its end. */
 	| { kind: 'hugeBody'; megabytes: number };
 
-type Strike = ReplacingFault | DamagingFault;
-
 interface Aim {
+	at: FaultPlace;
 	/** How many requests it strikes; 1 unless told otherwise, `Infinity` for all. */
 	times?: number;
 	/** Which requests it strikes; absent: every one at its place. */
 	match?: (request: RequestRecord) => boolean;
-}
-
-/**
- * When a fault at a submit strikes: `uploading`, with the body still unread (`match` sees no form then);
- * `received` (default), with the body read and nothing made of it; `accepted`, after the job was made.
- */
-interface SubmitMoment {
+	/**
+	 * At a submit: `uploading`, with the body still unread (`match` sees no form then); `received` (default),
+	 * with the body read and nothing made of it; `accepted`, after the job was made.
+	 */
 	when?: 'uploading' | 'received' | 'accepted';
 }
 
-export type Fault = Aim &
-	(
-		| ({ at: 'poll' | 'download' } & Strike)
-		| ({ at: 'submit' } & (DamagingFault | (ReplacingFault & SubmitMoment)))
-	);
+export type Fault = Aim & Strike;
 
 /** What a proxy says when the server behind it does not answer. */
 export const PROXY_HTML_PAGE =
@@ -109,9 +96,8 @@ export function strikesAfterWork(fault: Fault): boolean {
 	return fault.at !== 'submit' || momentOf(fault) === 'accepted';
 }
 
-function momentOf(fault: Fault): SubmitMoment['when'] {
-	if (DAMAGING.includes(fault.kind)) return 'accepted';
-	return 'when' in fault ? fault.when : 'received';
+function momentOf({ kind, when = 'received' }: Fault): Aim['when'] {
+	return DAMAGING.includes(kind) ? 'accepted' : when;
 }
 
 /** The faults in store, struck in the order they were added. */

@@ -83,7 +83,7 @@ export class Books {
 	/** Whether two executions began alike. Data that cannot be written as JSON is all the same. */
 	get hasTwins(): boolean {
 		const { beside, circularItems } = this.day;
-		return beside !== undefined && (beside.equal || circularItems);
+		return beside !== undefined && (beside.equal || circularItems === true);
 	}
 
 	#verdictOf(request: RequestRecord, execution: Execution): SubmitVerdict {

@@ -30,13 +30,6 @@ function onceIn<T>(count: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | 
 	);
 }
 
-function rarelyTrue(): fc.Arbitrary<boolean> {
-	return fc.oneof(
-		{ weight: 24, arbitrary: fc.constant(false) },
-		{ weight: 1, arbitrary: fc.constant(true) },
-	);
-}
-
 const place = fc.constantFrom<FaultPlace>('submit', 'poll', 'download');
 const delayMs = fc.constantFrom(0, 5, 150, 1000, 6000, 65_000);
 
@@ -110,7 +103,7 @@ export function days() {
 		equalItems: fc.boolean(),
 		fileInJson: mostly<boolean>(false, true),
 		/** Items that refer to themselves, as a Code node of n8n 1 can make them. */
-		circularItems: rarelyTrue(),
+		circularItems: onceIn(25, fc.constant<boolean>(true)),
 		prompt: mostly('own', 'same', 'changing', 'goneInRetry', 'refusedForOne'),
 		files: fc.constantFrom('none', 'field', 'binary', 'node', 'url'),
 		filesGoInRetry: mostly<boolean>(false, true),
@@ -118,7 +111,7 @@ export function days() {
 		credential: mostly('one', 'perItem', 'odd'),
 		onError: mostly('stopWorkflow', 'continueRegularOutput', 'continueErrorOutput'),
 		retryOnFail: mostly<boolean>(false, true),
-		executeOnce: rarelyTrue(),
+		executeOnce: onceIn(25, fc.constant<boolean>(true)),
 		waits: mostly<boolean>(true, false),
 		downloads: mostly<boolean>(true, false),
 		variations: mostly<number>(1, 2, 3),

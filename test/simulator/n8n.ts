@@ -43,6 +43,8 @@ export interface Execution {
 	retryOf: Execution | undefined;
 	/** The same execution, run again by n8n 1. */
 	isRerunOf: Execution | undefined;
+	/** Tells its items from those of another trigger. */
+	label: string;
 	workflow: SavedWorkflow;
 	mode: WorkflowExecuteMode;
 	startedAtMs: number;
@@ -136,22 +138,21 @@ export class N8n {
 	}
 
 	/** Runs a workflow as its trigger does. */
-	async start(workflow: SavedWorkflow, items: INodeExecutionData[]): Promise<Execution> {
+	async start(label: string, workflow: SavedWorkflow, items: INodeExecutionData[]): Promise<void> {
 		const node = workflow.nodes.find(({ name }) => name === 'Hook');
 		if (!node) throw new Error('the workflow has no trigger');
 		const saved = createRunExecutionData({
 			executionData: { nodeExecutionStack: [{ node, data: { main: [items] }, source: null }] },
 		});
 		const id = String(this.executions.length + 1);
-		return await this.#run({ id, workflow, saved, mode: this.day.mode });
+		await this.#run({ id, label, workflow, saved, mode: this.day.mode });
 	}
 
 	/** n8n 1 takes a crashed execution of a queue up again: the same one, from its beginning. */
-	async rerun(execution: Execution): Promise<Execution> {
-		const { id, workflow, mode, unfinished } = execution;
+	async rerun(execution: Execution): Promise<void> {
+		const { id, label, workflow, mode, unfinished } = execution;
 		if (!unfinished) throw new Error('it was not cut off');
-		const saved = copyOf(unfinished);
-		return await this.#run({ id, workflow, mode, saved, isRerunOf: execution });
+		await this.#run({ id, label, workflow, mode, saved: copyOf(unfinished), isRerunOf: execution });
 	}
 
 	/** Whether the executions list, or the API for what was stopped, offers it. */
@@ -168,7 +169,7 @@ export class N8n {
 	}
 
 	/** execution.service.js, `retry`. @param current with the currently saved workflow */
-	async retry(execution: Execution, current?: SavedWorkflow): Promise<Execution> {
+	async retry(execution: Execution, current?: SavedWorkflow): Promise<void> {
 		const saved = copyOf(execution.saved);
 		const { lastNodeExecuted, runData } = saved.resultData;
 		if (lastNodeExecuted !== undefined) {
@@ -183,7 +184,8 @@ export class N8n {
 		}
 		const id = String(FIRST_RETRY + this.#retryCount++);
 		const workflow = current ?? execution.workflow;
-		return await this.#run({ id, workflow, saved, mode: 'retry', retryOf: execution });
+		const { label } = execution;
+		await this.#run({ id, label, workflow, saved, mode: 'retry', retryOf: execution });
 	}
 
 	stop(): void {
@@ -225,8 +227,8 @@ export class N8n {
 	}
 
 	async #run(
-		given: Pick<Execution, 'id' | 'workflow' | 'saved' | 'mode'> & Partial<Execution>,
-	): Promise<Execution> {
+		given: Pick<Execution, 'id' | 'label' | 'workflow' | 'saved' | 'mode'> & Partial<Execution>,
+	): Promise<void> {
 		const { id, workflow, mode, saved } = given;
 		const execution: Execution = {
 			retryOf: undefined,
@@ -294,7 +296,6 @@ export class N8n {
 				},
 			);
 		});
-		return execution;
 	}
 
 	/** restore-binary-data-id.js: a webhook's files get the execution's ID when it ends. */

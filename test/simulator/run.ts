@@ -16,8 +16,6 @@ export interface Played {
 	healedAtMs: number;
 	/** What nobody handled, and what went on for ever. */
 	unhandled: string[];
-	/** The input files' bytes by execution and item, where they come as such. */
-	fileOf: (execution: Execution, itemIndex: number) => Buffer;
 }
 
 /** Longer than anything that is still under way when the last execution has ended. */
@@ -55,9 +53,7 @@ export async function play(day: Day): Promise<Played> {
 		}
 		await service.emulator.close();
 		const { n8n, healedAtMs } = story;
-		const fileOf: Played['fileOf'] = (execution, itemIndex) =>
-			tinyPicture(`${story.labelOf(execution)} data ${itemIndex}`, 'png');
-		return { day, n8n, service, network, healedAtMs, unhandled, fileOf };
+		return { day, n8n, service, network, healedAtMs, unhandled };
 	} finally {
 		process.off('unhandledRejection', note);
 		Math.random = realRandom;
@@ -69,7 +65,6 @@ class Story {
 	readonly n8n: N8n;
 	healedAtMs = Infinity;
 	readonly #imageUrl: string;
-	readonly #labels = new Map<Execution, string>();
 	#saved: SavedWorkflow;
 	#hasCredential = true;
 	#hasOddKey: boolean;
@@ -111,32 +106,20 @@ class Story {
 		await this.clock.wait(AFTERGLOW_MS, 'service');
 	}
 
-	labelOf(execution: Execution): string {
-		return this.#labels.get(rootOf(execution)) ?? '';
-	}
-
 	async #start(label: string, afterMs?: number): Promise<void> {
 		if (afterMs !== undefined) await this.clock.wait(afterMs, 'service');
 		const store = async (content: string) => await this.n8n.store(tinyPicture(content, 'png'));
 		const items = await itemsOf(this.day, label, store);
-		const running = this.n8n.start(this.#saved, items);
-		const execution = this.n8n.executions.at(-1);
-		if (execution) this.#labels.set(execution, label);
-		await running;
+		await this.n8n.start(label, this.#saved, items);
 	}
 
 	/** Whatever is said to happen meanwhile happens. */
 	async #during(disruption: Disruption | undefined, act: () => Promise<unknown>): Promise<void> {
-		if (!disruption) {
-			await act();
-			return;
-		}
-		const { kind, at, nth, delayMs } = disruption;
 		let count = 0;
 		const watch = (place: string) => {
-			if (place !== at || count++ !== nth) return;
-			this.clock.after(delayMs, 'service', () => {
-				this.#disrupt(kind);
+			if (place !== disruption?.at || count++ !== disruption.nth) return;
+			this.clock.after(disruption.delayMs, 'service', () => {
+				this.#disrupt(disruption.kind);
 			});
 		};
 		this.network.watchers.add(watch);
@@ -169,10 +152,10 @@ class Story {
 		};
 		this.#edit(edits[edit]);
 		const canRerun = rerun && this.day.n8n === '1.123' && retried.ending === 'crashed';
-		const once = async () =>
-			canRerun
-				? await this.n8n.rerun(retried)
-				: await this.n8n.retry(retried, workflow === 'saved' ? this.#saved : undefined);
+		const once = async () => {
+			if (canRerun) await this.n8n.rerun(retried);
+			else await this.n8n.retry(retried, workflow === 'saved' ? this.#saved : undefined);
+		};
 		await this.#during(disruption, async () => {
 			await Promise.all(twice && !canRerun ? [once(), once()] : [once()]);
 		});

@@ -156,7 +156,7 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 			credentials: { aetherForgeApi: { id: '1', name: 'AetherForge' } },
 			onError: edits.onError,
 			retryOnFail: day.retryOnFail,
-			executeOnce: day.executeOnce,
+			executeOnce: day.executeOnce === true,
 		});
 	};
 	const to = (name: string) => [{ node: name, type: 'main' as const, index: 0 }];
