@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { ENDPOINT_CASES, type FieldCase } from '../support/endpointCases';
+import { ENDPOINT_CASES } from '../support/endpointCases';
 import { startEmulator, type Emulator, type JobWish } from './emulator';
 import { tinyPicture } from './pictures';
 
@@ -41,20 +41,15 @@ interface Reply {
 async function post(path: string, change: Sending = {}): Promise<Reply> {
 	const row = ENDPOINT_CASES.find((candidate) => candidate.path === path);
 	if (!row) throw new Error(`test/support/endpointCases.ts has no row for ${path}`);
-	const needed = row.fields.filter(({ isOptional }) => isOptional !== true);
-	const example = Object.fromEntries(needed.map((field) => [field.name, valueOf(field)]));
+	const files = row.fields.filter(({ kind, isOptional }) => kind === 'files' && !isOptional);
+	const example = Object.fromEntries(files.map(({ name }) => [name, [PICTURE]]));
 	const body = new FormData();
-	for (const [name, value] of Object.entries<Sending[string]>({ ...example, ...change })) {
+	const sending: Sending = { ...row.sends, ...example, ...change };
+	for (const [name, value] of Object.entries(sending)) {
 		if (typeof value === 'string') body.append(name, value);
 		else for (const content of value ?? []) body.append(name, new Blob([content]), `${name}.png`);
 	}
 	return await asked(emulator.apiUrl + path, { method: 'POST', body });
-}
-
-function valueOf(field: FieldCase): string | Buffer[] {
-	if (field.kind === 'files') return [tinyPicture('example', 'png')];
-	if (field.kind === 'table') return '[{"row":1,"title":"Idle","description":"Standing still"}]';
-	return 'example' in field ? field.example : String(field.allowed[0]);
 }
 
 async function poll(jobId: string): Promise<Reply> {

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import { stringify } from 'flatted';
 
 import type { FaultPlace } from '../emulator/emulator';
@@ -14,6 +16,7 @@ import { endpointOf, isCombined, isDryRun, ROUNDS, sendsFile } from './workflow'
 const JOB_ID = /0{8}-0{4}-4000-8000-\d{12}/g;
 const FREE = /nothing was charged|no job was started(?: and|\.|,| for this item)/i;
 const UNKNOWN = /not known whether|may exist and be charged/i;
+const NOT_THERE = /does not (know|list) the job(?! yet)|no longer has the job/;
 const CONCURRENT_SUBMITS = 20;
 const IDS_IN_TEXT = 10;
 /** A little fewer than the nodes keep: some of the room goes to requests that were taken back. */
@@ -215,7 +218,7 @@ function* requestsAreRight({ day, sent }: Books) {
 		if (node !== 'Node' || !sendsFile(day) || day.files === 'url') continue;
 		const [file] = request.form?.files ?? [];
 		const own = tinyPicture(`${execution.label} data ${itemIndex}`, 'png');
-		if (file?.bytes !== own.length || !own.subarray(0, 64).equals(file.head)) {
+		if (file?.sha256 !== createHash('sha256').update(own).digest('hex')) {
 			yield `item ${itemIndex} was sent with another file`;
 		}
 	}
@@ -226,6 +229,9 @@ function* toldAsItWas(books: Books) {
 	const { day, executions } = books;
 	const isUnheard = mayBeUnheard(books);
 	const wasEdited = executions.some((each) => each.workflow.edits.prompt > 0);
+	const areJobsThere =
+		!day.faults.some(({ name }) => name === 'unknownJob' || name === 'accountGone') &&
+		day.credential === 'one';
 	for (const execution of executions) {
 		const known = books.sentFor(execution);
 		const isUnaware = isUnheard || books.beside(execution).length > 0;
@@ -247,6 +253,9 @@ function* toldAsItWas(books: Books) {
 				const alive = ofItem.find(({ verdict, hasFailed }) => verdict === 'started' && !hasFailed);
 				// What a node hands on when it is stopped may tell of the node before.
 				const wasOpen = (node === 'Second' ? known : ofItem).some(isOpen);
+				if (areJobsThere && NOT_THERE.test(text)) {
+					yield `execution ${execution.id} says that the service does not know a job: ${text}`;
+				}
 				if (isOneJob && FREE.test(text) && alive) {
 					yield `${told} free, and job ${alive.jobId ?? ''} was charged: ${text}`;
 				}
