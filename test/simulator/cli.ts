@@ -10,9 +10,7 @@ export interface Part {
 	days: number;
 	/** Of the first day; each is drawn from a seed of its own. */
 	seed: number;
-	/** Ends with the first finding. */
-	first: boolean;
-	/** Writes nothing but the result. */
+	/** Ends with the first finding, and writes nothing but that. */
 	json: boolean;
 }
 
@@ -25,21 +23,22 @@ export interface Finding {
 /** How many days a failing one may be shrunk through. */
 const SHRINKS = 300;
 
-async function main({ days: dayCount, seed: firstSeed, first, json }: Part): Promise<void> {
-	const findings: Finding[] = [];
-	let count = 0;
-	while (count < dayCount && !(first && findings.length > 0)) {
-		const seed = (firstSeed + count++) | 0;
+async function main({ days: dayCount, seed: firstSeed, json }: Part): Promise<void> {
+	let findingCount = 0;
+	let finding: Finding | null = null;
+	for (let count = 1; count <= dayCount && !(json && finding); count++) {
+		const seed = (firstSeed + count - 1) | 0;
 		const [day] = fc.sample(days(), { seed, numRuns: 1 });
 		const problems = day ? judge(await play(day)) : [];
 		const [problem] = problems;
 		if (!day || problem === undefined) continue;
-		findings.push({ day: count, problem });
+		findingCount++;
+		finding = { day: count, problem };
 		if (!json) await show(day, seed, new Set(problems.map(ruleOf)));
 	}
-	if (json) console.log(JSON.stringify(findings));
-	else console.log(`${count} days from seed ${firstSeed}, ${findings.length} findings`);
-	process.exitCode = json || findings.length === 0 ? 0 : 1;
+	if (json) console.log(JSON.stringify(finding));
+	else console.log(`${dayCount} days from seed ${firstSeed}, ${findingCount} findings`);
+	process.exitCode = json || findingCount === 0 ? 0 : 1;
 }
 
 /** Prints the smallest day that still fails: one that fails of something else is another finding. */
