@@ -1,8 +1,4 @@
 import { loadImage } from '@napi-rs/canvas';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { ENDPOINT_CASES } from '../support/endpointCases';
 import { startEmulator, type Emulator, type JobWish } from './emulator';
 import { tinyPicture } from './pictures';
@@ -56,9 +52,11 @@ async function poll(jobId: string): Promise<Reply> {
 	return await asked(`${emulator.apiUrl}/public/v1/job/${jobId}`);
 }
 
-async function asked(url: string, init: RequestInit = {}, more = {}): Promise<Reply> {
-	const headers = { authorization: 'Bearer test-key', ...more };
-	const response = await fetch(url, { ...init, headers });
+type Request = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
+
+async function asked(url: string, { headers, ...init }: Request = {}): Promise<Reply> {
+	const authorization = { authorization: 'Bearer test-key' };
+	const response = await fetch(url, { ...init, headers: { ...authorization, ...headers } });
 	return { status: response.status, body: await response.json() };
 }
 
@@ -98,7 +96,7 @@ it.each<[path: string, status: number, detail: string | string[], Sending]>([
 
 it('answers 400 to a form that it cannot read', async () => {
 	const headers = { 'content-type': 'multipart/form-data; boundary=x' };
-	const reply = await asked(emulator.apiUrl + IMAGE, { method: 'POST', body: '--x' }, headers);
+	const reply = await asked(emulator.apiUrl + IMAGE, { method: 'POST', body: '--x', headers });
 	const detail = 'There was an error parsing the body';
 	expect(reply).toEqual({ status: 400, body: { detail } });
 });
@@ -139,17 +137,4 @@ it.each<[Record<string, string>, width: number, height: number]>([
 	} finally {
 		await drawing.close();
 	}
-});
-
-it('says on the command line where it runs and what came, without the key, until Ctrl-C', async () => {
-	const cli = ['--import', 'tsx', join(__dirname, 'cli.ts'), '--port', '0', '--key', 'sesame'];
-	const child = spawn(process.execPath, cli);
-	const output = text(child.stdout);
-	const [started] = (await once(child.stdout, 'data')) as [Buffer];
-	const apiUrl = /Base URL {2}(\S+)/.exec(started.toString())?.[1] ?? '';
-	await asked(`${apiUrl}/public/v1/job/x`, {}, { authorization: 'Bearer sesame' });
-	child.kill('SIGINT');
-	const [code] = (await once(child, 'close')) as [number | null];
-	expect([code, await output]).toEqual([0, expect.stringMatching(/ 422 {2}GET .*\/job\/x /)]);
-	expect((await output).split('sesame')).toHaveLength(2);
 });

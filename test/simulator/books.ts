@@ -36,14 +36,6 @@ export interface Sent {
 	hasFailed: boolean;
 }
 
-/** A run of a node that an execution did itself. */
-export interface NodeRun {
-	execution: Execution;
-	node: string;
-	run: ITaskData;
-	round: number;
-}
-
 /** The day as the service's books have it: every POST, with the execution it came from. */
 export class Books {
 	readonly day: Day;
@@ -73,8 +65,8 @@ export class Books {
 		return { request, ...sender, edition: 0, verdict, jobId, hasFailed };
 	}
 
-	/** Every run of a node of ours. */
-	get runs(): NodeRun[] {
+	/** Every run of a node of ours that an execution did itself. */
+	get runs() {
 		return this.executions.flatMap((execution) =>
 			NODES.flatMap((node) => this.runsOf(execution, node)),
 		);
@@ -148,7 +140,7 @@ export class Books {
 		return this.sent.filter((post) => known.includes(post.execution));
 	}
 
-	runsOf(execution: Execution, node: string): NodeRun[] {
+	runsOf(execution: Execution, node: string) {
 		const artificial = artificialRuns(execution, node).length;
 		return (execution.result?.resultData.runData[node] ?? [])
 			.map((run, runIndex) => ({ execution, node, run, round: runIndex - artificial }))

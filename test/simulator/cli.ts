@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { inspect } from 'node:util';
 
+import { Books } from './books';
 import { days, type Day } from './day';
-import { judge } from './rules';
+import * as rules from './rules';
 import { play } from './run';
 
 /** What scripts/simulate.ts asks of one of its processes. */
@@ -29,7 +30,7 @@ async function main({ days: dayCount, seed: firstSeed, json }: Part): Promise<vo
 	for (let count = 1; count <= dayCount && !(json && finding); count++) {
 		const seed = (firstSeed + count - 1) | 0;
 		const [day] = fc.sample(days(), { seed, numRuns: 1 });
-		const problems = day ? judge(await play(day)) : [];
+		const problems = day ? await problemsOf(day) : [];
 		const [problem] = problems;
 		if (!day || problem === undefined) continue;
 		findingCount++;
@@ -42,20 +43,24 @@ async function main({ days: dayCount, seed: firstSeed, json }: Part): Promise<vo
 }
 
 /** Prints the smallest day that still fails: one that fails of something else is another finding. */
-async function show(day: Day, seed: number, rules: Set<string>): Promise<void> {
+async function show(day: Day, seed: number, wanted: Set<string>): Promise<void> {
 	let left = SHRINKS;
-	let smallest = day;
-	const property = fc.asyncProperty(days(), async (candidate) => {
-		if (left-- <= 0 || !judge(await play(candidate)).some((each) => rules.has(ruleOf(each))))
-			return;
-		smallest = candidate;
-		throw new Error('fails');
-	});
-	await fc.check(property, { seed, numRuns: 1 });
+	const holds = async (candidate: Day) =>
+		left-- <= 0 || !(await problemsOf(candidate)).some((each) => wanted.has(ruleOf(each)));
+	const { counterexample } = await fc.check(fc.asyncProperty(days(), holds), { seed, numRuns: 1 });
+	const [smallest] = counterexample ?? [day];
 	console.log(`\nnpm run simulate -- --seed ${seed} --days 1\n`);
-	for (const problem of judge(await play(smallest)).slice(0, 5)) console.log(problem);
+	for (const problem of (await problemsOf(smallest)).slice(0, 5)) console.log(problem);
 	// fast-check's records have no prototype, which would be shown.
 	console.log(inspect(structuredClone(smallest), { depth: 9, breakLength: 100 }));
+}
+
+/** Plays a day, and tells what is wrong with it, as "rule: what". */
+async function problemsOf(day: Day): Promise<string[]> {
+	const books = new Books(await play(day));
+	return Object.entries(rules).flatMap(([name, rule]) =>
+		[...new Set<string>(rule(books))].map((what) => `${name}: ${what}`),
+	);
 }
 
 function ruleOf(problem: string): string {

@@ -103,10 +103,6 @@ export const DEFECTS = [
 		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item } }))),',
 		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item: 0 } }))),',
 	]),
-	defect('more jobs are unfinished at once than the limit allows', [
-		'const places = new Semaphore(limit);',
-		'const places = new Semaphore(limit + 1);',
-	]),
 	defect('an edited prompt gets the image of the one before', [
 		'const isSameWork = entry.guard === this.#guardOf(itemIndex);',
 		"const isSameWork = entry.guard !== '';",

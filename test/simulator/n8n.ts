@@ -40,24 +40,24 @@ export const STOPPED = 'The execution was cancelled manually';
 /** An execution as n8n lists it, and how it came about. */
 export interface Execution {
 	id: string;
-	retryOf: Execution | undefined;
+	retryOf?: Execution;
 	/** The same execution, run again by n8n 1. */
-	isRerunOf: Execution | undefined;
+	isRerunOf?: Execution;
 	/** Tells its items from those of another trigger. */
 	label: string;
 	workflow: SavedWorkflow;
 	mode: WorkflowExecuteMode;
 	startedAtMs: number;
 	endedAtMs: number;
-	stoppedAtMs: number | undefined;
+	stoppedAtMs?: number;
 	/** What it came to. n8n lists a good retry of a stopped execution as an error: Stop's own stays. */
 	ending: 'running' | 'success' | 'error' | 'stopped' | 'timedOut' | 'crashed';
 	/** What n8n's database has of it. */
 	saved: IRunExecutionData;
 	/** The same before n8n's start found it unfinished. */
-	unfinished: IRunExecutionData | undefined;
+	unfinished?: IRunExecutionData;
 	/** What it came to in memory, which Stop does not save; of a crash nobody knows. */
-	result: IRunExecutionData | undefined;
+	result?: IRunExecutionData;
 	/** How often n8n called a node's execute, by name. */
 	calls: Map<string, number>;
 	/** The runs that it found when it began: those of what it retries, and artificial ones. */
@@ -231,14 +231,9 @@ export class N8n {
 	): Promise<void> {
 		const { id, workflow, mode, saved } = given;
 		const execution: Execution = {
-			retryOf: undefined,
-			isRerunOf: undefined,
 			startedAtMs: this.clock.now(),
 			endedAtMs: Infinity,
-			stoppedAtMs: undefined,
 			ending: 'running',
-			result: undefined,
-			unfinished: undefined,
 			calls: new Map(),
 			before: copyOf(saved.resultData.runData),
 			...given,

@@ -4,28 +4,24 @@ import { stringify } from 'flatted';
 
 import type { FaultPlace } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
-import { artificialRuns, Books, itemOf, NODES, slotOf, textOf, type Sent } from './books';
+import { artificialRuns, type Books, itemOf, NODES, slotOf, textOf, type Sent } from './books';
 import type { Day } from './day';
 import { itemsIn, STOPPED, type Execution } from './n8n';
-import { rootOf, type Played } from './run';
+import { rootOf } from './run';
 import { KEYS } from './service';
 import { endpointOf, isCombined, isDryRun, ROUNDS, sendsFile } from './workflow';
 
-// Each rule tells what it finds wrong with a day, one sentence each.
+// Each function that is exported is a rule: it tells what is wrong with a day, one sentence each.
 
 const JOB_ID = /0{8}-0{4}-4000-8000-\d{12}/g;
 const FREE = /nothing was charged|no job was started(?: and|\.|,| for this item)/i;
 const UNKNOWN = /not known whether|may exist and be charged/i;
 const NOT_THERE = /does not (know|list) the job(?! yet)|no longer has the job/;
-const CONCURRENT_SUBMITS = 20;
 const IDS_IN_TEXT = 10;
 /** A little fewer than the nodes keep: some of the room goes to requests that were taken back. */
 const KEPT_JOBS = 50;
-const STOP_MS = 26_000;
-/** How long the node waits for an answer. */
-const GIVEN_UP_MS = 60_000;
 
-function* paidOnce(books: Books) {
+export function* paidOnce(books: Books) {
 	const { executions, day } = books;
 	const edits = executions.map(({ workflow }) => workflow.edits);
 	// A crash while an ID was being read leaves it unknown, and what is unknown may be sent again.
@@ -87,7 +83,7 @@ function forgotten({ sent }: Books, posts: readonly Sent[]): number {
 }
 
 /** Nobody pays for a dry run, nor for an expression gone wrong. */
-function* nothingIsPaidFor({ day, sent }: Books) {
+export function* nothingIsPaidFor({ day, sent }: Books) {
 	if (isDryRun(day) && sent.length > 0) yield 'a dry run has sent a request';
 	if (day.prompt !== 'refusedForOne' || endpointOf(day.endpoint).words === undefined) return;
 	if (sent.some(({ node, itemIndex }) => node === 'Node' && itemIndex === 1)) {
@@ -96,7 +92,7 @@ function* nothingIsPaidFor({ day, sent }: Books) {
 }
 
 /** Every job that was started is in an output, an error's data and text, and in n8n's log. */
-function* jobsAreTold(books: Books) {
+export function* jobsAreTold(books: Books) {
 	const { executions, played, day, sent } = books;
 	const log = played.n8n.log.join('\n');
 	const hasCrashed = executions.some(({ ending }) => ending === 'crashed');
@@ -145,7 +141,7 @@ function* untold(books: Books, execution: Execution, node: string, alive: Sent[]
 }
 
 /** Items come in order, each with its own job, whose picture it has. */
-function* outputsAreRight(books: Books) {
+export function* outputsAreRight(books: Books) {
 	const { day, sent } = books;
 	for (const { execution, node, run, round } of books.runs) {
 		const known = books.mayDeliver(execution);
@@ -184,7 +180,7 @@ function* outputsAreRight(books: Books) {
 	}
 }
 
-function* filesAreRight(books: Books) {
+export function* filesAreRight(books: Books) {
 	const { service, n8n } = books.played;
 	for (const { run } of books.runs) {
 		for (const { json, binary } of run.error ? [] : itemsIn(run)) {
@@ -209,7 +205,7 @@ function* filesAreRight(books: Books) {
 }
 
 /** Each request carries its own item's file, and its own item's key. */
-function* requestsAreRight({ day, sent }: Books) {
+export function* requestsAreRight({ day, sent }: Books) {
 	for (const { request, node, execution, itemIndex } of sent) {
 		const key = day.credential === 'perItem' ? KEYS[itemIndex % 2] : KEYS[0];
 		if (request.headers.authorization !== `Bearer ${key ?? ''}`) {
@@ -225,7 +221,7 @@ function* requestsAreRight({ day, sent }: Books) {
 }
 
 /** A retry calls unknown at most what was open, and what is told as free was free. */
-function* toldAsItWas(books: Books) {
+export function* toldAsItWas(books: Books) {
 	const { day, executions } = books;
 	const isUnheard = mayBeUnheard(books);
 	const wasEdited = executions.some((each) => each.workflow.edits.prompt > 0);
@@ -281,34 +277,21 @@ function claimsOf(books: Books, execution: Execution, node: string) {
 	return error && itemIndex !== undefined && isLast ? [...claims, { itemIndex, error }] : claims;
 }
 
-function* limitsAreKept(books: Books) {
-	const { day, executions, sent } = books;
-	// What n8n has given up is still on its way for a while.
-	const onTheWayMs = 1.5 * day.latencyMs + 1;
+export function* limitsAreKept({ executions, sent }: Books) {
 	for (const execution of executions) {
-		const { maxJobsPerExecution: limit, maxConcurrentJobs } = execution.workflow.edits.options;
+		const { maxJobsPerExecution: limit } = execution.workflow.edits.options;
 		for (const node of NODES) {
 			const own = sent.filter((post) => post.execution === execution && post.node === node);
 			const { charged, failed } = statesOf(own);
 			if (limit > 0 && charged > limit + failed + resubmitted(sent)) {
 				yield `execution ${execution.id} has started ${charged} jobs, and ${limit} are allowed`;
 			}
-			const atOnce = mostAtOnce(
-				own.map(({ request: { startedAtMs, endedAtMs = Infinity } }) => [
-					startedAtMs + onTheWayMs,
-					Math.min(endedAtMs, startedAtMs + GIVEN_UP_MS) - onTheWayMs,
-				]),
-			);
-			const allowed = Math.min(CONCURRENT_SUBMITS, maxConcurrentJobs);
-			if (atOnce > allowed && executions.length === 1) {
-				yield `${atOnce} requests were sent at once, and ${allowed} are allowed`;
-			}
 		}
 	}
 }
 
 /** A pause that the service asks for is kept by the account's requests. */
-function* waitsAsAsked({ day, executions, played }: Books) {
+export function* waitsAsAsked({ day, executions, played }: Books) {
 	if (executions.length > 1 || day.faults.length !== 1) return;
 	if (day.faults[0]?.name !== 'rateLimitFor7s') return;
 	const posts = played.service.emulator.requests.filter(({ method }) => method === 'POST');
@@ -324,7 +307,7 @@ function* waitsAsAsked({ day, executions, played }: Books) {
 }
 
 /** The key goes to the API alone, and stays out of all that n8n shows, logs or saves. */
-function* keyIsKept({ executions, played }: Books) {
+export function* keyIsKept({ executions, played }: Books) {
 	for (const { server, path, headers } of played.service.emulator.requests) {
 		const isForApi = server === 'api' && path.startsWith('/public/v1/');
 		if (headers.authorization !== undefined && !isForApi) yield `the key went to ${path}`;
@@ -334,25 +317,8 @@ function* keyIsKept({ executions, played }: Books) {
 	if (KEYS.some((key) => shown.includes(key))) yield 'the key is in what n8n shows or saves';
 }
 
-/** After Stop nothing but the open POST and its record. */
-function* stopIsStop({ executions, played, day }: Books) {
-	for (const execution of executions) {
-		const { id, stoppedAtMs, endedAtMs, ending } = execution;
-		if (stoppedAtMs === undefined || ending === 'crashed') continue;
-		if (endedAtMs - stoppedAtMs > STOP_MS) {
-			yield `execution ${id} went on for ${endedAtMs - stoppedAtMs} ms after Stop`;
-		}
-		const others = executions.filter((each) => each !== execution && each.endedAtMs > stoppedAtMs);
-		const untilMs = Math.min(...others.map((each) => each.startedAtMs), stoppedAtMs + GIVEN_UP_MS);
-		const isLate = played.service.emulator.requests.some(
-			({ startedAtMs: at }) => at > stoppedAtMs + 2 * day.latencyMs && at < untilMs,
-		);
-		if (isLate) yield `execution ${id} has sent requests after Stop`;
-	}
-}
-
 /** What ended without a failed item leaves no job in the node's memory. */
-function* nothingIsLeft(books: Books) {
+export function* nothingIsLeft(books: Books) {
 	const { executions } = books;
 	const wasDisturbed = executions.some(
 		(execution) =>
@@ -368,7 +334,7 @@ function* nothingIsLeft(books: Books) {
 }
 
 /** In a healthy world the last retry brings everything that was paid for, and all that was wanted. */
-function* imagesComeOut(books: Books) {
+export function* imagesComeOut(books: Books) {
 	const { day, played, executions } = books;
 	for (const root of new Set(executions.map(rootOf))) {
 		const last = executions.findLast((each) => rootOf(each) === root);
@@ -416,7 +382,7 @@ const SURVIVED: Record<FaultPlace, RegExp> = {
 const GOOD_JOBS = ['succeeds', 'hasTwoImages', 'hasGif', 'hasUrlObjects', 'isListedLate'];
 
 /** What a node can get over by itself ends no execution. */
-function* succeedsWhereItCan(books: Books) {
+export function* succeedsWhereItCan(books: Books) {
 	const { day, executions } = books;
 	const [first] = executions;
 	const { disruption, refused, beside, timeoutAfterMs, faults, jobs, options } = day;
@@ -499,7 +465,7 @@ function isPaidFor(books: Books, last: Execution): boolean {
 	return failed === 0 && charged >= wanted * day.itemCount && !earlier.some(isOpen);
 }
 
-function* nothingIsUnhandled({ played }: Books) {
+export function* nothingIsUnhandled({ played }: Books) {
 	yield* played.unhandled;
 	yield* played.n8n.log.filter((line) => line.startsWith('error '));
 	for (const { method, path, endedAtMs } of played.service.emulator.requests) {
@@ -507,39 +473,6 @@ function* nothingIsUnhandled({ played }: Books) {
 	}
 }
 
-const RULES = {
-	paidOnce,
-	nothingIsPaidFor,
-	jobsAreTold,
-	outputsAreRight,
-	filesAreRight,
-	succeedsWhereItCan,
-	requestsAreRight,
-	toldAsItWas,
-	imagesComeOut,
-	limitsAreKept,
-	waitsAsAsked,
-	keyIsKept,
-	stopIsStop,
-	nothingIsLeft,
-	nothingIsUnhandled,
-} satisfies Record<string, (books: Books) => Iterable<string>>;
-
-/** What is wrong with a day, as "rule: what". */
-export function judge(played: Played): string[] {
-	const books = new Books(played);
-	return Object.entries(RULES).flatMap(([name, rule]) =>
-		[...new Set(rule(books))].map((what) => `${name}: ${what}`),
-	);
-}
-
 function sum(numbers: readonly number[]): number {
 	return numbers.reduce((total, each) => total + each, 0);
-}
-
-/** How many spans overlap at most. */
-function mostAtOnce(spans: readonly (readonly [from: number, to: number])[]): number {
-	const real = spans.filter(([from, to]) => to > from);
-	const atStart = real.map(([start]) => real.filter(([from, to]) => from <= start && start < to));
-	return Math.max(0, ...atStart.map(({ length }) => length));
 }

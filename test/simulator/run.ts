@@ -7,16 +7,7 @@ import { KEYS, Service } from './service';
 import { itemsOf, workflowOf, type Edits, type SavedWorkflow } from './workflow';
 
 /** A day that is over: what the rules judge. */
-export interface Played {
-	day: Day;
-	n8n: N8n;
-	service: Service;
-	network: Network;
-	/** From here on everything worked. */
-	healedAtMs: number;
-	/** What nobody handled, and what went on for ever. */
-	unhandled: string[];
-}
+export type Played = Awaited<ReturnType<typeof play>>;
 
 /** Longer than anything that is still under way when the last execution has ended. */
 const AFTERGLOW_MS = 300_000;
@@ -33,10 +24,11 @@ function randomFrom(seed: number): () => number {
 }
 
 /** Plays a day from its beginning to the last retry, in a world that is healthy by then. */
-export async function play(day: Day): Promise<Played> {
+export async function play(day: Day) {
 	const clock = new DayClock();
 	const random = randomFrom(day.seed);
 	const network = new Network(clock, () => Math.round(day.latencyMs * (0.5 + random())));
+	/** What nobody handled, and what went on for ever. */
 	const unhandled: string[] = [];
 	const note = (error: unknown) => unhandled.push(`unhandled: ${String(error)}`);
 	const { random: realRandom } = Math;
@@ -63,6 +55,7 @@ export async function play(day: Day): Promise<Played> {
 
 class Story {
 	readonly n8n: N8n;
+	/** From here on everything works. */
 	healedAtMs = Infinity;
 	readonly #imageUrl: string;
 	#saved: SavedWorkflow;
