@@ -22,19 +22,7 @@ const WRITTEN_WITHIN_MS = 30;
 export const NODES = ['Node', 'Second'] as const;
 
 /** A paid POST as the service has it in its books, with who sent it. */
-export interface Sent {
-	request: RequestRecord;
-	execution: Execution;
-	node: string;
-	round: number;
-	itemIndex: number;
-	/** How often the prompt had been edited: another text is other work. */
-	edition: number;
-	verdict: SubmitVerdict;
-	jobId: string | undefined;
-	/** The one job of its kind that ends as Failed. */
-	hasFailed: boolean;
-}
+export type Sent = NonNullable<ReturnType<Books['sentBy']>>;
 
 /** The day as the service's books have it: every POST, with the execution it came from. */
 export class Books {
@@ -46,23 +34,30 @@ export class Books {
 		this.day = played.day;
 		this.executions = played.n8n.executions;
 		const { requests } = played.service.emulator;
-		this.sent = requests.flatMap((request) => this.#sentBy(request) ?? []);
+		this.sent = requests.flatMap((request) => this.sentBy(request) ?? []);
 		for (const post of this.sent) post.edition = this.editionOf(post.execution, post.node);
 	}
 
-	#sentBy(request: RequestRecord): Sent | undefined {
+	sentBy(request: RequestRecord) {
 		const { form, jobId, startedAtMs } = request;
 		const [node = '', id, run, item] = form?.fields[SENDER]?.split('|') ?? [];
 		const execution = this.executions.findLast(
 			(each) => each.id === id && each.startedAtMs <= startedAtMs,
 		);
 		if (!execution) return undefined;
-		const round = Number(run) - artificialRuns(execution, node).length;
-		const verdict = this.#verdictOf(request, execution);
 		const job = this.played.service.emulator.jobs.find(jobId ?? '');
-		const hasFailed = job?.outcome.status === 'Failed';
-		const sender = { execution, node, round, itemIndex: Number(item) };
-		return { request, ...sender, edition: 0, verdict, jobId, hasFailed };
+		return {
+			request,
+			execution,
+			node,
+			round: Number(run) - artificialRuns(execution, node).length,
+			itemIndex: Number(item),
+			/** How often the prompt had been edited: another text is other work. */
+			edition: 0,
+			verdict: this.#verdictOf(request, execution),
+			jobId,
+			hasFailed: job?.outcome.status === 'Failed',
+		};
 	}
 
 	/** Every run of a node of ours that an execution did itself. */
