@@ -1,9 +1,7 @@
 import { Command } from 'commander';
 import { ENDPOINT_CASES } from '../support/endpointCases';
-import { startEmulator, type RequestRecord } from './emulator';
+import { startEmulator } from './emulator';
 import { PROMPT_TAGS } from './jobs';
-
-const MAX_SHOWN = 400;
 
 const help = [
 	'\nTags in any text of a request control the outcome of its job:',
@@ -40,9 +38,6 @@ async function run({ port, key, duration }: Options): Promise<void> {
 		port,
 		apiKeys: [key],
 		jobDurationMs: duration * 1000,
-		onRequest: (request) => {
-			console.log(described(request));
-		},
 	});
 	console.log(
 		`The AetherForge emulator is running. For the credential in n8n:\n` +
@@ -51,14 +46,4 @@ async function run({ port, key, duration }: Options): Promise<void> {
 			`Images come from ${emulator.cdnUrl}. Ctrl-C ends it.\n`,
 	);
 	for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void emulator.close());
-}
-
-/** One line about a request; never its headers, which carry the key. */
-function described({ form, jobId = '', ...request }: RequestRecord): string {
-	const { startedAtMs, status = 'lost', method, path } = request;
-	const time = new Date(startedAtMs).toTimeString().slice(0, 8);
-	const files = form?.files.map(({ field, bytes }) => `${field} ${bytes} bytes`) ?? [];
-	// As JSON, so that line breaks in a prompt do not break the line.
-	const sent = form ? [JSON.stringify(form.fields).slice(0, MAX_SHOWN), ...files] : [];
-	return [time, status, method, path, ...sent, jobId].join('  ');
 }

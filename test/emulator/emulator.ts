@@ -36,8 +36,6 @@ export interface EmulatorOptions {
 	pictures?: boolean;
 	/** Takes the place of listening on a loopback port, and gives the server's URL. */
 	listen?: (server: Server) => string;
-	/** Called when a request has been answered, or its connection lost. */
-	onRequest?: (request: RequestRecord) => void;
 }
 
 /** A running emulator of the AetherForge API. */
@@ -195,7 +193,6 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 			response.once('close', () => {
 				record.endedAtMs = now();
 				if (response.headersSent) record.status = response.statusCode;
-				options.onRequest?.(record);
 			});
 			const path = url.replace(/\?.*/s, '');
 			answer({ request, response, record, path }).catch((error: unknown) => {

@@ -39,10 +39,8 @@ export function* paidOnce(books: Books) {
 			);
 			const { charged, failed } = statesOf(posts);
 			const wanted = Math.max(...all.map((post) => post.execution.workflow.edits.variations));
-			const calls =
-				day.shape === 'tool'
-					? sum(books.sameWork(execution).map((each) => each.calls.get('Node') ?? 0))
-					: 1;
+			const started = day.shape === 'tool' ? books.sameWork(execution) : [];
+			const calls = started.reduce((sum, each) => sum + (each.calls.get('Node') ?? 0), 0) || 1;
 			const unaware = posts.filter(({ execution: sender }, index) => {
 				const beside = books.beside(sender);
 				return posts.slice(0, index).some((other) => beside.includes(other.execution));
@@ -74,9 +72,9 @@ function resubmitted(posts: readonly Sent[]): number {
 
 /** Jobs that newer ones have pushed out of n8n's database: it keeps the newest 60 of a node. */
 function forgotten({ sent }: Books, posts: readonly Sent[]): number {
-	const isOld = ({ node, request }: Sent) => {
-		const newest = sent.filter((other) => other.node === node).slice(-KEPT_JOBS);
-		return newest.length === KEPT_JOBS && !newest.some((other) => other.request === request);
+	const isOld = (post: Sent) => {
+		const ofNode = sent.filter(({ node }) => node === post.node);
+		return ofNode.indexOf(post) < ofNode.length - KEPT_JOBS;
 	};
 	return posts.filter(isOld).length;
 }
@@ -463,8 +461,4 @@ export function* nothingIsUnhandled({ played }: Books) {
 	for (const { method, path, endedAtMs } of played.service.emulator.requests) {
 		if (endedAtMs === undefined) yield `${method} ${path} is still open`;
 	}
-}
-
-function sum(numbers: readonly number[]): number {
-	return numbers.reduce((total, each) => total + each, 0);
 }
