@@ -100,13 +100,8 @@ async function proveIt(seed: number, only: readonly number[]): Promise<void> {
 	if (foundCount < wanted.length) process.exitCode = 1;
 }
 
-interface Options {
-	days: number;
-	seed?: number;
-	defects?: string | true;
-}
-
-async function main({ days, seed, defects }: Options): Promise<void> {
+async function main(options: { days: number; seed?: number; defects?: string | true }) {
+	const { days, seed, defects } = options;
 	if (defects !== undefined) {
 		await proveIt(seed ?? 1, String(defects).match(/\d+/g)?.map(Number) ?? []);
 		return;

@@ -27,13 +27,8 @@ void new Command('emulator')
 		process.exitCode = 1;
 	});
 
-interface Options {
-	port: number;
-	key: string;
-	duration: number;
-}
-
-async function run({ port, key, duration }: Options): Promise<void> {
+async function run(options: { port: number; key: string; duration: number }): Promise<void> {
+	const { port, key, duration } = options;
 	const emulator = await startEmulator({
 		port,
 		apiKeys: [key],

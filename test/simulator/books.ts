@@ -148,15 +148,13 @@ export class Books {
 	}
 
 	/** The errors on the items that a node put out, in one execution. */
-	errorItems(execution: Execution, node: string): { itemIndex: number; error: ShownError }[] {
-		return this.runsOf(execution, node).flatMap(({ run }) =>
-			itemsIn(run)
-				.filter(({ json }) => typeof json.error === 'object' && json.error !== null)
-				.map((item) => ({
-					itemIndex: itemOf(item),
-					error: item.json.error as object as ShownError,
-				})),
-		);
+	errorItems(execution: Execution, node: string) {
+		const items = this.runsOf(execution, node).flatMap(({ run }) => itemsIn(run));
+		return items.flatMap((item) => {
+			const { error } = item.json;
+			if (!error || typeof error !== 'object') return [];
+			return [{ itemIndex: itemOf(item), error: error as object as ShownError }];
+		});
 	}
 }
 

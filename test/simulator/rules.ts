@@ -260,9 +260,7 @@ export function* toldAsItWas(books: Books) {
 	}
 }
 
-function isOpen({ verdict }: Sent): boolean {
-	return verdict !== 'started' && verdict !== 'refused';
-}
+const isOpen = ({ verdict }: Sent) => verdict !== 'started' && verdict !== 'refused';
 
 /** What an execution says of a node's items: on the items, and in the error that ended it. */
 function claimsOf(books: Books, execution: Execution, node: string) {
@@ -365,9 +363,7 @@ export function* imagesComeOut(books: Books) {
 	}
 }
 
-function roundsOf({ shape }: Day): number {
-	return shape === 'loop' ? ROUNDS : 1;
-}
+const roundsOf = ({ shape }: Day) => (shape === 'loop' ? ROUNDS : 1);
 
 /** What a few faults of a kind do to a status check, nobody needs to see, but for these. */
 const SEEN =
