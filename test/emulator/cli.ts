@@ -1,9 +1,7 @@
 import { Command } from 'commander';
 import { ENDPOINT_CASES } from '../support/endpointCases';
-import { startEmulator, type RequestRecord } from './emulator';
+import { startEmulator } from './emulator';
 import { PROMPT_TAGS } from './jobs';
-
-const MAX_SHOWN_VALUE = 60;
 
 const help = [
 	'\nTags in any text of a request control the outcome of its job:',
@@ -29,18 +27,12 @@ void new Command('emulator')
 		process.exitCode = 1;
 	});
 
-async function run({
-	port,
-	key,
-	duration,
-}: Record<'port' | 'duration', number> & { key: string }): Promise<void> {
+async function run(options: { port: number; key: string; duration: number }): Promise<void> {
+	const { port, key, duration } = options;
 	const emulator = await startEmulator({
 		port,
 		apiKeys: [key],
 		jobDurationMs: duration * 1000,
-		onRequest: (request) => {
-			console.log(described(request));
-		},
 	});
 	console.log(
 		`The AetherForge emulator is running. For the credential in n8n:\n` +
@@ -49,18 +41,4 @@ async function run({
 			`Images come from ${emulator.cdnUrl}. Ctrl-C ends it.\n`,
 	);
 	for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void emulator.close());
-}
-
-/** One line about a request; never its headers, which carry the key. */
-function described({ form, jobId, ...request }: RequestRecord): string {
-	const { startedAtMs, endedAtMs = startedAtMs, status = 'lost', method, path } = request;
-	const time = new Date(startedAtMs).toTimeString().slice(0, 8);
-	const line = `${time}  ${status}  ${method} ${path}  ${endedAtMs - startedAtMs} ms`;
-	if (!form) return line;
-	// As JSON, so that line breaks in a prompt do not break the line.
-	const fields = Object.entries(form.fields).map(
-		([name, value]) => `${name} ${JSON.stringify(value.slice(0, MAX_SHOWN_VALUE))}`,
-	);
-	const files = form.files.map(({ field, bytes }) => `${field} ${bytes} bytes`);
-	return `${line}  ${[...fields, ...files].join(', ')}${jobId ? `  job ${jobId}` : ''}`;
 }

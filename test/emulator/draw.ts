@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { createCanvas, GifEncoder, GlobalFonts } from '@napi-rs/canvas';
-import type { Canvas, SKRSContext2D } from '@napi-rs/canvas';
+import type { Canvas } from '@napi-rs/canvas';
 import { readRows } from './endpoints';
 import type { ImageFormat, Job } from './jobs';
 
@@ -33,7 +33,7 @@ export async function draw(job: Job, number: number, format: ImageFormat): Promi
 	const cell = frame === undefined ? side / ROW_FRAMES : CELL;
 	const frames = Array.from({ length: count }, (_, index) => {
 		const word = titles[Math.floor(index / columns)]?.title ?? String(index + 1);
-		return frameOf(colorOf(job), { side: cell, turn: index / count, word });
+		return frameOf(colorOf(job), cell, index / count, word);
 	});
 	if (format === 'gif') return animation(count > 0 ? frames : [pictureOf(job, number, side)]);
 	const canvas = count > 0 ? sheetOf(frames, columns) : pictureOf(job, number, side);
@@ -50,48 +50,41 @@ function pictureOf(job: Job, number: number, side: number): Canvas {
 	const canvas = createCanvas(side, side);
 	const context = canvas.getContext('2d');
 	const count = job.outcome.images.length;
-	const isLayer = job.fields.keyword !== undefined;
-	const top = isLayer ? Math.round((side * (number - 1)) / count) : 0;
-	const bottom = isLayer ? Math.round((side * number) / count) : side;
+	const [band, bands] = job.fields.keyword === undefined ? [1, 1] : [number, count];
+	const top = Math.round((side * (band - 1)) / bands);
 	context.fillStyle = colorOf(job);
-	context.fillRect(0, top, side, bottom - top);
+	context.fillRect(0, top, side, Math.round((side * band) / bands) - top);
 	const words = job.prompt.replace(/\s+/g, ' ').slice(0, 1000);
 	const lines = words.match(/\S{44}|\S.{0,43}(?=\s|$)/gu)?.slice(0, 4) ?? [];
 	const ofModel = job.fields.ai_model === undefined ? '' : `${job.fields.ai_model} · `;
 	lines.push(`${ofModel}${number} of ${count} · ${side} × ${side} · job ${job.id.slice(0, 8)}`);
 	for (const [index, line] of lines.entries()) {
-		write(context, line, { x: side / 20, y: top + (side / 20) * (index + 1), size: side / 28 });
+		write(canvas, line, top + (side / 20) * (index + 1), side / 28);
 	}
 	return canvas;
 }
 
-/** A line of text, its upper left corner at a point; squeezed where it would be too wide. */
-function write(
-	context: SKRSContext2D,
-	text: string,
-	{ x, y, size }: { x: number; y: number; size: number },
-): void {
+/** A line of text, squeezed where it would be too wide. */
+function write(canvas: Canvas, text: string, top: number, size: number): void {
+	const context = canvas.getContext('2d');
+	const margin = canvas.width / 20;
 	context.font = `600 ${size}px ${FONT}`;
 	context.textBaseline = 'top';
 	context.fillStyle = '#2a2135';
-	context.fillText(text, x, y, context.canvas.width - 2 * x);
+	context.fillText(text, margin, top, canvas.width - 2 * margin);
 }
 
 /** A frame of a disc on its way round, on white, with a word above it. */
-function frameOf(
-	color: string,
-	{ side, turn, word }: { side: number; turn: number; word: string },
-): Canvas {
+function frameOf(color: string, side: number, turn: number, word: string): Canvas {
 	const canvas = createCanvas(side, side);
 	const context = canvas.getContext('2d');
 	context.fillStyle = 'white';
 	context.fillRect(0, 0, side, side);
 	context.fillStyle = color;
-	context.beginPath();
 	const [x, y] = [Math.cos(2 * Math.PI * turn), Math.sin(2 * Math.PI * turn)];
 	context.arc(side * (0.5 + 0.1 * x), side * (0.55 + 0.1 * y), side * 0.3, 0, 2 * Math.PI);
 	context.fill();
-	write(context, word, { x: side * 0.05, y: side * 0.03, size: side * 0.1 });
+	write(canvas, word, side * 0.03, side * 0.1);
 	return canvas;
 }
 

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ENDPOINT_CASES, type EndpointCase } from '../support/endpointCases';
-import { refusalOf, wordsIn, type Refusal } from './endpoints';
+import { refusalOf, wordsIn } from './endpoints';
 import {
 	Faults,
 	send,
@@ -16,9 +16,9 @@ import { readForm, type ReceivedForm } from './form';
 import { Jobs, readPromptTags, type JobWish, type Submit } from './jobs';
 import { tinyPicture } from './pictures';
 
-export type { AddedFault, Fault, FaultPlace, RequestRecord } from './faults';
+export type { Fault, FaultPlace, RequestRecord } from './faults';
 export type { ReceivedForm } from './form';
-export type { ImageFormat, ImageUrlsShape, JobWish, Submit } from './jobs';
+export type { ImageFormat, JobWish, Submit } from './jobs';
 
 /** How to start an emulator. */
 export interface EmulatorOptions {
@@ -36,8 +36,6 @@ export interface EmulatorOptions {
 	pictures?: boolean;
 	/** Takes the place of listening on a loopback port, and gives the server's URL. */
 	listen?: (server: Server) => string;
-	/** Called when a request has been answered, or its connection lost. */
-	onRequest?: (request: RequestRecord) => void;
 }
 
 /** A running emulator of the AetherForge API. */
@@ -80,9 +78,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 	const apiKeys = new Set(options.apiKeys ?? ['test-key']);
 	let cdnUrl = '';
 
-	function keyRefusal(request: IncomingMessage): Refusal | undefined {
+	function keyRefusal(request: IncomingMessage): Answer | undefined {
 		const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-		return apiKeys.has(key) ? undefined : { status: 401, detail: 'Invalid API key' };
+		return apiKeys.has(key) ? undefined : says(401, 'Invalid API key');
 	}
 
 	function accept(endpoint: EndpointCase, form: ReceivedForm): string {
@@ -111,13 +109,14 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		try {
 			form = await readForm(request);
 		} catch (error) {
-			send(response, json(400, { detail: (error as Error).message }));
+			send(response, says(400, (error as Error).message));
 			return;
 		}
 		record.form = form;
 		await answerOrStrike('submit', exchange, () => {
-			const refusal = keyRefusal(request) ?? refusalOf(endpoint, form);
-			if (refusal) return refused(refusal);
+			const refusal = refusalOf(endpoint, form);
+			const refused = keyRefusal(request) ?? (refusal && says(refusal.status, refusal.detail));
+			if (refused) return refused;
 			record.jobId = accept(endpoint, form);
 			return json(200, { job_id: record.jobId });
 		});
@@ -127,16 +126,15 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		const id = input.toLowerCase();
 		exchange.record.jobId = id;
 		await answerOrStrike('poll', exchange, () => {
-			const refusal = keyRefusal(exchange.request);
-			if (refusal) return refused(refusal);
+			const refused = keyRefusal(exchange.request);
+			if (refused) return refused;
 			if (!UUID.test(id)) {
 				const msg = 'Input should be a valid UUID';
-				const issue = { type: 'uuid_parsing', loc: ['path', 'job_id'], msg, input };
-				return json(422, { detail: [issue] });
+				return says(422, [{ type: 'uuid_parsing', loc: ['path', 'job_id'], msg, input }]);
 			}
 			const job = jobs.find(id);
 			// The document has no text for an unknown job, only the status.
-			return job ? json(200, jobs.answerOf(job, cdnUrl)) : json(404, { detail: 'Job not found' });
+			return job ? json(200, jobs.answerOf(job, cdnUrl)) : says(404, 'Job not found');
 		});
 	}
 
@@ -144,25 +142,18 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		const { request, response, path } = exchange;
 		const endpoint = ENDPOINT_CASES.find((candidate) => candidate.path === path);
 		const jobId = JOB_PATH.exec(path)?.[1];
-		const allow = endpoint ? 'POST' : 'GET';
-		if (!endpoint && jobId === undefined) {
-			send(response, json(404, { detail: 'Not Found' }));
-		} else if (request.method !== allow) {
-			send(response, json(405, { detail: 'Method Not Allowed' }, { allow }));
-		} else if (endpoint) {
-			await answerSubmit(exchange, endpoint);
-		} else {
-			await answerPoll(exchange, decodeURIComponent(jobId ?? ''));
-		}
+		const allowed = endpoint ? 'POST' : 'GET';
+		if (!endpoint && jobId === undefined) send(response, says(404, 'Not Found'));
+		else if (request.method !== allowed) send(response, says(405, 'Method Not Allowed'));
+		else if (endpoint) await answerSubmit(exchange, endpoint);
+		else await answerPoll(exchange, decodeURIComponent(jobId ?? ''));
 	}
 
 	async function answerCdn(exchange: Exchange): Promise<void> {
 		const { request, response, record, path } = exchange;
 		// A key must never come here, so not even a fault may hide that it did.
 		if (request.headers.authorization !== undefined) {
-			const error =
-				'This origin takes no Authorization header: the API key must never be sent to it.';
-			send(response, json(400, { error }));
+			send(response, says(400, 'The API key must never be sent to this origin.'));
 			return;
 		}
 		const [, jobId = '', number = '', format] = RESULT_PATH.exec(path) ?? [];
@@ -170,7 +161,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		if (job) record.jobId = job.id;
 		const found = job?.outcome.images[Number(number) - 1];
 		if (request.method !== 'GET' || !job || !found || found !== format) {
-			send(response, json(404, { error: 'No such result' }));
+			send(response, says(404, 'No such result'));
 			return;
 		}
 		await answerOrStrike('download', exchange, async () => ({
@@ -202,43 +193,30 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 			response.once('close', () => {
 				record.endedAtMs = now();
 				if (response.headersSent) record.status = response.statusCode;
-				options.onRequest?.(record);
 			});
 			const path = url.replace(/\?.*/s, '');
 			answer({ request, response, record, path }).catch((error: unknown) => {
-				if (!response.headersSent) send(response, json(500, { detail: String(error) }));
+				if (!response.headersSent) send(response, says(500, String(error)));
 				else request.socket.destroy();
 			});
 		});
 	}
 
-	const api = serve('api', answerApi);
-	const cdn = serve('cdn', answerCdn);
+	const [api, cdn] = [serve('api', answerApi), serve('cdn', answerCdn)];
 	const apiUrl = options.listen?.(api) ?? (await listen(api, options.port));
 	cdnUrl = options.listen?.(cdn) ?? (await listen(cdn));
-	return {
-		apiUrl,
-		cdnUrl,
-		requests,
-		submits,
-		jobs,
-		faults,
-		apiKeys,
-		close: async () => {
-			await Promise.all([shut(api), shut(cdn)]);
-		},
+	const close = async () => {
+		await Promise.all([shut(api), shut(cdn)]);
 	};
+	return { apiUrl, cdnUrl, requests, submits, jobs, faults, apiKeys, close };
 }
 
-function json(status: number, body: object, headers: Answer['headers'] = {}): Answer {
-	return {
-		status,
-		headers: { 'content-type': 'application/json', ...headers },
-		body: Buffer.from(JSON.stringify(body)),
-	};
+function json(status: number, body: object): Answer {
+	const headers = { 'content-type': 'application/json' };
+	return { status, headers, body: Buffer.from(JSON.stringify(body)) };
 }
 
-function refused({ status, detail }: Refusal): Answer {
+function says(status: number, detail: string | object[]): Answer {
 	return json(status, { detail });
 }
 

@@ -80,9 +80,8 @@ function filesIn(field: FieldCase, form: ReceivedForm): ReceivedFile[] {
 	return field.kind === 'files' && field.most > 1 ? files : files.slice(-1);
 }
 
-/** A row of a sprite sheet, as a character overlay asks for it. */
+/** A row of a sprite sheet; any integer is taken for its number. */
 interface SheetRow {
-	/** From 1 in the documented example; any integer is taken. */
 	row: number;
 	title: string;
 	description: string;
@@ -114,18 +113,10 @@ function rowsProblem(json: string): string | undefined {
 	return undefined;
 }
 
-/** Each format by what stands at which offset of its files. */
-const SIGNATURES: readonly { offset: number; bytes: RegExp }[] = [
-	{ offset: 0, bytes: /^\x89PNG\r\n\x1a\n/ },
-	{ offset: 0, bytes: /^\xff\xd8\xff/ },
-	{ offset: 0, bytes: /^GIF8[79]a/ },
-	{ offset: 0, bytes: /^BM/ },
-	{ offset: 0, bytes: /^(II\*\0|MM\0\*)/ },
-	{ offset: 8, bytes: /^WEBP/ },
-	{ offset: 4, bytes: /^ftyp(avif|avis|heic|heix|hevc|hevx|mif1|msf1)/ },
-];
+/** How files of PNG, JPEG, GIF, BMP, TIFF, WebP, and AVIF or HEIC begin. */
+const IMAGE =
+	/^(\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|II\*\0|MM\0\*|.{8}WEBP|.{4}ftyp(avi[fs]|hei[cx]|hevc|hevx|mif1|msf1))/s;
 
-function looksLikeImage(file: ReceivedFile): boolean {
-	const head = file.head.toString('latin1');
-	return SIGNATURES.some(({ offset, bytes }) => bytes.test(head.slice(offset)));
+function looksLikeImage({ head }: ReceivedFile): boolean {
+	return IMAGE.test(head.toString('latin1'));
 }

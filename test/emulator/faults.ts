@@ -34,8 +34,8 @@ export interface Answer {
 	body: Buffer;
 }
 
-/** Faults that take the place of the API's answer. */
-type ReplacingFault =
+type Strike =
+	// These take the place of the API's answer.
 	/** Any status with any headers and body. An object becomes JSON, a string is sent as HTML or text. */
 	| {
 			kind: 'respond';
@@ -55,58 +55,38 @@ type ReplacingFault =
 	/** A redirect to a URL, or `itself`: in circles, with `times: Infinity`. */
 	| { kind: 'redirect'; to: string; status?: number }
 	/** 200 with a body that never ends, sent as fast as the client reads. */
-	| { kind: 'endlessBody' };
-
-/** Faults that damage the API's own answer, so that its work is always done first. */
-type DamagingFault =
-	/**
-	 * Half the body, or the `whole` of it, then the connection ends; `chunked`: without a
-	 * Content-Length that tells. A whole body is always sent so, since its end would be no loss.
-	 */
+	| { kind: 'endlessBody' }
+	// These damage it, so that the API's work is always done first.
+	/** Half the body, or the `whole` of it, then the connection ends; `chunked`: with no Content-Length that tells. */
 	| { kind: 'truncate'; chunked?: boolean; whole?: boolean }
 	/** Headers and half the body, then nothing more. */
 	| { kind: 'stallBody' }
-	/** The answer as it is, but not before this promise is settled. */
-	| { kind: 'hold'; until: Promise<unknown> }
+	/** The answer as it is, but not before this promise is settled; the function is called as it strikes. */
+	| { kind: 'hold'; until: Promise<unknown> | (() => Promise<unknown>) }
 	/** The answer, still valid JSON, grown by so many megabytes; a picture gets them behind its end. */
 	| { kind: 'hugeBody'; megabytes: number };
 
-type Strike = ReplacingFault | DamagingFault;
-
 interface Aim {
+	at: FaultPlace;
 	/** How many requests it strikes; 1 unless told otherwise, `Infinity` for all. */
 	times?: number;
 	/** Which requests it strikes; absent: every one at its place. */
 	match?: (request: RequestRecord) => boolean;
-}
-
-/**
- * When a fault at a submit strikes: `uploading`, with the body still unread (`match` sees no form then);
- * `received` (default), with the body read and nothing made of it; `accepted`, after the job was made.
- */
-interface SubmitMoment {
+	/**
+	 * At a submit: `uploading`, with the body still unread (`match` sees no form then); `received` (default),
+	 * with the body read and nothing made of it; `accepted`, after the job was made.
+	 */
 	when?: 'uploading' | 'received' | 'accepted';
 }
 
-export type Fault = Aim &
-	(
-		| ({ at: 'poll' | 'download' } & Strike)
-		| ({ at: 'submit' } & (DamagingFault | (ReplacingFault & SubmitMoment)))
-	);
-
-/** A fault that was added. */
-export interface AddedFault {
-	/** How many requests it has struck. */
-	readonly struck: number;
-	remove(): void;
-}
+export type Fault = Aim & Strike;
 
 /** What a proxy says when the server behind it does not answer. */
 export const PROXY_HTML_PAGE =
 	'<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n' +
 	'<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n';
 
-const GARBAGE = Buffer.from([0x7b, 0x22, 0x6a, 0x6f, 0x62, 0x00, 0xff, 0xfe, 0x81, 0x5d, 0x3b]);
+const GARBAGE = Buffer.from('{"job\0\xff\xfe];', 'latin1');
 const FILLER = Buffer.alloc(64 * 1024, 'x');
 const BYTES_PER_MEGABYTE = 1024 * 1024;
 const DAMAGING: readonly Fault['kind'][] = ['truncate', 'stallBody', 'hold', 'hugeBody'];
@@ -116,26 +96,19 @@ export function strikesAfterWork(fault: Fault): boolean {
 	return fault.at !== 'submit' || momentOf(fault) === 'accepted';
 }
 
-function momentOf(fault: Fault): SubmitMoment['when'] {
-	if (DAMAGING.includes(fault.kind)) return 'accepted';
-	return 'when' in fault ? fault.when : 'received';
+function momentOf({ kind, when = 'received' }: Fault): Aim['when'] {
+	return DAMAGING.includes(kind) ? 'accepted' : when;
 }
 
 /** The faults in store, struck in the order they were added. */
 export class Faults {
 	private readonly pending: { fault: Fault; left: number; struck: number }[] = [];
 
-	add(fault: Fault): AddedFault {
+	/** @returns how many requests it has struck */
+	add(fault: Fault): { readonly struck: number } {
 		const entry = { fault, left: fault.times ?? 1, struck: 0 };
 		this.pending.push(entry);
-		return {
-			get struck() {
-				return entry.struck;
-			},
-			remove: () => {
-				entry.left = 0;
-			},
-		};
+		return entry;
 	}
 
 	clear(): void {
@@ -173,24 +146,31 @@ export async function strike(
 	answer: Answer,
 	nowMs: number,
 ): Promise<void> {
-	const reply = (status: number, body: Buffer | string, headers: Answer['headers']): void => {
-		// An answer that comes before the upload has been read ends the connection, as proxies do.
-		const closing: Answer['headers'] = request.complete ? {} : { connection: 'close' };
-		send(response, { status, headers: { ...closing, ...headers }, body: Buffer.from(body) });
+	const reply = (
+		status: number,
+		body: Buffer | string | object,
+		headers: Answer['headers'] = {},
+	) => {
+		const isRaw = Buffer.isBuffer(body) || typeof body === 'string';
+		send(response, {
+			status,
+			headers: {
+				// An answer that comes before the upload has been read ends the connection, as proxies do.
+				...(!request.complete && { connection: 'close' }),
+				'content-type': typeOf(body),
+				...headers,
+			},
+			body: Buffer.from(isRaw ? body : JSON.stringify(body)),
+		});
 	};
 	switch (fault.kind) {
 		case 'respond': {
 			const { status, headers, body = '' } = fault;
-			const given = typeof headers === 'function' ? headers(nowMs) : headers;
-			const isRaw = Buffer.isBuffer(body) || typeof body === 'string';
-			reply(status, isRaw ? body : JSON.stringify(body), {
-				'content-type': typeOf(body),
-				...given,
-			});
+			reply(status, body, typeof headers === 'function' ? headers(nowMs) : headers);
 			return;
 		}
 		case 'html':
-			reply(fault.status ?? 200, PROXY_HTML_PAGE, { 'content-type': 'text/html' });
+			reply(fault.status ?? 200, PROXY_HTML_PAGE);
 			return;
 		case 'redirect':
 			reply(fault.status ?? 307, '', {
@@ -198,7 +178,7 @@ export async function strike(
 			});
 			return;
 		case 'garbage':
-			reply(200, GARBAGE, { 'content-type': answer.headers['content-type'] ?? '' });
+			reply(200, GARBAGE, answer.headers);
 			return;
 		case 'reset':
 			request.socket.resetAndDestroy();
@@ -215,7 +195,7 @@ export async function strike(
 			await sendPart(response, answer);
 			return;
 		case 'hold':
-			await fault.until;
+			await (fault.until instanceof Promise ? fault.until : fault.until());
 			send(response, answer);
 			return;
 		case 'hugeBody':

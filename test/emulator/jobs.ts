@@ -9,9 +9,6 @@ export interface Submit extends ReceivedForm {
 	acceptedAtMs: number;
 }
 
-/** How `image_urls` looks in the answer of a finished job; everything but `strings` is undocumented. */
-export type ImageUrlsShape = 'strings' | 'absent' | 'url';
-
 export type ImageFormat = 'png' | 'gif';
 
 /** What becomes of a job once its time is up. */
@@ -20,7 +17,8 @@ export interface Outcome {
 	status: string;
 	/** One result per entry. They are listed for `Succeed` only. */
 	images: readonly ImageFormat[];
-	imageUrls: ImageUrlsShape;
+	/** How `image_urls` looks; everything but `strings` is undocumented. */
+	imageUrls: 'strings' | 'absent' | 'url';
 	/** Further keys of the answer, `error_message` for instance. */
 	extra: Readonly<Record<string, unknown>>;
 }
@@ -48,29 +46,22 @@ interface TagEffect {
 	slowness?: number;
 }
 
+const failed = { status: 'Failed' };
 const extra = { error_message: 'The prompt asked for this failure.' };
 
 /** Words in a prompt that control the outcome of its job, for people who develop workflows; N: a number. */
 export const PROMPT_TAGS: readonly [tag: string, help: string, (n: number) => TagEffect][] = [
-	['#fail', 'the job ends as Failed', () => ({ outcome: { status: 'Failed' } })],
-	[
-		'#fail-message',
-		'the job ends as Failed, with an error_message (undocumented, but seen by clients)',
-		() => ({ outcome: { status: 'Failed', extra } }),
-	],
+	['#fail', 'the job ends as Failed', () => ({ outcome: failed })],
+	['#fail-message', 'the job fails and says why', () => ({ outcome: { ...failed, extra } })],
 	['#slow', 'the job takes ten times as long', () => ({ slowness: 10 })],
 	['#never', 'the job stays Pending forever', () => ({ slowness: Infinity })],
-	[
-		'#images-N',
-		'the job gives N images (0 to 99)',
-		(n) => ({ outcome: { images: Array<ImageFormat>(n).fill('png') } }),
-	],
-	[
-		'#gif',
-		'the job gives a PNG and a GIF of the same picture',
-		() => ({ outcome: { images: ['png', 'gif'] } }),
-	],
+	['#images-N', 'the job gives N images (0 to 99)', (n) => ({ outcome: { images: pngs(n) } })],
+	['#gif', 'the job gives a PNG and a GIF', () => ({ outcome: { images: ['png', 'gif'] } })],
 ];
+
+function pngs(count: number): ImageFormat[] {
+	return Array<ImageFormat>(count).fill('png');
+}
 
 /** The prompt without its tags, and what they ask for together. */
 export function readPromptTags(prompt: string): { text: string } & Required<TagEffect> {

@@ -1,16 +1,18 @@
-import type { ITaskData } from 'n8n-workflow';
+import type { INodeExecutionData, IPairedItemData, ITaskData } from 'n8n-workflow';
 
+import type { RequestRecord } from '../emulator/emulator';
 import type { Day } from './day';
 import type { SubmitVerdict } from './faults';
 import { itemsIn, STOPPED, type Execution } from './n8n';
 import { rootOf, type Played } from './run';
-import type { Post } from './service';
-import { endpointOf, sendsFile } from './workflow';
+import { endpointOf, SENDER, sendsFile } from './workflow';
 
 /** What n8n shows of an error. */
 export interface ShownError {
 	message: string;
 	description?: string;
+	/** On an error item. */
+	job_id?: string;
 	context?: { itemIndex?: number; data?: Record<string, unknown> };
 }
 
@@ -19,26 +21,10 @@ const WRITTEN_WITHIN_MS = 30;
 
 export const NODES = ['Node', 'Second'] as const;
 
-/** A POST, with the job that it is to start: a node's, in one round, for one item. */
-export interface Sent extends Post {
-	round: number;
-	/** How often the prompt had been edited: another text is other work. */
-	edition: number;
-	verdict: SubmitVerdict;
-	execution: Execution;
-}
+/** A paid POST as the service has it in its books, with who sent it. */
+export type Sent = NonNullable<ReturnType<Books['sentBy']>>;
 
-/** A run of a node that an execution did itself. */
-export interface NodeRun {
-	execution: Execution;
-	node: string;
-	run: ITaskData;
-	round: number;
-}
-
-/**
- * The day as the service's books have it: every POST, with the execution it came from.
- */
+/** The day as the service's books have it: every POST, with the execution it came from. */
 export class Books {
 	readonly day: Day;
 	readonly executions: Execution[];
@@ -48,38 +34,54 @@ export class Books {
 		this.day = played.day;
 		this.executions = played.n8n.executions;
 		const { requests } = played.service.emulator;
-		this.sent = requests
-			.filter(({ method, form }) => method === 'POST' && form !== undefined)
-			.flatMap((request) => {
-				const post = played.service.postOf(request);
-				const execution = this.executions.findLast(
-					({ id, startedAtMs }) => id === post.executionId && startedAtMs <= request.startedAtMs,
-				);
-				if (!execution) return [];
-				const round = post.runIndex - artificialRuns(execution, post.node).length;
-				const verdict = this.#verdictOf(post, execution);
-				return [{ ...post, verdict, execution, round, edition: 0 }];
-			});
+		this.sent = requests.flatMap((request) => this.sentBy(request) ?? []);
 		for (const post of this.sent) post.edition = this.editionOf(post.execution, post.node);
 	}
 
-	/** Every run of a node of ours. */
-	get runs(): NodeRun[] {
+	sentBy(request: RequestRecord) {
+		const { form, jobId, startedAtMs } = request;
+		const [node = '', id, run, item] = form?.fields[SENDER]?.split('|') ?? [];
+		const execution = this.executions.findLast(
+			(each) => each.id === id && each.startedAtMs <= startedAtMs,
+		);
+		if (!execution) return undefined;
+		const job = this.played.service.emulator.jobs.find(jobId ?? '');
+		return {
+			request,
+			execution,
+			node,
+			round: Number(run) - artificialRuns(execution, node).length,
+			itemIndex: Number(item),
+			/** How often the prompt had been edited: another text is other work. */
+			edition: 0,
+			verdict: this.#verdictOf(request, execution),
+			jobId,
+			hasFailed: job?.outcome.status === 'Failed',
+		};
+	}
+
+	/** Every run of a node of ours that an execution did itself. */
+	get runs() {
 		return this.executions.flatMap((execution) =>
 			NODES.flatMap((node) => this.runsOf(execution, node)),
 		);
 	}
 
-	#verdictOf({ request }: Post, execution: Execution): SubmitVerdict {
+	/** Whether two executions began alike. Data that cannot be written as JSON is all the same. */
+	get hasTwins(): boolean {
+		const { beside, circularItems } = this.day;
+		return beside !== undefined && (beside.equal || circularItems === true);
+	}
+
+	#verdictOf(request: RequestRecord, execution: Execution): SubmitVerdict {
 		const lostAtMs = Math.min(
 			execution.ending === 'crashed' ? execution.endedAtMs - WRITTEN_WITHIN_MS : Infinity,
 			execution.stoppedAtMs ?? Infinity,
 		);
 		const said = this.played.service.verdictOf(request, lostAtMs);
-		// Of two executions that were alike, and had files, nobody knows after a crash which is whose.
-		const { beside, circularItems } = this.day;
-		const hasTwins = beside !== undefined && (beside.equal || circularItems) && sendsFile(this.day);
-		return lostAtMs < Infinity && hasTwins && said === 'started' ? 'lost' : said;
+		// Of twins with files nobody knows after a crash which is whose.
+		const isMixedUp = lostAtMs < Infinity && this.hasTwins && sendsFile(this.day);
+		return isMixedUp && said === 'started' ? 'lost' : said;
 	}
 
 	/**
@@ -118,16 +120,13 @@ export class Books {
 		);
 	}
 
-	/**
-	 * The executions whose jobs this one may deliver. After a crash nothing tells two apart that a trigger
-	 * started with the same data, unless there are files. Data that cannot be written as JSON is all the same.
-	 */
+	/** The executions whose jobs this one may deliver: after a crash only files tell twins apart. */
 	mayDeliver(execution: Execution): Execution[] {
-		const { beside, circularItems, files } = this.day;
 		// A URL leads to the same file.
-		const isInterchangeable = files === 'url' || !sendsFile(this.day);
-		const areAlike = (beside?.equal === true || circularItems) && isInterchangeable;
-		return areAlike ? this.executions : this.sameWork(execution);
+		const hasOwnFiles = this.day.files !== 'url' && sendsFile(this.day);
+		return this.hasTwins && !hasOwnFiles
+			? this.executions
+			: [...this.sameWork(execution), ...this.beside(execution)];
 	}
 
 	/** The POSTs that an execution has to know. */
@@ -136,7 +135,7 @@ export class Books {
 		return this.sent.filter((post) => known.includes(post.execution));
 	}
 
-	runsOf(execution: Execution, node: string): NodeRun[] {
+	runsOf(execution: Execution, node: string) {
 		const artificial = artificialRuns(execution, node).length;
 		return (execution.result?.resultData.runData[node] ?? [])
 			.map((run, runIndex) => ({ execution, node, run, round: runIndex - artificial }))
@@ -149,14 +148,13 @@ export class Books {
 	}
 
 	/** The errors on the items that a node put out, in one execution. */
-	errorItems(execution: Execution, node: string): { itemIndex: number; error: ShownError }[] {
-		return this.runsOf(execution, node).flatMap(({ run }) =>
-			itemsIn(run).flatMap(({ json, pairedItem }) =>
-				typeof json.error === 'object' && json.error !== null
-					? [{ itemIndex: itemOf(pairedItem), error: json.error as unknown as ShownError }]
-					: [],
-			),
-		);
+	errorItems(execution: Execution, node: string) {
+		const items = this.runsOf(execution, node).flatMap(({ run }) => itemsIn(run));
+		return items.flatMap((item) => {
+			const { error } = item.json;
+			if (!error || typeof error !== 'object') return [];
+			return [{ itemIndex: itemOf(item), error: error as object as ShownError }];
+		});
 	}
 }
 
@@ -173,9 +171,9 @@ export function artificialRuns({ before }: Execution, node: string): ITaskData[]
 	);
 }
 
-export function itemOf(pairedItem: unknown): number {
-	const [first] = [pairedItem].flat() as ({ item?: number } | number | undefined)[];
-	return typeof first === 'number' ? first : (first?.item ?? -1);
+export function itemOf({ pairedItem }: INodeExecutionData): number {
+	const [first] = [pairedItem].flat() as (IPairedItemData | undefined)[];
+	return first?.item ?? -1;
 }
 
 export function textOf({ message, description = '' }: ShownError): string {

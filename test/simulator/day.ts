@@ -2,22 +2,7 @@ import * as fc from 'fast-check';
 
 import type { FaultPlace } from '../emulator/emulator';
 import { ENDPOINT_CASES } from '../support/endpointCases';
-import { FAULT_NAMES, verdictOf } from './faults';
-
-/** What becomes of the n-th job that the service accepts. */
-export const JOBS = [
-	'succeeds',
-	'fails',
-	'failsWithReason',
-	'takesLong',
-	'neverEnds',
-	'hasNoImages',
-	'hasImagesLate',
-	'hasTwoImages',
-	'hasGif',
-	'hasUrlObjects',
-	'isListedLate',
-] as const;
+import { FAULT_NAMES, FAULTS, JOB_NAMES } from './faults';
 
 type Drawn<A> = A extends fc.Arbitrary<infer T> ? T : never;
 
@@ -45,13 +30,6 @@ function onceIn<T>(count: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | 
 	);
 }
 
-function rarelyTrue(): fc.Arbitrary<boolean> {
-	return fc.oneof(
-		{ weight: 24, arbitrary: fc.constant(false) },
-		{ weight: 1, arbitrary: fc.constant(true) },
-	);
-}
-
 const place = fc.constantFrom<FaultPlace>('submit', 'poll', 'download');
 const delayMs = fc.constantFrom(0, 5, 150, 1000, 6000, 65_000);
 
@@ -75,7 +53,7 @@ const fault = fc
 	.filter(
 		// Only a quarter of a gigabyte would end such a download.
 		({ at, name }) =>
-			at === 'submit' ? verdictOf(name) !== undefined : at === 'poll' || name !== 'endless',
+			at === 'submit' ? FAULTS[name][1] !== undefined : at === 'poll' || name !== 'endless',
 	);
 
 const retry = fc.record({
@@ -125,7 +103,7 @@ export function days() {
 		equalItems: fc.boolean(),
 		fileInJson: mostly<boolean>(false, true),
 		/** Items that refer to themselves, as a Code node of n8n 1 can make them. */
-		circularItems: rarelyTrue(),
+		circularItems: onceIn(25, fc.constant<boolean>(true)),
 		prompt: mostly('own', 'same', 'changing', 'goneInRetry', 'refusedForOne'),
 		files: fc.constantFrom('none', 'field', 'binary', 'node', 'url'),
 		filesGoInRetry: mostly<boolean>(false, true),
@@ -133,7 +111,7 @@ export function days() {
 		credential: mostly('one', 'perItem', 'odd'),
 		onError: mostly('stopWorkflow', 'continueRegularOutput', 'continueErrorOutput'),
 		retryOnFail: mostly<boolean>(false, true),
-		executeOnce: rarelyTrue(),
+		executeOnce: onceIn(25, fc.constant<boolean>(true)),
 		waits: mostly<boolean>(true, false),
 		downloads: mostly<boolean>(true, false),
 		variations: mostly<number>(1, 2, 3),
@@ -146,20 +124,18 @@ export function days() {
 			maxJobsPerExecution: mostly<number>(100, 2, 3, 0),
 			/** As the text that an expression gives, or as it is. */
 			dryRun: fc.oneof(
-				{ weight: 40, arbitrary: fc.constant<boolean | 'true' | 'false'>(false) },
-				{
-					weight: 3,
-					arbitrary: fc.constantFrom<boolean | 'true' | 'false'>('false', 'true', true),
-				},
+				{ weight: 40, arbitrary: fc.constant(false) },
+				{ weight: 3, arbitrary: fc.constantFrom('false', 'true', true) },
 			),
 			includeInputFields: mostly<boolean>(false, true),
 			resubmitIfUnknown: mostly<boolean>(false, true),
 		}),
 		fileName: mostly('', '=hero {{ $itemIndex }}', 'hero'),
+		/** What becomes of the n-th job that the service accepts. */
 		jobs: fc.array(
 			fc.oneof(
-				{ weight: 3, arbitrary: fc.constant<(typeof JOBS)[number]>('succeeds') },
-				{ weight: 2, arbitrary: fc.constantFrom(...JOBS) },
+				{ weight: 3, arbitrary: fc.constant('succeeds' as const) },
+				{ weight: 2, arbitrary: fc.constantFrom(...JOB_NAMES) },
 			),
 			{ maxLength: 6 },
 		),

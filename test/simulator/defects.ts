@@ -15,10 +15,6 @@ export const DEFECTS = [
 		"if (word === 'true' || word === 'false') return word === 'true';",
 		"if (word !== '') return false;",
 	]),
-	defect('a key that no header can hold is called an unknown outcome', [
-		'if (!/^[\\x21-\\x7e]+$/.test(key)) throw credentialFailures.keyWithOddCharacters();',
-		'',
-	]),
 	defect('a failure while polling does not name the job in its text', [
 		"'job' : 'jobs'} ${listWithData(ownJobIds)}`;",
 		"'job' : 'jobs'}`;",
@@ -50,10 +46,6 @@ export const DEFECTS = [
 	defect('a retry pays again when n8n has moved the file in the JSON', [
 		"return typeof value === 'string' ? value.replace(FILE_ID, '$1') : value;",
 		'return value;',
-	]),
-	defect('a job that replaces a failed one counts against the limit', [
-		'return executionId !== undefined && entry?.executionId === executionId;',
-		'return executionId === entry?.executionId && false;',
 	]),
 	defect('a credential that is lost in the middle is told as an unknown outcome', [
 		'throw failure.with({ concernsAllItems: this.#accounts.size === 0 });',
@@ -110,14 +102,6 @@ export const DEFECTS = [
 	defect('error items come before the others', [
 		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item } }))),',
 		'ofItem.flatMap((items) => (items ?? []).map((each) => ({ ...each, pairedItem: { item: 0 } }))),',
-	]),
-	defect('more jobs are unfinished at once than the limit allows', [
-		'const places = new Semaphore(limit);',
-		'const places = new Semaphore(limit + 1);',
-	]),
-	defect('status checks are not spread', [
-		'this.#nextAtMs = now + POLL_SPACING_MS;',
-		'this.#nextAtMs = now;',
 	]),
 	defect('an edited prompt gets the image of the one before', [
 		'const isSameWork = entry.guard === this.#guardOf(itemIndex);',

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 
 import type { BinaryData } from 'n8n-core';
 import type { IDataDeduplicator } from 'n8n-workflow';
@@ -16,36 +17,30 @@ export class BinaryStore {
 		content: Buffer | Readable,
 		metadata: BinaryData.PreWriteMetadata,
 	): Promise<BinaryData.WriteResult> {
-		const chunks: Buffer[] = [];
-		if (Buffer.isBuffer(content)) chunks.push(content);
-		else for await (const chunk of content) chunks.push(chunk as Buffer);
+		const bytes = Buffer.isBuffer(content) ? content : await buffer(content);
 		const place =
 			location.type === 'execution'
 				? `workflows/${location.workflowId}/executions/${location.executionId || 'temp'}`
 				: location.pathSegments.join('/');
 		const uuid = `bbbbbbbb-0000-4000-8000-${String(this.#count++).padStart(12, '0')}`;
 		const fileId = `${place}/binary_data/${uuid}`;
-		const bytes = Buffer.concat(chunks);
 		this.#files.set(fileId, { bytes, metadata });
 		return { fileId, fileSize: bytes.length };
 	}
 
-	async getAsBuffer(fileId: string): Promise<Buffer> {
-		return await Promise.resolve(this.#get(fileId).bytes);
-	}
-
-	async getAsStream(fileId: string): Promise<Readable> {
-		return await Promise.resolve(Readable.from([this.#get(fileId).bytes]));
-	}
+	getAsBuffer = async (fileId: string) => await Promise.resolve(this.#get(fileId).bytes);
+	getAsStream = async (fileId: string) => Readable.from([await this.getAsBuffer(fileId)]);
 
 	async getMetadata(fileId: string): Promise<BinaryData.Metadata> {
 		const { bytes, metadata } = this.#get(fileId);
 		return await Promise.resolve({ ...metadata, fileSize: bytes.length });
 	}
 
-	async rename(oldFileId: string, newFileId: string): Promise<void> {
-		this.#files.set(newFileId, this.#get(oldFileId));
-		await this.deleteManyByFileId([oldFileId]);
+	/** @returns whether there was such a file */
+	async rename(oldFileId: string, newFileId: string): Promise<boolean> {
+		const file = this.#files.get(oldFileId);
+		if (file) this.#files.set(newFileId, file);
+		return await Promise.resolve(this.#files.delete(oldFileId));
 	}
 
 	async deleteManyByFileId(fileIds: string[]): Promise<void> {
@@ -58,8 +53,8 @@ export class BinaryStore {
 		return this.#files.get(id.split(':')[1] ?? '')?.bytes;
 	}
 
-	async deleteAll(): Promise<void> {
-		await this.deleteManyByFileId([...this.#files.keys()]);
+	deleteAll(): void {
+		this.#files.clear();
 	}
 
 	#get(fileId: string) {
@@ -85,27 +80,23 @@ export class Deduplication {
 	) {}
 
 	async checkProcessedAndRecord(
-		...[texts, , { workflow, node }, { maxEntries }]: Parameters<
-			IDataDeduplicator['checkProcessedAndRecord']
-		>
+		...[texts, , context, { maxEntries }]: Parameters<IDataDeduplicator['checkProcessedAndRecord']>
 	): ReturnType<IDataDeduplicator['checkProcessedAndRecord']> {
-		const row = `${workflow.id} n:${node?.id ?? ''}`;
+		const row = rowOf(context);
 		const stored = await this.#read(row);
-		const list = [...(stored ?? [])];
-		const known = new Set(list);
-		const hashes = new Map(texts.map((text) => [text, hash(text)]));
-		const isProcessed = (text: (typeof texts)[number]) => known.has(hashes.get(text) ?? '');
+		const known = new Set(stored);
+		const isProcessed = (text: unknown) => known.has(hash(text));
 		const added = texts.filter((text) => !isProcessed(text));
-		list.push(...added.map((text) => hashes.get(text) ?? ''));
+		const list = [...(stored ?? []), ...added.map(hash)];
 		if (maxEntries) list.splice(0, list.length - maxEntries);
 		await this.#write(row, list, stored === undefined);
 		return { new: added, processed: texts.filter(isProcessed) };
 	}
 
 	async removeProcessed(
-		...[texts, , { workflow, node }]: Parameters<IDataDeduplicator['removeProcessed']>
+		...[texts, , context]: Parameters<IDataDeduplicator['removeProcessed']>
 	): Promise<void> {
-		const row = `${workflow.id} n:${node?.id ?? ''}`;
+		const row = rowOf(context);
 		const known = await this.#read(row);
 		if (!known) return;
 		const list = [...known];
@@ -117,9 +108,9 @@ export class Deduplication {
 	}
 
 	async getProcessedDataCount(
-		...[, { workflow, node }]: Parameters<IDataDeduplicator['getProcessedDataCount']>
+		...[, context]: Parameters<IDataDeduplicator['getProcessedDataCount']>
 	): Promise<number> {
-		return (await this.#read(`${workflow.id} n:${node?.id ?? ''}`))?.length ?? 0;
+		return (await this.#read(rowOf(context)))?.length ?? 0;
 	}
 
 	async #read(row: string): Promise<string[] | undefined> {
@@ -139,6 +130,10 @@ export class Deduplication {
 		this.openWrites--;
 		if (state.collides) throw new Error('UNIQUE constraint failed: processed_data');
 	}
+}
+
+function rowOf({ workflow, node }: Parameters<IDataDeduplicator['removeProcessed']>[2]): string {
+	return `${workflow.id} n:${node?.id ?? ''}`;
 }
 
 function hash(text: unknown): string {

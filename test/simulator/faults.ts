@@ -1,7 +1,11 @@
-import type { Fault } from '../emulator/emulator';
+import type { Fault, JobWish } from '../emulator/emulator';
 
-/** Any fault, without what it strikes. */
-type Kind<F> = F extends Fault ? Omit<F, 'at' | 'times' | 'match'> : never;
+/** Any fault, without what it strikes. An answer is held back so long. */
+type Kind<F> = F extends { kind: 'hold' }
+	? { kind: 'hold'; forMs: number }
+	: F extends Fault
+		? Omit<F, 'at' | 'times' | 'match'>
+		: never;
 
 /** What a fault makes of a POST, as somebody would say who sees both ends. */
 export type SubmitVerdict =
@@ -21,9 +25,9 @@ export const ECHOED_KEY = 'af-key-3f9c0d5e7b2a4816';
 const ECHO = `Your request: Authorization: Bearer ${ECHOED_KEY}`;
 const FIREWALL = '<html><head><title>Just a moment...</title></head><body>Checking</body></html>';
 
-type Headers = Extract<Kind<Fault>, { kind: 'respond' }>['headers'];
+type Answer = Extract<Kind<Fault>, { kind: 'respond' }>;
 
-function json(status: number, detail: string, headers: Headers = {}): Kind<Fault> {
+function json(status: number, detail: string, headers: Answer['headers'] = {}): Answer {
 	return { kind: 'respond', status, body: { detail }, headers };
 }
 
@@ -65,19 +69,33 @@ export const FAULTS = {
 	proxyWantsKey: [{ kind: 'html', status: 407 }, 'refused'],
 	redirect: [{ kind: 'redirect', to: 'http://127.0.0.1:9/elsewhere' }, 'refused'],
 	redirectInCircles: [{ kind: 'redirect', to: 'itself' }, 'refused'],
+	/** Still in time for a submit, or not. */
+	slow: [{ kind: 'hold', forMs: 20_000 }, 'started'],
+	late: [{ kind: 'hold', forMs: 80_000 }, 'lost'],
 } satisfies Record<string, readonly [Kind<Fault>, SubmitVerdict | undefined]>;
 
 function in20Seconds(nowMs: number): Record<string, string> {
 	return { 'retry-after': new Date(nowMs + 20_000).toUTCString() };
 }
 
-/** How long an answer is held back: still in time for a submit, or not. */
-export const HELD_MS = { slow: 20_000, late: 80_000 };
+export type FaultName = keyof typeof FAULTS;
+export const FAULT_NAMES = Object.keys(FAULTS) as FaultName[];
 
-export type FaultName = keyof typeof FAULTS | keyof typeof HELD_MS;
-export const FAULT_NAMES = [...Object.keys(FAULTS), ...Object.keys(HELD_MS)] as FaultName[];
+/** How each kind of job differs from the usual one. */
+export const JOBS = {
+	succeeds: {},
+	fails: { outcome: { status: 'Failed' } },
+	failsWithReason: {
+		outcome: { status: 'Failed', extra: { error_message: 'Not with these words' } },
+	},
+	takesLong: { durationMs: 90_000 },
+	neverEnds: { durationMs: Infinity },
+	hasNoImages: { outcome: { images: [] } },
+	hasImagesLate: { outcome: { extra: { image_urls: null } } },
+	hasTwoImages: { outcome: { images: ['png', 'png'] } },
+	hasGif: { outcome: { images: ['png', 'gif'] } },
+	hasUrlObjects: { outcome: { imageUrls: 'url' } },
+	isListedLate: {},
+} satisfies Record<string, JobWish>;
 
-export function verdictOf(name: FaultName): SubmitVerdict | undefined {
-	if (name === 'slow') return 'started';
-	return name === 'late' ? 'lost' : FAULTS[name][1];
-}
+export const JOB_NAMES = Object.keys(JOBS) as (keyof typeof JOBS)[];

@@ -27,6 +27,7 @@ import type { VirtualClock as DayClock } from '../support/virtualClock';
 import type { Day } from './day';
 import { BinaryStore, Deduplication } from './disk';
 import { freshNodes } from './freshNodes';
+import type { Network } from './network';
 import { FIRST_RETRY, ROUNDS, type SavedWorkflow } from './workflow';
 
 const WORKFLOW_ID = 'workflow';
@@ -39,22 +40,24 @@ export const STOPPED = 'The execution was cancelled manually';
 /** An execution as n8n lists it, and how it came about. */
 export interface Execution {
 	id: string;
-	retryOf: Execution | undefined;
+	retryOf?: Execution;
 	/** The same execution, run again by n8n 1. */
-	isRerunOf: Execution | undefined;
+	isRerunOf?: Execution;
+	/** Tells its items from those of another trigger. */
+	label: string;
 	workflow: SavedWorkflow;
 	mode: WorkflowExecuteMode;
 	startedAtMs: number;
 	endedAtMs: number;
-	stoppedAtMs: number | undefined;
+	stoppedAtMs?: number;
 	/** What it came to. n8n lists a good retry of a stopped execution as an error: Stop's own stays. */
 	ending: 'running' | 'success' | 'error' | 'stopped' | 'timedOut' | 'crashed';
 	/** What n8n's database has of it. */
 	saved: IRunExecutionData;
 	/** The same before n8n's start found it unfinished. */
-	unfinished: IRunExecutionData | undefined;
+	unfinished?: IRunExecutionData;
 	/** What it came to in memory, which Stop does not save; of a crash nobody knows. */
-	result: IRunExecutionData | undefined;
+	result?: IRunExecutionData;
 	/** How often n8n called a node's execute, by name. */
 	calls: Map<string, number>;
 	/** The runs that it found when it began: those of what it retries, and artificial ones. */
@@ -65,7 +68,7 @@ interface Running {
 	execution: Execution;
 	/** Nodes that have begun, and those of them that have ended, as n8n's event log tells. */
 	started: Map<string, boolean>;
-	cancel: () => void;
+	running: { cancel: () => void };
 	end: (ending: Execution['ending']) => void;
 }
 
@@ -114,15 +117,14 @@ export class N8n {
 		private readonly day: Day,
 		private readonly clock: DayClock,
 		private readonly credentialOf: (itemIndex: number) => { apiKey: string; baseUrl: string },
-		private readonly cutOff: () => void,
+		private readonly network: Network,
 	) {
 		this.timeoutAfterMs = day.timeoutAfterMs;
 		this.#loadNodes();
 		const binaryData = Container.get(BinaryDataService);
 		binaryData.setManager('filesystem-v2', this.files as object as BinaryData.Manager);
 		this.deduplication = new Deduplication(clock, 4);
-		const ofTheDay = { deduplicator: this.deduplication };
-		Object.assign(DataDeduplicationService.getInstance(), ofTheDay);
+		Object.assign(DataDeduplicationService.getInstance(), { deduplicator: this.deduplication });
 		logTo(this.log);
 	}
 
@@ -136,41 +138,38 @@ export class N8n {
 	}
 
 	/** Runs a workflow as its trigger does. */
-	async start(workflow: SavedWorkflow, items: INodeExecutionData[]): Promise<Execution> {
+	async start(label: string, workflow: SavedWorkflow, items: INodeExecutionData[]): Promise<void> {
 		const node = workflow.nodes.find(({ name }) => name === 'Hook');
 		if (!node) throw new Error('the workflow has no trigger');
 		const saved = createRunExecutionData({
 			executionData: { nodeExecutionStack: [{ node, data: { main: [items] }, source: null }] },
 		});
 		const id = String(this.executions.length + 1);
-		return await this.#run(this.#listed({ id, workflow, saved, mode: this.day.mode }));
+		await this.#run({ id, label, workflow, saved, mode: this.day.mode });
 	}
 
 	/** n8n 1 takes a crashed execution of a queue up again: the same one, from its beginning. */
-	async rerun(execution: Execution): Promise<Execution> {
-		const { id, workflow, mode, unfinished } = execution;
+	async rerun(execution: Execution): Promise<void> {
+		const { id, label, workflow, mode, unfinished } = execution;
 		if (!unfinished) throw new Error('it was not cut off');
-		return await this.#run(
-			this.#listed({ id, workflow, mode, saved: copyOf(unfinished), isRerunOf: execution }),
-		);
+		await this.#run({ id, label, workflow, mode, saved: copyOf(unfinished), isRerunOf: execution });
 	}
 
 	/** Whether the executions list, or the API for what was stopped, offers it. */
 	canRetry(execution: Execution): boolean {
 		const { ending, isRerunOf } = execution;
-		if (isRerunOf || ending === 'success' || ending === 'running') return false;
 		// Run again under the same ID, it has succeeded.
 		const isMended = this.executions.some(
 			(each) => each.isRerunOf === execution && each.ending === 'success',
 		);
-		if (isMended) return false;
+		if (isMended || isRerunOf || ending === 'success' || ending === 'running') return false;
 		// There n8n runs nothing of what was canceled and saved, and says that it has succeeded.
 		const isSaved = ending === 'timedOut' || (ending === 'stopped' && this.day.keepsStopped);
 		return this.day.n8n === '2.41' || !isSaved;
 	}
 
 	/** execution.service.js, `retry`. @param current with the currently saved workflow */
-	async retry(execution: Execution, current?: SavedWorkflow): Promise<Execution> {
+	async retry(execution: Execution, current?: SavedWorkflow): Promise<void> {
 		const saved = copyOf(execution.saved);
 		const { lastNodeExecuted, runData } = saved.resultData;
 		if (lastNodeExecuted !== undefined) {
@@ -185,20 +184,19 @@ export class N8n {
 		}
 		const id = String(FIRST_RETRY + this.#retryCount++);
 		const workflow = current ?? execution.workflow;
-		return await this.#run(
-			this.#listed({ id, workflow, saved, mode: 'retry', retryOf: execution }),
-		);
+		const { label } = execution;
+		await this.#run({ id, label, workflow, saved, mode: 'retry', retryOf: execution });
 	}
 
 	stop(): void {
-		for (const { execution, cancel } of this.#running) {
+		for (const { execution, running } of this.#running) {
 			if (execution.stoppedAtMs !== undefined) continue;
 			execution.stoppedAtMs = this.clock.now();
 			execution.ending = 'stopped';
 			// execution.service.js, `stopDuringRun`
 			const { resultData } = execution.saved;
 			resultData.error = { message: STOPPED } as NonNullable<typeof resultData.error>;
-			cancel();
+			running.cancel();
 		}
 	}
 
@@ -211,7 +209,7 @@ export class N8n {
 
 	crash(): void {
 		this.clock.crash();
-		this.cutOff();
+		this.network.crash();
 		this.#loadNodes();
 		const killed = [...this.#running];
 		this.#running = new Set();
@@ -228,31 +226,20 @@ export class N8n {
 		this.clock.drive(systemClock);
 	}
 
-	#listed(
-		given: Pick<Execution, 'id' | 'workflow' | 'saved' | 'mode'> & Partial<Execution>,
-	): Execution {
+	async #run(
+		given: Pick<Execution, 'id' | 'label' | 'workflow' | 'saved' | 'mode'> & Partial<Execution>,
+	): Promise<void> {
+		const { id, workflow, mode, saved } = given;
 		const execution: Execution = {
-			retryOf: undefined,
-			isRerunOf: undefined,
 			startedAtMs: this.clock.now(),
 			endedAtMs: Infinity,
-			stoppedAtMs: undefined,
 			ending: 'running',
-			result: undefined,
-			unfinished: undefined,
 			calls: new Map(),
-			before: copyOf(given.saved.resultData.runData),
+			before: copyOf(saved.resultData.runData),
 			...given,
+			saved: copyOf(saved),
 		};
 		this.executions.push(execution);
-		return execution;
-	}
-
-	async #run(execution: Execution): Promise<Execution> {
-		const { id, workflow, mode } = execution;
-		const live = execution.saved;
-		execution.saved = copyOf(live);
-		const { savesProgress } = this.day;
 		const { timeoutAfterMs } = this;
 		const started: Running['started'] = new Map();
 		const workflowData = { id: WORKFLOW_ID, name: 'workflow', nodes: workflow.nodes };
@@ -262,33 +249,27 @@ export class N8n {
 		});
 		hooks.addHandler('nodeExecuteAfter', (name, _, data) => {
 			started.set(name, true);
-			if (!savesProgress || execution.ending !== 'running') return;
+			if (!this.day.savesProgress || execution.ending !== 'running') return;
 			// save-execution-progress.js
 			data.resultData.lastNodeExecuted = name;
 			execution.saved = copyOf(data);
 		});
-		const work = new WorkflowExecute(additionalDataOf(id, hooks, this.credentialOf), mode, live);
+		const work = new WorkflowExecute(additionalDataOf(id, hooks, this.credentialOf), mode, saved);
 		const running = work.processRunExecutionData(this.#workflow(workflow, execution.calls));
 		await new Promise<void>((resolve) => {
-			const entry: Running = {
-				execution,
-				started,
-				cancel: () => {
-					running.cancel();
-				},
-				end: (ending) => {
-					if (execution.ending === 'running') execution.ending = ending;
-					execution.endedAtMs = this.clock.now();
-					this.#running.delete(entry);
-					resolve();
-				},
+			const end: Running['end'] = (ending) => {
+				if (execution.ending === 'running') execution.ending = ending;
+				execution.endedAtMs = this.clock.now();
+				this.#running.delete(entry);
+				resolve();
 			};
+			const entry: Running = { execution, started, running, end };
 			this.#running.add(entry);
 			const timeOut = () => {
 				if (execution.ending !== 'running') return;
 				execution.ending = 'timedOut';
 				execution.stoppedAtMs = this.clock.now();
-				entry.cancel();
+				running.cancel();
 			};
 			const stopTimer = timeoutAfterMs && this.clock.after(timeoutAfterMs, 'n8n', timeOut);
 			running.then(
@@ -310,7 +291,6 @@ export class N8n {
 				},
 			);
 		});
-		return execution;
 	}
 
 	/** restore-binary-data-id.js: a webhook's files get the execution's ID when it ends. */
@@ -325,12 +305,8 @@ export class N8n {
 			const old = binary.id;
 			const restored = old.replace('/temp/', `/${id}/`);
 			const [oldFile = '', newFile = ''] = [old, restored].map((each) => each.split(':')[1]);
-			try {
-				await this.files.rename(oldFile, newFile);
-			} catch {
-				// n8n logs it and goes on.
-				continue;
-			}
+			// Of a file that is gone n8n logs it and goes on.
+			if (!(await this.files.rename(oldFile, newFile))) continue;
 			for (const each of found) if (each.id === old) each.id = restored;
 		}
 	}
@@ -338,18 +314,15 @@ export class N8n {
 	#workflow({ nodes, connections, settings }: SavedWorkflow, calls: Execution['calls']): Workflow {
 		const known: Record<string, INodeType> = { hook, loop };
 		for (const type of this.#nodes) {
-			const { name } = type.description;
-			const counted: INodeType = {
-				description: type.description,
-				async execute(this: IExecuteFunctions) {
-					const { name: nodeName } = this.getNode();
-					calls.set(nodeName, (calls.get(nodeName) ?? 0) + 1);
-					return (await type.execute?.call(this)) ?? [];
-				},
+			const { description } = type;
+			const counted: INodeType['execute'] = async function (this: IExecuteFunctions) {
+				const { name } = this.getNode();
+				calls.set(name, (calls.get(name) ?? 0) + 1);
+				return (await type.execute?.call(this)) ?? [];
 			};
-			known[`${PREFIX}${name}`] = counted;
-			const description = { ...type.description, name: `${name}Tool` };
-			known[`${PREFIX}${name}Tool`] = { ...counted, description };
+			for (const name of [description.name, `${description.name}Tool`]) {
+				known[`${PREFIX}${name}`] = { description: { ...description, name }, execute: counted };
+			}
 		}
 		return new Workflow({
 			id: WORKFLOW_ID,
@@ -386,7 +359,6 @@ function recover({ workflow, saved }: Execution, started: Running['started']): v
 }
 
 /** The items that a node put out in one run. */
-export function itemsIn({ data }: ITaskData, output?: number): INodeExecutionData[] {
-	const outputs = data?.main ?? [];
-	return (output === undefined ? outputs : [outputs[output]]).flatMap((items) => items ?? []);
+export function itemsIn({ data }: ITaskData): INodeExecutionData[] {
+	return (data?.main ?? []).flatMap((items) => items ?? []);
 }

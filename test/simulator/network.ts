@@ -121,7 +121,6 @@ export class Network {
 	readonly #open = new Set<Wire>();
 	/** Which connections are refused, by their number. */
 	refuses: (connection: number) => boolean = () => false;
-	refusedCount = 0;
 	/** Whether a crash cut off a request to the API before it arrived. */
 	hasCutOff = false;
 	/** Told of each request as it comes in. */
@@ -167,7 +166,6 @@ export class Network {
 		const client = new Wire(this.clock, 'n8n', latencyMs, port === FIRST_PORT);
 		const server = this.#servers[port - FIRST_PORT];
 		if (!server || this.refuses(this.#connectionCount++)) {
-			this.refusedCount++;
 			this.clock.after(1, 'n8n', () => client.destroy(connectionError('connect', 'ECONNREFUSED')));
 			return client;
 		}

@@ -7,18 +7,7 @@ import { KEYS, Service } from './service';
 import { itemsOf, workflowOf, type Edits, type SavedWorkflow } from './workflow';
 
 /** A day that is over: what the rules judge. */
-export interface Played {
-	day: Day;
-	n8n: N8n;
-	service: Service;
-	network: Network;
-	/** From here on everything worked. */
-	healedAtMs: number;
-	/** What nobody handled, and what went on for ever. */
-	unhandled: string[];
-	/** The input files' bytes by execution and item, where they come as such. */
-	fileOf: (execution: Execution, itemIndex: number) => Buffer;
-}
+export type Played = Awaited<ReturnType<typeof play>>;
 
 /** Longer than anything that is still under way when the last execution has ended. */
 const AFTERGLOW_MS = 300_000;
@@ -35,10 +24,11 @@ function randomFrom(seed: number): () => number {
 }
 
 /** Plays a day from its beginning to the last retry, in a world that is healthy by then. */
-export async function play(day: Day): Promise<Played> {
+export async function play(day: Day) {
 	const clock = new DayClock();
 	const random = randomFrom(day.seed);
 	const network = new Network(clock, () => Math.round(day.latencyMs * (0.5 + random())));
+	/** What nobody handled, and what went on for ever. */
 	const unhandled: string[] = [];
 	const note = (error: unknown) => unhandled.push(`unhandled: ${String(error)}`);
 	const { random: realRandom } = Math;
@@ -55,9 +45,7 @@ export async function play(day: Day): Promise<Played> {
 		}
 		await service.emulator.close();
 		const { n8n, healedAtMs } = story;
-		const fileOf: Played['fileOf'] = (execution, itemIndex) =>
-			tinyPicture(`${story.labelOf(execution)} data ${itemIndex}`, 'png');
-		return { day, n8n, service, network, healedAtMs, unhandled, fileOf };
+		return { day, n8n, service, network, healedAtMs, unhandled };
 	} finally {
 		process.off('unhandledRejection', note);
 		Math.random = realRandom;
@@ -67,9 +55,9 @@ export async function play(day: Day): Promise<Played> {
 
 class Story {
 	readonly n8n: N8n;
+	/** From here on everything works. */
 	healedAtMs = Infinity;
 	readonly #imageUrl: string;
-	readonly #labels = new Map<Execution, string>();
 	#saved: SavedWorkflow;
 	#hasCredential = true;
 	#hasOddKey: boolean;
@@ -91,9 +79,7 @@ class Story {
 			const key = day.credential === 'perItem' ? KEYS[itemIndex % 2] : KEYS[0];
 			return { apiKey: `${this.#hasOddKey ? '\u200b' : ''}${key ?? ''}`, baseUrl: apiUrl };
 		};
-		this.n8n = new N8n(day, clock, credentialOf, () => {
-			network.crash();
-		});
+		this.n8n = new N8n(day, clock, credentialOf, network);
 	}
 
 	async tell(): Promise<void> {
@@ -105,46 +91,28 @@ class Story {
 		const first = this.#during(disruption, async () => {
 			await this.#start('first');
 		});
-		const second = beside && this.#startBeside(beside);
+		const second = beside && this.#start(beside.equal ? 'first' : 'second', beside.afterMs);
 		await Promise.all([first, second]);
-		if (filesGoInRetry) await this.n8n.files.deleteAll();
+		if (filesGoInRetry) this.n8n.files.deleteAll();
 		for (const retry of retries) await this.#retry(retry);
 		await this.#heal();
 		await this.clock.wait(AFTERGLOW_MS, 'service');
 	}
 
-	labelOf(execution: Execution): string {
-		const { retryOf, isRerunOf } = execution;
-		const earlier = retryOf ?? isRerunOf;
-		return earlier ? this.labelOf(earlier) : (this.#labels.get(execution) ?? '');
-	}
-
-	async #startBeside({ equal, afterMs }: NonNullable<Day['beside']>): Promise<void> {
-		await this.clock.wait(afterMs, 'service');
-		await this.#start(equal ? 'first' : 'second');
-	}
-
-	async #start(label: string): Promise<void> {
+	async #start(label: string, afterMs?: number): Promise<void> {
+		if (afterMs !== undefined) await this.clock.wait(afterMs, 'service');
 		const store = async (content: string) => await this.n8n.store(tinyPicture(content, 'png'));
 		const items = await itemsOf(this.day, label, store);
-		const running = this.n8n.start(this.#saved, items);
-		const execution = this.n8n.executions.at(-1);
-		if (execution) this.#labels.set(execution, label);
-		await running;
+		await this.n8n.start(label, this.#saved, items);
 	}
 
 	/** Whatever is said to happen meanwhile happens. */
 	async #during(disruption: Disruption | undefined, act: () => Promise<unknown>): Promise<void> {
-		if (!disruption) {
-			await act();
-			return;
-		}
-		const { kind, at, nth, delayMs } = disruption;
 		let count = 0;
 		const watch = (place: string) => {
-			if (place !== at || count++ !== nth) return;
-			this.clock.after(delayMs, 'service', () => {
-				this.#disrupt(kind);
+			if (place !== disruption?.at || count++ !== disruption.nth) return;
+			this.clock.after(disruption.delayMs, 'service', () => {
+				this.#disrupt(disruption.kind);
 			});
 		};
 		this.network.watchers.add(watch);
@@ -154,22 +122,11 @@ class Story {
 
 	#disrupt(kind: Disruption['kind']): void {
 		if (this.healedAtMs < Infinity) return;
-		const acts: Record<Disruption['kind'], () => void> = {
-			stop: () => {
-				this.n8n.stop();
-			},
-			crash: () => {
-				this.n8n.crash();
-			},
-			deploy: () => void this.n8n.deploy(),
-			revokeKey: () => {
-				this.service.emulator.apiKeys.clear();
-			},
-			loseCredential: () => {
-				this.#hasCredential = false;
-			},
-		};
-		acts[kind]();
+		if (kind === 'stop') this.n8n.stop();
+		else if (kind === 'crash') this.n8n.crash();
+		else if (kind === 'deploy') void this.n8n.deploy();
+		else if (kind === 'revokeKey') this.service.emulator.apiKeys.clear();
+		else this.#hasCredential = false;
 	}
 
 	async #retry({ of, workflow, edit, twice, rerun, laterMs, disruption }: Retry): Promise<void> {
@@ -188,10 +145,10 @@ class Story {
 		};
 		this.#edit(edits[edit]);
 		const canRerun = rerun && this.day.n8n === '1.123' && retried.ending === 'crashed';
-		const once = async () =>
-			canRerun
-				? await this.n8n.rerun(retried)
-				: await this.n8n.retry(retried, workflow === 'saved' ? this.#saved : undefined);
+		const once = async () => {
+			if (canRerun) await this.n8n.rerun(retried);
+			else await this.n8n.retry(retried, workflow === 'saved' ? this.#saved : undefined);
+		};
 		await this.#during(disruption, async () => {
 			await Promise.all(twice && !canRerun ? [once(), once()] : [once()]);
 		});

@@ -1,46 +1,22 @@
-import {
-	startEmulator,
-	type Emulator,
-	type JobWish,
-	type RequestRecord,
-} from '../emulator/emulator';
+import { startEmulator, type Emulator, type RequestRecord } from '../emulator/emulator';
 import type { VirtualClock as DayClock } from '../support/virtualClock';
 import type { Day } from './day';
-import { ECHOED_KEY, FAULTS, HELD_MS, verdictOf, type SubmitVerdict } from './faults';
+import { ECHOED_KEY, FAULTS, JOBS, type FaultName, type SubmitVerdict } from './faults';
 import type { Network } from './network';
-import { SENDER } from './workflow';
 
 /** Distinctive, so that any trace of them anywhere is a leak. */
 export const KEYS = [ECHOED_KEY, 'af-key-91d2c7e604fb5a38', 'af-key-new-77b0e1c2'] as const;
 const LATE_MS = 45_000;
 
-/** A paid POST as the service has it in its books. */
-export interface Post {
-	request: RequestRecord;
-	/** Who sent it. */
-	executionId: string;
-	node: string;
-	runIndex: number;
-	itemIndex: number;
-	jobId: string | undefined;
-	/** The one job of its kind that ends as Failed. */
-	hasFailed: boolean;
-}
-
 /** The service of a day: the emulator, with what the day has in store for it. */
 export class Service {
-	readonly emulator: Emulator;
+	#isHealed = false;
 	/** The faults that struck, by request. */
-	readonly faultOf = new Map<RequestRecord, Day['faults'][number]['name']>();
-	readonly #state: { isHealed: boolean };
+	readonly #faultOf = new Map<RequestRecord, FaultName>();
 
-	private constructor(emulator: Emulator, state: { isHealed: boolean }) {
-		this.emulator = emulator;
-		this.#state = state;
-	}
+	private constructor(readonly emulator: Emulator) {}
 
 	static async open(day: Day, clock: DayClock, network: Network): Promise<Service> {
-		const state = { isHealed: false };
 		let jobCount = 0;
 		const emulator = await startEmulator({
 			pictures: false,
@@ -50,51 +26,33 @@ export class Service {
 			listen: (server) => network.listen(server),
 			wish: () => {
 				const id = `00000000-0000-4000-8000-${String(++jobCount).padStart(12, '0')}`;
-				const kind = (state.isHealed ? undefined : day.jobs[jobCount - 1]) ?? 'succeeds';
+				const kind = (service.#isHealed ? undefined : day.jobs[jobCount - 1]) ?? 'succeeds';
 				if (kind === 'hasImagesLate') {
 					clock.after(7000, 'service', () => {
 						emulator.jobs.get(id).outcome.extra = {};
 					});
 				}
-				return { id, ...WISHES[kind] };
+				return { id, ...JOBS[kind] };
 			},
 		});
-		const service = new Service(emulator, state);
+		const service = new Service(emulator);
 		service.#addFaults(day, clock);
 		return service;
 	}
 
 	/** Everything works from now on, and what has begun ends well. */
 	heal(): void {
-		this.#state.isHealed = true;
+		this.#isHealed = true;
 		this.emulator.faults.clear();
 		for (const job of this.emulator.jobs.all()) {
 			if (job.durationMs === Infinity) job.durationMs = 0;
 		}
 	}
 
-	/** Who sent a POST, and what came of it. */
-	postOf(request: RequestRecord): Post {
-		const [node = '', executionId = '', runIndex = -1, itemIndex = -1] = (
-			request.form?.fields[SENDER] ?? ''
-		).split('|');
-		const { jobId } = request;
-		const job = jobId === undefined ? undefined : this.emulator.jobs.find(jobId);
-		return {
-			request,
-			node,
-			executionId,
-			runIndex: Number(runIndex),
-			itemIndex: Number(itemIndex),
-			jobId,
-			hasFailed: job?.outcome.status === 'Failed',
-		};
-	}
-
 	/** @param lostAtMs when n8n or the execution that sent it was lost, if it was */
 	verdictOf(request: RequestRecord, lostAtMs: number): SubmitVerdict {
-		const fault = this.faultOf.get(request);
-		const said = (fault === undefined ? undefined : verdictOf(fault)) ?? 'started';
+		const fault = this.#faultOf.get(request);
+		const said = (fault === undefined ? undefined : FAULTS[fault][1]) ?? 'started';
 		const arrivedAtMs = request.endedAtMs ?? Infinity;
 		const wasHeard = arrivedAtMs < lostAtMs;
 		if (request.jobId === undefined) {
@@ -125,39 +83,18 @@ export class Service {
 				if (seen++ < skip) return false;
 				const isEcho = name === 'echoesKey';
 				if (isEcho && !request.headers.authorization?.includes(ECHOED_KEY)) return false;
-				this.faultOf.set(request, name);
+				this.#faultOf.set(request, name);
 				return true;
 			};
-			if (name === 'slow' || name === 'late') {
-				faults.add({
-					at,
-					times,
-					match,
-					kind: 'hold',
-					get until() {
-						return clock.wait(HELD_MS[name], 'service');
-					},
-				});
+			const [fault] = FAULTS[name];
+			if (fault.kind === 'hold') {
+				const { kind, forMs } = fault;
+				// Asked for when it strikes.
+				const until = () => clock.wait(forMs, 'service');
+				faults.add({ at, times, match, kind, until });
 			} else {
-				faults.add({ ...FAULTS[name][0], at, times, match });
+				faults.add({ ...fault, at, times, match });
 			}
 		}
 	}
 }
-
-/** How each kind of job differs from the usual one. */
-const WISHES: Record<Day['jobs'][number], JobWish> = {
-	succeeds: {},
-	fails: { outcome: { status: 'Failed' } },
-	failsWithReason: {
-		outcome: { status: 'Failed', extra: { error_message: 'Not with these words' } },
-	},
-	takesLong: { durationMs: 90_000 },
-	neverEnds: { durationMs: Infinity },
-	hasNoImages: { outcome: { images: [] } },
-	hasImagesLate: { outcome: { extra: { image_urls: null } } },
-	hasTwoImages: { outcome: { images: ['png', 'png'] } },
-	hasGif: { outcome: { images: ['png', 'gif'] } },
-	hasUrlObjects: { outcome: { imageUrls: 'url' } },
-	isListedLate: {},
-};

@@ -4,7 +4,7 @@ import type {
 	INode,
 	INodeExecutionData,
 	INodeParameters,
-	IWorkflowSettings,
+	IWorkflowBase,
 } from 'n8n-workflow';
 
 import { ENDPOINT_CASES } from '../support/endpointCases';
@@ -19,31 +19,20 @@ export interface Edits {
 }
 
 /** A workflow as it is saved, and what the rules have to know of it. */
-export interface SavedWorkflow {
-	nodes: INode[];
-	connections: IConnections;
-	settings: IWorkflowSettings;
+export interface SavedWorkflow extends Required<
+	Pick<IWorkflowBase, 'nodes' | 'connections' | 'settings'>
+> {
 	edits: Edits;
 }
 
 /** What the day has to know of a paid endpoint. */
-export interface EndpointFacts {
-	type: string;
-	parameters: INodeParameters;
-	/** The parameter that takes words, if one does. */
-	words: string | undefined;
-	/** Of the parameters for its file; those for reference images have names of their own. */
-	filePrefix: string;
-	isFileOptional: boolean;
-	/** Whether it takes characters for the rows of a sprite sheet besides. */
-	hasRows: boolean;
-}
+type EndpointFacts = ReturnType<typeof endpointOf>;
 
 /** @param name the part of its path that is its own */
-export function endpointOf(name: string): EndpointFacts {
+export function endpointOf(name: string) {
 	const found = ENDPOINT_CASES.find(({ path }) => path === `/public/v1/${name}`);
-	const file = found?.fields.find(({ kind }) => kind === 'files');
-	if (!found || !file) throw new Error(`no endpoint ${name}`);
+	if (!found) throw new Error(`no endpoint ${name}`);
+	const file = found.fields.find(({ kind }) => kind === 'files');
 	const hasRows = found.fields.some(({ kind }) => kind === 'table');
 	const characters = {
 		characterImagesSource: 'binary',
@@ -53,9 +42,12 @@ export function endpointOf(name: string): EndpointFacts {
 	return {
 		type: found.node,
 		parameters: { ...found.parameters, ...(hasRows && characters) },
+		/** The parameter that takes words, if one does. */
 		words: hasRows ? 'rowsJson' : found.fields.find(({ kind }) => kind === 'text')?.name,
-		filePrefix: file.name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
-		isFileOptional: file.isOptional === true,
+		/** Of the parameters for its file; those for reference images have names of their own. */
+		filePrefix: file?.name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+		needsFile: file !== undefined && file.isOptional !== true,
+		/** Whether it takes characters for the rows of a sprite sheet besides. */
 		hasRows,
 	};
 }
@@ -87,22 +79,22 @@ export function isDryRun({ options: { dryRun } }: Day): boolean {
 }
 
 export function sendsFile(day: Day): boolean {
-	return day.files !== 'none' || !endpointOf(day.endpoint).isFileOptional;
+	const { filePrefix, needsFile } = endpointOf(day.endpoint);
+	return needsFile || (filePrefix !== undefined && day.files !== 'none');
 }
 
 function fileParameters(
-	{ filePrefix, isFileOptional }: EndpointFacts,
+	{ filePrefix, needsFile }: EndpointFacts,
 	kind: Day['files'],
 	value: string,
 ): INodeParameters {
-	if (kind === 'none' && isFileOptional) return {};
-	const isUrl = kind === 'url';
+	if (filePrefix === undefined || (kind === 'none' && !needsFile)) return {};
 	if (filePrefix === 'refImages') {
-		return isUrl
+		return kind === 'url'
 			? { referenceImages: 'urls', referenceImageUrls: value }
 			: { referenceImages: 'selected', binaryPropertyName: value };
 	}
-	return isUrl
+	return kind === 'url'
 		? { [`${filePrefix}Source`]: 'url', [`${filePrefix}Url`]: value }
 		: { [`${filePrefix}Source`]: 'binary', [`${filePrefix}Field`]: value };
 }
@@ -143,6 +135,8 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 	): INode => {
 		const { dryRun, ...options } = edits.options;
 		const rows = `[{ row: 1, title: ${text}, description: "still" }]`;
+		// Image Generate has it beside the options, the other nodes among them.
+		const jobsPerItem = edits.variations;
 		return node(name, `n8n-nodes-aetherforge.${type}${day.shape === 'tool' ? 'Tool' : ''}`, {
 			parameters: {
 				...parameters,
@@ -151,45 +145,42 @@ export function workflowOf(day: Day, edits: Edits, url: string): SavedWorkflow {
 				waitForCompletion: day.waits,
 				downloadImages: day.downloads,
 				fileName: day.fileName,
-				// Image Generate has it beside the options, the other nodes among them.
-				jobsPerItem: edits.variations,
+				jobsPerItem,
 				options: {
 					...options,
-					...(typeof dryRun === 'string' ? { dryRun: `={{ "${dryRun}" }}` } : { dryRun }),
-					jobsPerItem: edits.variations,
+					dryRun: typeof dryRun === 'string' ? `={{ "${dryRun}" }}` : dryRun,
+					jobsPerItem,
 					additionalFields: `={{ ({ ${SENDER}: ["${name}", $execution.id, $runIndex, $itemIndex].join("|") }) }}`,
 				},
 			},
 			credentials: { aetherForgeApi: { id: '1', name: 'AetherForge' } },
 			onError: edits.onError,
 			retryOnFail: day.retryOnFail,
-			...(day.executeOnce && { executeOnce: true }),
+			executeOnce: day.executeOnce === true,
 		});
 	};
 	const to = (name: string) => [{ node: name, type: 'main' as const, index: 0 }];
 	const hook = node('Hook', 'hook');
 	const endpoint = endpointOf(day.endpoint);
 	const files = fileParameters(endpoint, day.files, fileValue(day, url));
-	const first = paid('Node', endpoint, files, wordsOf(day, edits));
-	const rest: INode[] = [];
+	const nodes = [paid('Node', endpoint, files, wordsOf(day, edits))];
 	const connections: IConnections = { Hook: { main: [to('Node')] } };
 	if (day.shape === 'loop') {
-		rest.push(node('Loop', 'loop'));
+		nodes.push(node('Loop', 'loop'));
 		connections.Hook = { main: [to('Loop')] };
 		connections.Loop = { main: [[], to('Node')] };
 		connections.Node = { main: [to('Loop')] };
 	}
 	if (day.shape === 'chain') {
-		const field = isCombined(day) ? '_files.data' : 'data';
 		const second = endpointOf(day.second);
 		const given = day.downloads
-			? fileParameters(second, 'field', field)
+			? fileParameters(second, 'field', isCombined(day) ? '_files.data' : 'data')
 			: fileParameters(second, 'url', '={{ $json.image_url }}');
-		rest.push(paid('Second', second, given, '"second"'));
+		nodes.push(paid('Second', second, given, '"second"'));
 		connections.Node = { main: [to('Second')] };
 	}
 	return {
-		nodes: day.triggerLast ? [...rest, first, hook] : [hook, first, ...rest],
+		nodes: day.triggerLast ? [...nodes.reverse(), hook] : [hook, ...nodes],
 		connections,
 		settings: {
 			executionOrder: 'v1',
@@ -208,16 +199,15 @@ export async function itemsOf(
 	const needsFiles = endpointOf(day.endpoint).hasRows || (sendsFile(day) && day.files !== 'url');
 	const items: INodeExecutionData[] = [];
 	for (let index = 0; index < day.itemCount; index++) {
-		const json: IDataObject = day.equalItems
-			? { k: label }
-			: { k: label, name: `n${index}`, status: 'mine' };
+		const json: IDataObject = { k: label };
+		if (!day.equalItems) Object.assign(json, { name: `n${index}`, status: 'mine' });
 		if (day.circularItems) json.self = json;
 		items.push({ json });
 		if (!needsFiles) continue;
 		const data = await store(`${label} data ${index}`);
 		const photo = await store(`${label} photo ${index}`);
-		const inJson = day.fileInJson ? { photo: data } : {};
-		items[index] = { json: Object.assign(json, inJson), binary: { data, photo } };
+		if (day.fileInJson) Object.assign(json, { photo: data });
+		items[index] = { json, binary: { data, photo } };
 	}
 	return items;
 }
