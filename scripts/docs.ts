@@ -204,7 +204,8 @@ function rowsOf(node: INodeTypeDescription): Row[] {
 		const label = prefix + property.displayName;
 		// As a tool, some parameters have a twin with another default.
 		const twin = node.properties[node.properties.indexOf(property) + 1];
-		const isTwin = twin?.name === property.name && twin.displayOptions?.show?.['@tool'];
+		const isTool = property.displayOptions?.show?.['@tool'] !== undefined;
+		const isTwin = !isTool && twin?.name === property.name && twin.displayOptions?.show?.['@tool'];
 		const preset = `${presetOf(property)}${isTwin ? `; as a tool: ${presetOf(twin)}` : ''}`;
 		const when = conditionOf(owner, node).replace(isTwin ? /(; )?not in tools$/ : /$/, '');
 		const cells = [when, preset, textOf(property)] as const;
