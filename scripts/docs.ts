@@ -38,15 +38,15 @@ function unique<T>(values: readonly T[]): T[] {
 
 /** What no sentence says by itself: where it is met. */
 const GROUPS: Readonly<Record<string, readonly [title: string, intro: string]>> = {
-	inputFailures: ['Input that is refused', 'Nothing is sent for the item, and nothing is charged.'],
+	inputFailures: [
+		'Input that is refused',
+		'No job is started for the item, so nothing is charged for it.',
+	],
 	credentialFailures: [
 		'The credential',
-		'No request is sent with such a credential, so nothing is charged. It is read for each item.',
+		'No request is sent with such a credential, so nothing is charged for it. Jobs that were already started have been charged.',
 	],
-	apiFailures: [
-		'Requests that AetherForge or the network refused',
-		'_Charged_ is about the job that the request would have started. A job that was already started has been charged, whatever its status check is answered.',
-	],
+	apiFailures: ['Requests that AetherForge or the network refused', ''],
 	jobFailures: ['Jobs that were started', ''],
 	runFailures: ['Stop', 'Collect the jobs with Get Job: n8n offers no Retry after Stop.'],
 	hints: ['Hints in the output panel', ''],
@@ -55,11 +55,18 @@ const GROUPS: Readonly<Record<string, readonly [title: string, intro: string]>> 
 	connection: ['Reasons of the network', ''],
 };
 
+/** What the status check of a job meets as well, which was charged when it was started. */
+const OF_ANY_REQUEST = 'no; a job whose status was checked: yes';
+
 /** Where the cost does not follow from what the failure knows. */
 const COSTS: Readonly<Record<string, string>> = {
-	'apiFailures.unknownJob': 'by another node, if at all',
-	'apiFailures.noStatus': 'yes, when it was started',
-	'runFailures.canceled': 'jobs that were started',
+	'apiFailures.badKey': OF_ANY_REQUEST,
+	'apiFailures.accountGone': OF_ANY_REQUEST,
+	'apiFailures.forbidden': OF_ANY_REQUEST,
+	'apiFailures.outOfCredits': OF_ANY_REQUEST,
+	'apiFailures.blocked': OF_ANY_REQUEST,
+	'apiFailures.unknownJob': 'yes, if it exists',
+	'runFailures.canceled': 'jobs that were started: yes',
 };
 
 function costOf(place: string, { facts }: Failure): string {
@@ -111,6 +118,9 @@ function additions(): string[] {
 	const sent = { ...starts, isChecking: false };
 	const jobs = { ownJobIds: [JOB], otherJobIds: [JOB, JOB] };
 	const texts = [
+		rendered(new Failure(facts), starts),
+		rendered(new Failure(facts), { ...starts, isOneOfMany: true }),
+		rendered(new Failure(facts), { ...starts, isRetry: true }),
 		rendered(new Failure(facts), { ...sent, ...jobs, row: { number: 2, text: 'A wizard' } }),
 		rendered(new Failure(facts), sent),
 		rendered(new Failure({ ...charged, charge: 'certain' }), sent),
@@ -127,7 +137,7 @@ function messagesPage(): string {
 	return [
 		'# Messages, and what to do',
 		NOTE,
-		`The message says what happened, and the description below it says what to do and what it cost. Whenever a job exists, one of them contains its ID. Here, … stands for such an ID, a URL, or the words of AetherForge or n8n, and "Prompt" for any parameter. URLs are shortened to the host and the last part of the path, because what is in between may be secret. _Retry_ means **Retry** in the Executions tab: [retries.md](retries.md) says what it pays for.`,
+		`The message says what happened, and the description below it says what to do and what it cost. A job counts as charged once AetherForge has accepted it. A failed one _may have been_ charged: whether it is refunded isn't documented. Whenever a job exists, one of the two texts contains its ID. Here, … stands for such an ID, a URL, or the words of AetherForge or n8n, and "Prompt" for any parameter. URLs are shortened to the host and the last part of the path, because what is in between may be secret. _Retry_ means **Retry** in the Executions tab: [retries.md](retries.md) says what it pays for.`,
 		...Object.entries(GROUPS).map(sectionOf),
 		'## What is added to a description',
 		additions().join('\n'),

@@ -21,7 +21,7 @@ interface FailureFacts {
 	concernsAllItems?: boolean;
 	/** Whether a job may exist, and be charged, although no job ID came back. */
 	outcomeUnknown?: boolean;
-	/** Whether a retry sends the request again all the same, as the user wants. */
+	/** Whether a retry resends the request anyway, as the user wants. */
 	isResubmitted?: boolean;
 }
 

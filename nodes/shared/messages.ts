@@ -8,7 +8,7 @@ const LONGEST_LIST = 10;
 const LONGEST_LISTED_NAME = 40;
 
 /**
- * Sentences that repeat no more of a text than its start, whatever a user, a server, or n8n has put
+ * Sentences that repeat only the start of a text, since a user, a server, or n8n may have put anything
  * there: a file may stand where its name belongs. What isn't a separate argument, such as the entries
  * of a list, the sentence cuts itself.
  */
@@ -72,8 +72,8 @@ function shown(value: unknown): string {
 }
 
 /**
- * A URL as it may be shown: without its query, which may be a signature, without whatever precedes an
- * "@", be it a password or a key, and without the middle of its path, which may hold a token. Of a data
+ * A URL as it may be shown: without its query, which may be a signature, without what precedes an
+ * "@", such as a password or a key, and without the middle of its path, which may hold a token. Of a data
  * URL, only the type.
  */
 export function shortened(url: string): string {
@@ -339,7 +339,7 @@ export const inputFailures = quotingBriefly({
 	): Failure =>
 		new Failure({
 			message: `${subject} takes ${limit === 1 ? `only 1 ${field.noun.one}` : `up to ${limit} ${field.noun.many}`}, but ${holder(field, isByUrl)} has ${count}`,
-			// No advice that does not help: there may be nothing that takes so many.
+			// No advice that does not help: perhaps no model takes that many.
 			description: `${isByUrl ? 'Enter fewer URLs' : 'Select fewer files'}${field.limit.by && count <= field.limit.max ? `, ${field.limit.by.advice}` : ''}.`,
 		}),
 
@@ -429,7 +429,7 @@ export const credentialFailures = {
 		}),
 };
 
-/** What the API, or the network on the way to it, made impossible. */
+/** Requests that the API, or the network on the way to it, refused. */
 export const apiFailures = quotingBriefly({
 	badKey: (detail: string): Failure =>
 		new Failure({
@@ -600,7 +600,7 @@ export const apiFailures = quotingBriefly({
 		}),
 });
 
-/** What became of a job that was paid for. */
+/** What happened to a job that was charged. */
 export const jobFailures = quotingBriefly({
 	failed: (jobId: string, reason: string | undefined, advice: string): Failure =>
 		new Failure({

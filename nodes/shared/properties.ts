@@ -206,7 +206,7 @@ export const checksOnJobs: IRelatedNode = {
 	relationHint: 'Collects a job by its job_id, free of charge, if the node did not wait for it',
 };
 
-/** For nodes that start paid jobs: what an execution costs, and how long it takes. n8n shows it all the while. */
+/** For nodes that start paid jobs: what an execution costs, and how long it takes. n8n always shows it. */
 export const jobHints: NodeHint[] = [
 	{
 		message:

@@ -10,14 +10,14 @@ import { jobIdFrom, jobStateFrom, type JobState } from './job';
 import type { JobRequest } from './request';
 import { Upload } from './upload';
 
-/** What a paid POST came to. */
+/** The outcome of a paid POST. */
 export type SubmitOutcome =
 	| { kind: 'accepted'; jobId: string }
 	/** 429: the API has refused the request, which may be sent again. */
 	| { kind: 'rateLimited'; detail: string; retryAfterMs?: number | undefined }
 	/** The server cannot have seen the request, which may be sent again. */
 	| { kind: 'neverConnected'; reason: string }
-	/** Sending it again is out of the question; with `outcomeUnknown` a job may exist all the same. */
+	/** Sending it again is out of the question; with `outcomeUnknown` a job may still exist. */
 	| { kind: 'failed'; failure: Failure };
 
 /** A paid POST that is open. It outlives the execution, since only its answer says what was paid for. */
@@ -45,7 +45,7 @@ export type PollOutcome =
 
 /** Time limits of single requests. Uploads get more, by their size. */
 const ANSWER_LIMIT_MS = 30_000;
-/** A job that is accepted late is charged all the same: n8n's own limit for requests. */
+/** A job that is accepted late is charged, too: n8n's own limit for requests. */
 const SUBMIT_ANSWER_LIMIT_MS = 300_000;
 const UPLOAD_BYTES_PER_SECOND = 100_000;
 /** What concerns the account and so every request alike. */

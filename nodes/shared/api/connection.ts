@@ -19,7 +19,7 @@ const NEVER_CONNECTED =
 	/^(ECONNREFUSED|EADDRNOTAVAIL|ENOTFOUND|EAI_AGAIN|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/;
 
 /**
- * What is said of a connection attempt that came to nothing: by Node.js, by its proxy agent, and by
+ * How a failed connection attempt is reported by Node.js, by its proxy agent, and by
  * Node.js again where it ended before there was TLS.
  */
 const CONNECT_MESSAGE =

@@ -15,7 +15,7 @@ export interface StreamedAnswer {
 	body: ByteStream;
 }
 
-/** What an attempt to fetch a file came to. */
+/** The outcome of an attempt to fetch a file. */
 export type FetchOutcome =
 	| { kind: 'stream'; stream: ByteStream; contentType: string; bytes: number | undefined }
 	| { kind: 'failed'; reason: string; isRetryable: boolean; retryAfterMs?: number | undefined };

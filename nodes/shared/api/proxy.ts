@@ -16,7 +16,7 @@ interface ThrownAnswer extends StreamedAnswer {
 	socket: unknown;
 }
 
-/** The statuses after which the server may have accepted the request all the same. */
+/** The statuses after which the server may still have accepted the request. */
 const UNCERTAIN = Array.from({ length: 300 }, (_, index) => 300 + index).filter(
 	(status) => status < 400 || status === 408 || status >= 500,
 );

@@ -56,7 +56,7 @@ export class Upload {
 		});
 	}
 
-	/** Ends it, whatever has become of the request. */
+	/** Ends it, however the request ended. */
 	close(): void {
 		for (const file of this.#files) file.close();
 	}

@@ -137,7 +137,7 @@ class Settings {
 	}
 }
 
-/** Files get the ending of what they are, whatever the name says. */
+/** Files get the extension of what they are, not of what the name says. */
 const IMAGE_ENDING = /\.(avif|bmp|gif|hei[cf]|jpe?g|png|tiff?|webp)\s*$/i;
 
 /** A title such as "AC/DC" is no path, and Windows takes none of these in a name. */

@@ -101,7 +101,7 @@ export async function sizeOf(context: IExecuteFunctions, file: GivenFile): Promi
 function contentOf(context: IExecuteFunctions, file: GivenFile) {
 	const id = storageIdOf(file);
 	if (id === undefined) {
-		// Decoded anew each time: the bytes of all items at once would be a lot to hold.
+		// Decoded again each time: all items' bytes at once would take a lot of memory.
 		return {
 			size: () => Promise.resolve(bytesOf(file.data).length),
 			open: () => Promise.resolve(inMemory(bytesOf(file.data))),

@@ -22,7 +22,7 @@ type StoredEntry = Entry & { guard: string };
 const KEY = 'aetherForgeJobs';
 
 /**
- * The book's page in the node's context. n8n runs the whole node anew on Retry On Fail, on Retry in the
+ * The book's page in the node's context. n8n runs the whole node again on Retry On Fail, on Retry in the
  * executions list, and when the first output item is an error item; the context survives all of these.
  * It accumulates over the rounds of a loop, which is why an entry belongs to a run index, an item, and
  * one of its jobs. An entry counts only under its item's guard.

@@ -41,6 +41,6 @@ export function noteInCustomData(execution: ExecutionWithCustomData, jobId: stri
 			return;
 		}
 	} catch {
-		// The output, the context, and n8n's log name the job all the same.
+		// The output, the context, and n8n's log still name the job.
 	}
 }

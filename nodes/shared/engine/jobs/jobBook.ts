@@ -351,7 +351,7 @@ function quietly(write: () => void): void {
 	try {
 		write();
 	} catch {
-		// The other places, and the output, name the job all the same.
+		// The other places, and the output, still name the job.
 	}
 }
 

@@ -15,7 +15,7 @@ interface Count {
 
 /**
  * How many jobs the node has started in this execution: in all rounds of a loop, and all calls by an
- * agent. A retry from the executions list gets a copy of the count and begins anew, and so does each call
+ * agent. A retry from the executions list gets a copy of the count and starts from zero, and so does each call
  * without an execution, by an MCP Server Trigger or by one of n8n's own Agents.
  */
 export class JobCount {

@@ -18,7 +18,7 @@ interface FirstAttempt {
 	executionId?: string;
 	/** One higher after a crash for which n8n has added a run. */
 	runIndex: number;
-	/** Runs that have ended, in whatever way. */
+	/** Runs that have ended in any way. */
 	endedRuns: number;
 	/** A hash of what the trigger put out: made once, not in each round of a loop. */
 	origin?: string;

@@ -33,7 +33,7 @@ export const STATUS_CHECK_BUDGET_MS = 30_000;
 export class PollScheduler {
 	readonly #clock: Clock;
 	readonly #turns = new Semaphore(1);
-	readonly #underWay = new Semaphore(CONCURRENT_POLLS);
+	readonly #inFlight = new Semaphore(CONCURRENT_POLLS);
 	#nextAtMs = 0;
 	#heldUntilMs = 0;
 
@@ -43,7 +43,7 @@ export class PollScheduler {
 
 	/**
 	 * Waits for the next slot, which is taken when it is used: those whose time has passed while n8n was
-	 * busy go one after the other all the same.
+	 * busy still go one after the other.
 	 *
 	 * @param deadlineMs milliseconds since the epoch; the API's wish to be left alone ends there, since
 	 *   a job is polled once more before it counts as late
@@ -73,7 +73,7 @@ export class PollScheduler {
 	 * @returns undefined as soon as the signal aborts
 	 */
 	async poll<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-		return await this.#underWay.run(async () =>
+		return await this.#inFlight.run(async () =>
 			signal.aborted ? undefined : await abortable(request(), signal),
 		);
 	}

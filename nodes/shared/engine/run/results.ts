@@ -186,7 +186,7 @@ export class Results {
 
 	#circumstances({ failure, slot, isItem }: FirstFailure): Circumstances {
 		const { context, continues, isTool, itemCount } = this.#run;
-		// Retry of the workflow that called this one calls it anew, and pays again.
+		// Retry of the workflow that called this one calls it again, and pays again.
 		const mode = context.getMode();
 		const ofSlot = this.#jobs.of(slot);
 		const own = isItem ? this.#jobs.jobIds(slot.itemIndex) : ofSlot === undefined ? [] : [ofSlot];
