@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { stringify } from 'flatted';
 
+import type { FaultPlace } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import { artificialRuns, type Books, itemOf, NODES, slotOf, textOf, type Sent } from './books';
 import type { Day } from './day';
@@ -365,9 +366,13 @@ export function* imagesComeOut(books: Books) {
 
 const roundsOf = ({ shape }: Day) => (shape === 'loop' ? ROUNDS : 1);
 
-/** What a few faults of a kind do to a status check, nobody needs to see, but for these. */
-const SEEN =
-	/^(rateLimitUntil|rateLimitForHours|badRequest|badKey|noCredits|forbidden|accountGone|unknownJob|tooLarge)$/;
+/** What a few faults of a kind do to a request, nobody needs to see. */
+const SURVIVED: Record<FaultPlace, RegExp> = {
+	submit: /^(rateLimit|rateLimitFor7s|cutBehind|slow)$/,
+	poll: /^(?!rateLimitUntil|rateLimitForHours|badRequest|badKey|noCredits|forbidden|accountGone|unknownJob|tooLarge)/,
+	download:
+		/^(rateLimit|rateLimitFor7s|reset|serverError|overloaded|gatewayTimeout|requestTimeout|cut|cutChunked|pageInPlace|stallBody|stall|forbidden|firewall)$/,
+};
 const GOOD_JOBS = ['succeeds', 'hasTwoImages', 'hasGif', 'hasUrlObjects', 'isListedLate'];
 
 /** What a node can get over by itself ends no execution. */
@@ -377,7 +382,10 @@ export function* succeedsWhereItCan(books: Books) {
 	const { disruption, refused, beside, timeoutAfterMs, faults, jobs, options } = day;
 	const wanted = day.itemCount * day.variations * roundsOf(day);
 	const isSurvived = ({ at, name, times }: (typeof faults)[number]) =>
-		at === 'poll' && times <= 2 && !SEEN.test(name);
+		times <= 2 &&
+		SURVIVED[at].test(name) &&
+		// The host of an input file has its time once.
+		!(at === 'download' && day.files === 'url' && name.startsWith('stall'));
 	const succeeds =
 		!(disruption ?? refused ?? beside ?? timeoutAfterMs) &&
 		options.timeout >= 60 &&
