@@ -151,9 +151,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 
 	async function answerCdn(exchange: Exchange): Promise<void> {
 		const { request, response, record, path } = exchange;
-		// A key must never come here, so not even a fault may hide that it did.
+		// A key must never come here, so not even a fault may hide that it did. No `detail`: this is not the API.
 		if (request.headers.authorization !== undefined) {
-			send(response, says(400, 'The API key must never be sent to this origin.'));
+			const error = 'The API key must never be sent to this origin.';
+			send(response, json(400, { error }));
 			return;
 		}
 		const [, jobId = '', number = '', format] = RESULT_PATH.exec(path) ?? [];
@@ -161,7 +162,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
 		if (job) record.jobId = job.id;
 		const found = job?.outcome.images[Number(number) - 1];
 		if (request.method !== 'GET' || !job || !found || found !== format) {
-			send(response, says(404, 'No such result'));
+			send(response, json(404, { error: 'No such result' }));
 			return;
 		}
 		await answerOrStrike('download', exchange, async () => ({
