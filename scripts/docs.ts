@@ -66,12 +66,15 @@ const COSTS: Readonly<Record<string, string>> = {
 	'apiFailures.outOfCredits': OF_ANY_REQUEST,
 	'apiFailures.blocked': OF_ANY_REQUEST,
 	'apiFailures.unknownJob': 'yes, if it exists',
+	'apiFailures.redirected': 'may have been; with HTTP 307 or 308: no',
+	'apiFailures.withheld': 'no; the earlier ones: may have been',
 	'runFailures.canceled': 'jobs that were started: yes',
 };
 
 function costOf(place: string, { facts }: Failure): string {
+	if (place in COSTS) return COSTS[place] ?? '';
 	if (facts.outcomeUnknown || facts.charge === 'possible') return 'may have been';
-	return COSTS[place] ?? (facts.jobId === undefined ? 'no' : 'yes');
+	return facts.jobId === undefined ? 'no' : 'yes';
 }
 
 /** With an ellipsis for what is different each time. */
@@ -137,7 +140,7 @@ function messagesPage(): string {
 	return [
 		'# Messages, and what to do',
 		NOTE,
-		`The message says what happened, and the description below it says what to do and what it cost. A job counts as charged once AetherForge has accepted it. A failed one _may have been_ charged: whether it is refunded isn't documented. Whenever a job exists, one of the two texts contains its ID. Here, … stands for such an ID, a URL, or the words of AetherForge or n8n, and "Prompt" for any parameter. URLs are shortened to the host and the last part of the path, because what is in between may be secret. _Retry_ means **Retry** in the Executions tab: [retries.md](retries.md) says what it pays for.`,
+		`The message says what happened, and the description below it says what to do and what it cost. A job counts as charged once AetherForge has accepted it. A failed one _may have been_ charged: whether it is refunded isn't documented. The first ten job IDs are in the texts, all of them in the details of the error, and after Stop in n8n's log. Here, … stands for such an ID, a URL, or the words of AetherForge or n8n, and "Prompt" for any parameter. URLs are shortened to the host and the last part of the path, because what is in between may be secret. _Retry_ means **Retry** in the Executions tab: [retries.md](retries.md) says what it pays for.`,
 		...Object.entries(GROUPS).map(sectionOf),
 		'## What is added to a description',
 		additions().join('\n'),

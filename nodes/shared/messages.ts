@@ -475,17 +475,18 @@ export const apiFailures = quotingBriefly({
 	startedJobUnlisted: (jobId: string, ageMs: number, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge does not list the job ${jobId}`,
-			description: `This execution started it ${seconds(ageMs)} ago. Check that the credential belongs to the account that started the job, and then use Retry in the Executions tab or the AetherForge Get Job node: both ask for this job again, free of charge. ${says(detail)}`,
+			description: `This execution started it ${seconds(ageMs)} ago. Check that the credential belongs to the account that started the job, and then use Retry in the Executions tab or Get Job: both ask for this job again, free of charge. ${says(detail)}`,
 			jobId,
 			charge: 'certain',
 			httpStatus: 404,
+			isCollectable: true,
 		}),
 
 	/** The same, long ago. */
 	startedJobGone: (jobId: string, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge no longer has the job ${jobId}`,
-			description: `This execution started the job, but its images can no longer be collected. Check that the credential belongs to the account that started the job, and look for the images in that account. A retry does not start a new job. To start and pay for a new one, execute the workflow again. ${says(detail)}`,
+			description: `This execution started the job. Check that the credential belongs to the account that started it, and look for the images there. A retry does not start a new job. To pay for a new one, run this row alone. ${says(detail)}`,
 			jobId,
 			charge: 'certain',
 			httpStatus: 404,
@@ -524,7 +525,7 @@ export const apiFailures = quotingBriefly({
 	redirected: (httpStatus: number, outcomeUnknown: boolean): Failure =>
 		new Failure({
 			message: 'The Base URL in the credential redirects to another URL',
-			description: `The API key is never sent to another server, so the redirect (HTTP ${httpStatus}) was not followed. Enter the final URL of the API as the Base URL in the AetherForge API credential.`,
+			description: `The API key is never sent to another server, so the redirect (HTTP ${httpStatus}) was not followed. Enter the API's final URL as the Base URL in the AetherForge API credential.`,
 			httpStatus,
 			outcomeUnknown,
 			concernsAllItems: true,
@@ -759,14 +760,16 @@ function ofCharge({ facts }: Failure, circumstances: Circumstances): string {
 /** What people look for first where some of several jobs are paid. n8n offers no Retry where a node continues. */
 function ofRetry(
 	{ facts }: Failure,
-	{ startsJobs, isChecking, canRetry, ownJobIds, otherJobIds }: Circumstances,
+	{ startsJobs, isChecking, canRetry, ownJobIds, otherJobIds, unknownItems }: Circumstances,
 ): string[] {
 	// A retry meets these again, and ends before it has collected anything.
-	if (facts.outcomeUnknown === true || isChecking) return [];
+	const isUnknown = facts.outcomeUnknown === true || unknownItems.length > 0;
+	const isLost = facts.charge === 'certain' && facts.isCollectable !== true;
+	if (isUnknown || isLost || isChecking) return [];
 	const count = ownJobIds.length + otherJobIds.length + (facts.isCollectable === true ? 1 : 0);
 	if (!startsJobs || !canRetry || count === 0) return [];
 	return [
-		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again, as does Retry with an edited prompt.`,
+		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for only what is missing. Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone.`,
 	];
 }
 
@@ -796,8 +799,11 @@ function ofJobs({ startsJobs, ownJobIds, otherJobIds }: Circumstances): string[]
 
 function ofUnknown(items: readonly number[]): string {
 	if (items.length === 0) return '';
-	const [these, list] = [items.length === 1 ? 'item' : 'items', listOf(items.map(String))];
-	return `It is not known whether a job was started for ${these} ${list}.`;
+	const [these, list] = [
+		items.length === 1 ? 'row' : 'rows',
+		listOf(items.map((item) => `${item + 1}`)),
+	];
+	return `It is not known whether a job was started for ${these} ${list} of the input.`;
 }
 
 /** Lines for n8n's own log, which is all that is left of a run that n8n forgets. */
@@ -848,7 +854,7 @@ export const hints = {
 		const advice =
 			hasWaited === undefined
 				? `Collect ${jobIds.length === 1 ? 'its' : 'their'} images with the AetherForge Get Job node (Job ID: {{ $json.job_id }}), free of charge.`
-				: `Execute this step again later, free of charge, or ${hasWaited ? 'raise "Timeout (Seconds)" under Options' : 'turn on "Wait for Completion"'}.`;
+				: `Run Get Job with ${jobIds.length === 1 ? 'this ID' : 'these IDs'} again later, free of charge, or ${hasWaited ? 'raise "Timeout (Seconds)" under Options' : 'turn on "Wait for Completion"'}.`;
 		return `${count} ${jobIds.length === 1 ? 'is' : 'are'} still running: ${listOf(jobIds)}. ${advice}`;
 	},
 	notCopied: (names: readonly string[]): string =>

@@ -132,7 +132,7 @@ const maxJobsPerExecution: INodeProperties = {
 	typeOptions: { minValue: 0 },
 	default: 100,
 	description:
-		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If an execution would need more, none is started.',
+		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If the input needs more, none of its jobs is started.',
 	hint: '0 means no limit',
 };
 

@@ -36,7 +36,7 @@ it('one item’s failure ends the run at once, names the jobs that run, and says
 	const named = jobIds().filter((jobId) => error?.description?.includes(jobId));
 	expect(named).toHaveLength(10);
 	expect(error?.description).toMatch(
-		/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow pays for all jobs again, as does Retry with an edited prompt\. Row 15 of the input failed: "item 14"\..*and 4 more/,
+		/^Use Retry in the Executions tab: it collects 14 paid jobs free of charge.* Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone\. Row 15 of the input failed: "item 14"\..*and 4 more/,
 	);
 });
 

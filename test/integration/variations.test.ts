@@ -99,10 +99,12 @@ it('an unknown outcome is told of once when it ends the run, and again when a re
 	scene.emulator.faults.add({ at: 'submit', kind: 'respond', status: 502 });
 	const retryOf = await generate({});
 	expect(retryOf.error?.message).toBe('It is not known whether AetherForge started the job');
-	expect(retryOf.error?.description).not.toContain('for item 0');
+	expect(retryOf.error?.description).not.toContain('for row 1');
 	const { error } = await generate({ jobsPerItem: 0 }, { retryOf });
 	expect(error?.message).toContain('"Number of Images" must be');
-	expect(error?.description).toContain('It is not known whether a job was started for item 0.');
+	expect(error?.description).toContain(
+		'It is not known whether a job was started for row 1 of the input.',
+	);
 });
 
 it('a retry with more variations pays for the new ones, and one with fewer names the others', async () => {

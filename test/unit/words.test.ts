@@ -220,7 +220,9 @@ it('cuts neither a job ID nor what is said of charges, however many jobs there a
 	for (const jobId of [...MANY_JOBS.slice(0, 10), ...otherJobIds.slice(0, 10)]) {
 		expect(description).toContain(`${jobId}, `);
 	}
-	expect(description).toMatch(/not known whether a job was started for items 100000, .*more\.$/);
+	expect(description).toMatch(
+		/not known whether a job was started for rows 100001, .*more of the input\.$/,
+	);
 });
 
 it('says of each failure once what it cost', () => {
@@ -241,7 +243,7 @@ it('says of each failure once what it cost', () => {
 });
 
 const RETRY_FOR_2 =
-	'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and starts and pays for only what is missing. Executing the workflow pays for all jobs again, as does Retry with an edited prompt.';
+	'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and starts and pays for only what is missing. Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone.';
 
 it.each([
 	[{ startsJobs: false, ownJobIds: ['a'] }, 'Try it again. Job: a.'],
@@ -260,10 +262,14 @@ it.each([
 it('advises Retry for the jobs that it collects, and not where n8n offers none', () => {
 	for (const { place, made } of FAILURES) {
 		const jobs = { ownJobIds: ['a'], otherJobIds: made.facts.isCollectable ? [] : ['b'] };
-		// A retry meets an unknown outcome again, and ends.
-		const isOffered = made.facts.outcomeUnknown !== true;
-		const offered = rendered(made, { ...STARTS, ...jobs, isChecking: false, canRetry: true });
-		expect([place, offered.description.startsWith(RETRY_FOR_2)]).toEqual([place, isOffered]);
+		// A retry meets an unknown outcome and a job without images again, and ends.
+		const isOffered = !made.facts.outcomeUnknown && !/startedJobGone|withoutImages/.test(place);
+		const failed = { ...STARTS, ...jobs, isChecking: false, canRetry: true };
+		for (const unknownItems of [[], [3]]) {
+			const { description } = rendered(made, { ...failed, unknownItems });
+			const expected = isOffered && unknownItems.length === 0;
+			expect([place, description.startsWith(RETRY_FOR_2)]).toEqual([place, expected]);
+		}
 		if (/canceled|startedJob|withoutImages|dryRunInRetry/.test(place)) continue;
 		const { description } = rendered(made, { ...STARTS, ...jobs, canRetry: false });
 		expect([place, description]).toEqual([place, expect.not.stringMatching(/\bretry\b/i)]);
