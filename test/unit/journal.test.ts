@@ -37,6 +37,8 @@ interface Attempt {
 	/** What the trigger put out; of equal ones nothing tells which is which. */
 	origin?: string;
 	items?: number;
+	/** Jobs of the execution, with those of earlier rounds. */
+	started?: number;
 	helpers?: Partial<Helpers>;
 }
 
@@ -56,7 +58,14 @@ function writingAfter(before: () => Promise<void>): Partial<Helpers> {
 }
 
 async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: string[] }> {
-	const { executionId = '1', mode = 'trigger', origin = 'a', items = 3, helpers } = given;
+	const {
+		executionId = '1',
+		mode = 'trigger',
+		origin = 'a',
+		items = 3,
+		started = 1,
+		helpers,
+	} = given;
 	const { first = mode === 'trigger' ? executionId : undefined } = given;
 	const failures: string[] = [];
 	const n8n = {
@@ -72,7 +81,7 @@ async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: 
 		end: () => undefined,
 	};
 	const onFailure = (reason: string) => failures.push(reason);
-	const journal = new Journal(fakeContext({}, n8n), clock, attempt, onFailure);
+	const journal = new Journal(fakeContext({}, n8n), clock, attempt, () => started, onFailure);
 	for (let itemIndex = 0; itemIndex < items; itemIndex++) await journal.prepare(itemIndex);
 	return { journal, failures };
 }
@@ -375,6 +384,27 @@ describe('how much is kept', () => {
 		await clock.run(clock.wait(2 * HOUR_MS, 'service'));
 		await execution({ executionId: '6', origin: 'last' }, 600);
 		expect(row()).toHaveLength(60 * TEXTS_PER_JOB);
+	});
+
+	it('is each round of an execution, of which a retry pushes out none', async () => {
+		const rounds = Array.from({ length: 100 }, (_, round) => `round ${round}`);
+		for (const [round, origin] of rounds.entries()) {
+			await execution({ origin, started: round + 1 }, round);
+		}
+		restart();
+		await clock.run(clock.wait(3 * HOUR_MS, 'service'));
+		const isFound = async (origin: string): Promise<boolean> => {
+			const { journal } = await open({ executionId: '2', mode: 'retry', origin });
+			const found = await clock.run(journal.recall([0], () => undefined));
+			if (found.length === 0) await start(journal, slotOf(0), idOf(500));
+			journal.close();
+			await settled();
+			return found.length > 0;
+		};
+		expect(await isFound('round 99')).toBe(true);
+		const others = Array.from({ length: 30 }, (_, other) => `other ${other}`);
+		for (const origin of others) expect(await isFound(origin)).toBe(false);
+		for (const origin of rounds) expect([origin, await isFound(origin)]).toEqual([origin, true]);
 	});
 
 	it('is never searched in one go for so long that n8n stands still', async () => {

@@ -37,16 +37,21 @@ export class Journal {
 	/** Marks the jobs of this execution. */
 	readonly #own: string;
 	readonly #isRetry: boolean;
+	readonly #startedJobs: () => number;
 	readonly #onFailure: (reason: string) => void;
 	readonly #keys = new Map<number, string>();
 	#hasFailed = false;
 	#isFailing = false;
 
-	/** @param onFailure is called once, if the database does not do its part */
+	/**
+	 * @param startedJobs how many the node has started in this execution, in all rounds of a loop
+	 * @param onFailure is called once, if the database does not do its part
+	 */
 	constructor(
 		context: IExecuteFunctions,
 		clock: Clock,
 		attempt: Attempt,
+		startedJobs: () => number,
 		onFailure: (reason: string) => void,
 	) {
 		const name = JSON.stringify([context.getWorkflow().id, context.getNode().id]);
@@ -59,6 +64,7 @@ export class Journal {
 		this.#executionId = context.getExecutionId();
 		this.#isRetry = context.getMode() === 'retry';
 		this.#own = `by ${attempt.firstExecutionId ?? this.#executionId}`;
+		this.#startedJobs = startedJobs;
 		this.#onFailure = onFailure;
 	}
 
@@ -211,7 +217,9 @@ export class Journal {
 			if (isStopped) lines.delete(name);
 			else this.#row.end(name);
 		}
-		void this.#ifItCan(this.#row.trim(this.#store, this.#clock));
+		// A later round of a retry may ask for the oldest.
+		if (this.#isRetry) this.#row.hold(this.#clock);
+		else void this.#ifItCan(this.#row.trim(this.#store, this.#clock));
 	}
 
 	/** As the first attempt names a job. */
@@ -251,7 +259,9 @@ export class Journal {
 	}
 
 	async #record(texts: readonly string[]): Promise<Set<string> | undefined> {
-		return await this.#ifItCan(this.#row.record(this.#store, this.#clock, texts));
+		// What a retry starts must not push out what its later rounds will ask for.
+		const jobs = this.#isRetry ? Infinity : this.#startedJobs();
+		return await this.#ifItCan(this.#row.record(this.#store, this.#clock, texts, jobs));
 	}
 
 	async #remove(texts: readonly string[]): Promise<void> {

@@ -55,8 +55,10 @@ export class JournalRow {
 	#heldUntilMs = 0;
 	/** When the row may be looked at again for jobs to drop. */
 	#trimsFromMs = 0;
+	/** How many jobs it has had to hold since it was last looked at. */
+	#room = 0;
 	/** The write that still waits for its turn. */
-	#next: { texts: Set<string>; known: Promise<Set<string>> } | undefined;
+	#next: { texts: Set<string>; jobs: number; known: Promise<Set<string>> } | undefined;
 
 	/** A run has ended, and n8n saves what came of it. */
 	end(name: string): void {
@@ -79,32 +81,46 @@ export class JournalRow {
 		return this.#ended.has(name);
 	}
 
-	/** Records texts, in one write with all that wait for their turn. Gives those that were there. */
-	async record(store: Store, clock: Clock, texts: readonly string[]): Promise<Set<string>> {
+	/**
+	 * Records texts, in one write with all that wait for their turn.
+	 *
+	 * @param jobs that the execution has started, in earlier runs as well: infinite where none may be dropped
+	 * @returns those that were there
+	 */
+	async record(
+		store: Store,
+		clock: Clock,
+		texts: readonly string[],
+		jobs: number,
+	): Promise<Set<string>> {
 		if (!this.#next) {
 			const all = new Set<string>();
-			const known = this.#inTurn(clock, async () => {
-				if (this.#next?.texts === all) this.#next = undefined;
+			const next = { texts: all, jobs, known: Promise.resolve(all) };
+			next.known = this.#inTurn(clock, async () => {
+				if (this.#next === next) this.#next = undefined;
 				for (const { texts: again } of [...this.lines.values()].slice(-REPEATED_JOBS)) {
 					for (const text of again) all.add(text);
 				}
-				if (this.lines.size > KEPT_JOBS) {
+				const jobs = Math.max(this.lines.size, next.jobs);
+				if (jobs > KEPT_JOBS) {
 					all.add(busyAt(clock.now()));
 					this.#trimsFromMs = clock.now() + HOUR_MS;
+					if (jobs !== Infinity) this.#room = Math.max(this.#room, jobs);
 				}
-				const needed = this.lines.size * TEXTS_PER_JOB + all.size;
+				const hasOld = [...this.lines.values()].some((line) => line.texts.length === 0);
+				const room = hasOld ? Infinity : Math.max(jobs, this.#room);
 				// What another process waits for is in the row already.
 				const held = await this.#heldLately(store, clock);
-				const most = MOST_JOBS * TEXTS_PER_JOB;
-				const hasOld = [...this.lines.values()].some(({ texts }) => texts.length === 0);
-				const maxEntries = hasOld ? most : Math.min(Math.max(KEPT_TEXTS, needed, held), most);
+				const needed = Math.max(room * TEXTS_PER_JOB + all.size, KEPT_TEXTS, held);
+				const maxEntries = Math.min(needed, MOST_JOBS * TEXTS_PER_JOB);
 				const write = async () =>
 					await store.checkProcessedAndRecord([...all], 'node', { ...ENTRIES, maxEntries });
 				// When two processes write a node's first row, n8n fails one of them.
 				return new Set((await write().catch(write)).processed as string[]);
 			});
-			this.#next = { texts: all, known };
+			this.#next = next;
 		}
+		this.#next.jobs = Math.max(this.#next.jobs, jobs);
 		for (const text of texts) this.#next.texts.add(text);
 		return await this.#next.known;
 	}
@@ -133,10 +149,16 @@ export class JournalRow {
 		return there;
 	}
 
-	/** Drops what is older than the jobs to keep, unless a run of some process waits for more. */
+	/** Drops nothing for an hour. */
+	hold(clock: Clock): void {
+		this.#trimsFromMs = clock.now() + HOUR_MS;
+	}
+
+	/** Drops what is older than the jobs to keep, unless an execution of some process needs more. */
 	async trim(store: Store, clock: Clock): Promise<void> {
 		const nowMs = clock.now();
 		if (this.lines.size > 0 || nowMs < this.#trimsFromMs) return;
+		this.#room = 0;
 		const held = await this.#inTurn(clock, async () => await this.#heldLately(store, clock));
 		if (held <= KEPT_TEXTS) return;
 		this.#trimsFromMs = nowMs + HOUR_MS;
@@ -195,7 +217,7 @@ function tooSlow(): Error {
 	return new Error(`it has not answered for ${seconds} seconds`);
 }
 
-/** Tells other processes that a run waits for more jobs than are kept otherwise. */
+/** Tells other processes that an execution needs more jobs than are kept otherwise. */
 function busyAt(nowMs: number): string {
 	return `busy ${Math.floor(nowMs / HOUR_MS)}`;
 }
