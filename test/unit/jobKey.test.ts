@@ -30,10 +30,12 @@ function attempt(given: Given = {}): Attempt {
 	const { item = { json: { words: 'a fox' } }, trigger = { json: { body: 'first' } } } = given;
 	const { before = ['Hook', 'Another'] } = given;
 	const parameters = { prompt: given.written ?? '={{ $json.words }}' };
-	const putOut = (name: string) => ({
+	const putOut = (name: string, isWhole?: true) => ({
 		all: () => {
 			if (name === 'Another') throw new Error('the node has not been executed');
-			return [name === 'Hook' ? trigger : { json: {} }];
+			if (name !== 'Hook') return [{ json: {} }];
+			// As n8n does where files are a part of the JSON data.
+			return [isWhole ? trigger : trigger.json];
 		},
 	});
 	const context = fakeContext(parameters, {
