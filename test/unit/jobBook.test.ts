@@ -81,6 +81,8 @@ describe('what the book knows', () => {
 		book.unknown(B, 'No response.');
 		expect([book.of(A), book.of(B), book.jobIds()]).toEqual(['job-a', undefined, ['job-a']]);
 		expect(book.unknownSlots()).toEqual([B]);
+		expect([book.jobIds(0), book.jobIds(1), book.jobIds(2)]).toEqual([['job-a'], [], []]);
+		expect(book.counts).toEqual({ started: 1, unknown: 1, total: 1 });
 		expect(log).toEqual([
 			'info AetherForge started the job job-a for item 0',
 			expect.stringMatching(/^warn It is not known .* for item 1\. No response\.$/) as string,
@@ -90,6 +92,9 @@ describe('what the book knows', () => {
 		const started = { jobId: 'job-a', submittedAtMs: NOW, executionId: '1' };
 		expect(later.recalled(A)).toMatchObject(started);
 		expect(later.recalled(B)).toMatchObject({ outcomeUnknown: true, executionId: '1' });
+		expect(later.counts).toMatchObject({ started: 0, unknown: 0 });
+		// Nor is it forgotten when a request in its place is not accepted.
+		later.notStarted(B);
 		expect([later.jobIds(), later.unknownSlots(), later.isEmpty]).toEqual([['job-a'], [B], false]);
 	});
 
@@ -113,7 +118,10 @@ describe('what the book knows', () => {
 
 	it('of jobs that are no longer asked for is what they are, so that they can be named', () => {
 		const kept: IDataObject = {};
-		bookOf(kept).book.started(A, 'job-a');
+		const { book: first } = bookOf(kept);
+		first.started(A, 'job-a');
+		first.started(B, 'job-b');
+		first.failed(B);
 		const { book, log } = bookOf(saved(kept), { parameters: { prompt: 'another' } });
 		expect([book.leftBehind, book.jobIds()]).toEqual([['job-a'], []]);
 		expect(log).toEqual([expect.stringContaining('job-a')]);

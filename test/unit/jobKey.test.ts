@@ -19,6 +19,8 @@ interface Given {
 	/** What the trigger put out, and its type. */
 	trigger?: INodeExecutionData;
 	triggerType?: string;
+	/** What is before the node, in n8n's order. The one named Another has not run. */
+	before?: string[];
 	/** Of which nodes n8n was asked what is before them. */
 	asked?: string[];
 }
@@ -26,11 +28,14 @@ interface Given {
 function attempt(given: Given = {}): Attempt {
 	const { mode = 'webhook', executionId = '1', runIndex = 0, kept = {}, prompt } = given;
 	const { item = { json: { words: 'a fox' } }, trigger = { json: { body: 'first' } } } = given;
+	const { before = ['Hook', 'Another'] } = given;
 	const parameters = { prompt: given.written ?? '={{ $json.words }}' };
-	const putOut = (name: string) => ({
+	const putOut = (name: string, isWhole?: true) => ({
 		all: () => {
 			if (name === 'Another') throw new Error('the node has not been executed');
-			return [trigger];
+			if (name !== 'Hook') return [{ json: {} }];
+			// As n8n does where files are a part of the JSON data.
+			return [isWhole ? trigger : trigger.json];
 		},
 	});
 	const context = fakeContext(parameters, {
@@ -41,7 +46,7 @@ function attempt(given: Given = {}): Attempt {
 		getParentNodes: (name: string) => {
 			given.asked?.push(name);
 			const type = given.triggerType;
-			return name === 'Node' ? ['Hook', 'Another'].map((each) => ({ name: each, type })) : [];
+			return name === 'Node' ? before.map((each) => ({ name: each, type })) : [];
 		},
 		getWorkflowDataProxy: () => ({ $runIndex: runIndex, $: putOut }),
 		getNodeParameter: () => prompt ?? parameters.prompt,
@@ -82,6 +87,7 @@ it.each<[what: string, isSame: boolean, before: Given, after: Given]>([
 	['whose prompt holds the time', true, atTime('12:00'), atTime('12:05')],
 	['whose file has another name', true, withFile('a.png', 9), withFile('b.png', 9, ANOTHER)],
 	['whose trigger’s file n8n has moved', true, firstFile, movedFile],
+	['of triggers in another order', true, { before: ['Hook', 'B'] }, { before: ['B', 'Hook'] }],
 	['that comes from one of our jobs', true, ofJob('u', 'at 12:00'), ofJob('v', 'at 12:05')],
 	['for what another trigger put out', false, {}, { trigger: { json: { body: 'second' } } }],
 	['in another round', false, {}, { runIndex: 1, kept: secondRound }],

@@ -128,6 +128,7 @@ async function startAll(journal: Journal, firstJob: number, jobs: number): Promi
 async function execution(given: Attempt, firstJob = 1, jobs = 1): Promise<void> {
 	const { journal } = await open({ items: jobs, ...given });
 	await startAll(journal, firstJob, jobs);
+	await settled();
 	journal.close();
 	await settled();
 }
@@ -147,7 +148,7 @@ describe('after a crash', () => {
 		const steps = fc.array(
 			fc.record({
 				item: fc.nat(2),
-				variation: fc.integer({ min: 1, max: 3 }),
+				variation: fc.constantFrom(1, 2, 20),
 				step: fc.constantFrom('sent', 'started', 'withdrawn'),
 			}),
 			{ maxLength: 12 },
@@ -171,6 +172,7 @@ describe('after a crash', () => {
 				expect(await recalled()).toEqual(expected);
 				// Looking leaves no trace.
 				expect(await recalled()).toEqual(expected);
+				expect(await recalled({ first: '1' })).toEqual(expected);
 			}),
 			{ numRuns: 40 },
 		);
@@ -181,11 +183,29 @@ describe('after a crash', () => {
 		['an ID of another kind is an unknown outcome', idOf(1).slice(1), {}, { '0.1': UNKNOWN }],
 		['of what n8n has saved only the unknown is asked for', idOf(1), LATE, { '0.1': jobOf(1) }],
 		['what n8n has saved is not asked for', idOf(1), { ...LATE, saved: 'alive' }, {}],
+		['what n8n knows as another execution’s is not found', idOf(1), { first: '7' }, {}],
 	])('%s', async (_, jobId, retry, expected) => {
 		const { journal } = await open();
 		await start(journal, slotOf(0), jobId);
 		journal.close();
 		expect(await recalled(retry)).toEqual(expected);
+	});
+
+	it('an ID of which the row has lost a digit is an unknown outcome', async () => {
+		await execution({});
+		store.rows.set(`${workflowId} n:node`, row().slice(0, -1));
+		expect(await recalled()).toEqual({ '0.1': UNKNOWN });
+	});
+
+	it('the answer is found that came when a stopped run had ended', async () => {
+		const { journal } = await open();
+		await intend(journal, slotOf(0));
+		await intend(journal, slotOf(1));
+		journal.close(true);
+		journal.started(slotOf(0), idOf(1));
+		journal.withdraw(slotOf(1));
+		await settled();
+		expect(await recalled(LATE)).toEqual({ '0.1': jobOf(1) });
 	});
 
 	it('a retry that was killed while it was asking has changed nothing, or left an unknown outcome', async () => {
@@ -205,13 +225,25 @@ describe('after a crash', () => {
 	});
 });
 
-it.each<[string, boolean, Recorded]>([
-	['the latest job, where they are interchangeable', false, jobOf(2)],
-	['an unknown outcome, where each had its files', true, UNKNOWN],
-])('two executions that began alike have %s', async (_, hasFiles, expected) => {
-	const [first, second] = [await open(), await open({ executionId: '7' })];
-	await start(first.journal, slotOf(0), idOf(1));
-	await start(second.journal, slotOf(0), idOf(2), hasFiles);
+it.each<[string, boolean, 'answered' | 'open' | 'stopped' | 'ended' | 'recalled', Recorded]>([
+	['the latest job, where they are interchangeable', false, 'answered', jobOf(2)],
+	['the latest job, also if the first one’s answer is late', false, 'open', jobOf(2)],
+	['an unknown outcome, where each had its files', true, 'answered', UNKNOWN],
+	['an unknown outcome, also if the first one’s answer is late', true, 'open', UNKNOWN],
+	['an unknown outcome, also if the first one was stopped', true, 'stopped', UNKNOWN],
+	['an unknown outcome, also if a retry of the first one has ended', true, 'recalled', UNKNOWN],
+	['the latest job, once n8n has saved the first one', true, 'ended', jobOf(2)],
+])('two executions that began alike have %s', async (_, hasFiles, first, expected) => {
+	const { journal } = await open();
+	await intend(journal, slotOf(0));
+	if (first !== 'open') journal.started(slotOf(0), idOf(1));
+	await settled();
+	if (first === 'recalled') await recalled();
+	else if (first === 'stopped' || first === 'ended') journal.close(first === 'stopped');
+	const { journal: second } = await open({ executionId: '7' });
+	await start(second, slotOf(0), idOf(2), hasFiles);
+	if (first === 'open') journal.started(slotOf(0), idOf(1));
+	await settled();
 	expect(await recalled()).toEqual({ '0.1': expected });
 });
 
@@ -229,39 +261,54 @@ it('tells an execution that n8n runs again what it has sent before', async () =>
 it('tells a retry what another one beside it has sent', async () => {
 	const retry = async () => (await open({ executionId: '8', mode: 'retry' })).journal;
 	const [first, second, third] = [await retry(), await retry(), await retry()];
-	expect(await intend(first, slotOf(0))).toBeUndefined();
-	expect(await intend(second, slotOf(0))).toEqual(UNKNOWN);
-	// Which is not for the second one to take back.
+	const sideBySide = [first, second].map(async (journal) => {
+		return await journal.intend(slotOf(0), undefined, false);
+	});
+	expect(await clock.run(Promise.all(sideBySide))).toEqual([undefined, UNKNOWN]);
+	// Which is not for the second one to take back, nor to take over.
 	second.withdraw(slotOf(0));
+	await clock.run(second.recall([0], () => undefined));
 	first.started(slotOf(0), idOf(1));
 	await settled();
 	expect(await intend(third, slotOf(0))).toEqual(jobOf(1));
 });
 
-it('keeps the order of what is taken back and announced again', async () => {
-	const { journal } = await open();
-	await intend(journal, slotOf(0));
-	// The database is at the first of these while the second one waits.
-	const waiting = [slotOf(1), slotOf(2)].map(async (slot) => {
-		await journal.intend(slot, undefined, false);
-	});
-	journal.withdraw(slotOf(0));
-	await clock.run(Promise.all([...waiting, journal.intend(slotOf(0), undefined, false)]));
-	await settled();
-	expect(await recalled()).toEqual({ '0.1': UNKNOWN, '1.1': UNKNOWN, '2.1': UNKNOWN });
-});
+it.each([true, false])(
+	'keeps the order of what is taken back, announced again: %s',
+	async (isAgain) => {
+		const { journal } = await open();
+		await intend(journal, slotOf(0));
+		// The database is at the first of these while the second one waits.
+		const waiting = [slotOf(1), slotOf(2)].map(async (slot) => {
+			await journal.intend(slot, undefined, false);
+		});
+		journal.withdraw(slotOf(0));
+		const again = isAgain ? journal.intend(slotOf(0), undefined, false) : undefined;
+		await clock.run(Promise.all([...waiting, again]));
+		await settled();
+		const expected = { '1.1': UNKNOWN, '2.1': UNKNOWN, ...(isAgain && { '0.1': UNKNOWN }) };
+		expect(await recalled()).toEqual(expected);
+	},
+);
 
-it('finds the job that a retry has started in the place of one that had failed', async () => {
-	await execution({});
+it.each<[string, Recorded, string | undefined, Recorded]>([
+	['the job that was started in the place of one that had failed', jobOf(1), idOf(2), jobOf(2)],
+	['the job that was started in the place of an unknown outcome', UNKNOWN, idOf(2), jobOf(2)],
+	['the unknown outcome in whose place none could be started', UNKNOWN, undefined, UNKNOWN],
+])('finds of a retry %s', async (_, first, jobId, expected) => {
+	const { journal: before } = await open();
+	await intend(before, slotOf(0));
+	if ('jobId' in first) before.started(slotOf(0), first.jobId);
+	await settled();
 	restart();
 	const { journal } = await open({ executionId: '3', mode: 'retry' });
 	await clock.run(journal.recall([0], () => undefined));
-	await clock.run(
-		journal.intend(slotOf(0), { jobId: idOf(1), submittedAtMs: 0, executionId: '1' }, false),
-	);
-	journal.started(slotOf(0), idOf(2));
+	const earlier = { ...first, submittedAtMs: 0, executionId: '1' };
+	expect(await clock.run(journal.intend(slotOf(0), earlier, false))).toBeUndefined();
+	if (jobId === undefined) journal.withdraw(slotOf(0));
+	else journal.started(slotOf(0), jobId);
 	await settled();
-	expect(await recalled()).toEqual({ '0.1': jobOf(2) });
+	expect(await recalled()).toEqual({ '0.1': expected });
 });
 
 it('keeps what a retry waits for, whatever others do meanwhile, in case of a second crash', async () => {
@@ -307,21 +354,30 @@ describe('a database that does not do its part', () => {
 		expect(clock.now() - beganAtMs).toBeLessThan(2100);
 		journal.started(slotOf(0), idOf(1));
 		expect(failures).toEqual(['it has not answered for 2 seconds']);
+		const other = await open({ executionId: '5', origin: 'other', helpers });
+		const otherBeganAtMs = clock.now();
+		await intend(other.journal, slotOf(0));
+		expect(clock.now()).toBe(otherBeganAtMs);
 		isLocked = false;
 		await settled();
 		expect(await recalled()).toEqual({ '0.1': jobOf(1), '1.1': UNKNOWN });
 	});
 
-	it('is asked again by a retry, which would pay again otherwise', async () => {
+	it.each([
+		['is asked again by a retry, which would pay again otherwise', 4, { '0.1': jobOf(1) }],
+		['is asked by a retry for 30 seconds at most', Infinity, {}],
+	])('%s', async (_, times, expected) => {
 		await execution({});
-		let failures = 4;
+		let failures = times;
+		const beganAtMs = clock.now();
 		const flaky: Partial<Helpers> = {
 			getProcessedDataCount: async (...given) => {
 				if (failures-- > 0) throw new Error('SQLITE_BUSY: database is locked');
 				return await HELPERS.getProcessedDataCount(...given);
 			},
 		};
-		expect(await recalled({ helpers: flaky })).toEqual({ '0.1': jobOf(1) });
+		expect(await recalled({ helpers: flaky })).toEqual(expected);
+		if (times === Infinity) expect(clock.now() - beganAtMs).toBe(30_000);
 	});
 
 	it('that loses a write has it back with the next one', async () => {
@@ -405,6 +461,40 @@ describe('how much is kept', () => {
 		const others = Array.from({ length: 30 }, (_, other) => `other ${other}`);
 		for (const origin of others) expect(await isFound(origin)).toBe(false);
 		for (const origin of rounds) expect([origin, await isFound(origin)]).toEqual([origin, true]);
+	});
+
+	it('is all that a run of another process waits for, until hours after its last write', async () => {
+		const { journal } = await open({ items: 100 });
+		await startAll(journal, 0, 100);
+		await settled();
+		restart();
+		const kept: number[] = [];
+		for (let hour = 0; hour < 3; hour++) {
+			(await open({ executionId: '5' })).journal.close();
+			await settled();
+			kept.push(Math.floor(row().length / TEXTS_PER_JOB));
+			await clock.run(clock.wait(HOUR_MS, 'service'));
+		}
+		expect(kept).toEqual([100, 100, 60]);
+	});
+
+	it('is written in one go for all that wait, repeats 20 jobs, and is seldom counted', async () => {
+		const writes = jest.spyOn(store, 'checkProcessedAndRecord');
+		const counts = jest.spyOn(store, 'getProcessedDataCount');
+		const { journal } = await open({ items: 101 });
+		const sideBySide = Array.from({ length: 100 }, async (_, item) => {
+			await journal.intend(slotOf(item), undefined, false);
+		});
+		await clock.run(Promise.all(sideBySide));
+		for (let item = 0; item < 100; item++) journal.started(slotOf(item), idOf(item));
+		await intend(journal, slotOf(100));
+		await settled();
+		journal.started(slotOf(100), idOf(100));
+		await settled();
+		const lengths = writes.mock.calls.map(([texts]) => texts.length);
+		// What tells other processes of so many jobs is one more.
+		expect(lengths).toEqual([400, 100 * TEXTS_PER_JOB + 1 + 4, 20 * TEXTS_PER_JOB + 1]);
+		expect(counts).toHaveBeenCalledTimes(2);
 	});
 
 	it('is never searched in one go for so long that n8n stands still', async () => {

@@ -1,6 +1,6 @@
 import type { Account } from '../../nodes/shared/api/account';
 import type { Api, SubmitOutcome } from '../../nodes/shared/api/api';
-import type { JobRequest } from '../../nodes/shared/api/request';
+import type { JobRequest, RequestFile } from '../../nodes/shared/api/request';
 import type { JobSettings } from '../../nodes/shared/engine/check/settings';
 import type { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
 import { Submitter } from '../../nodes/shared/engine/jobs/submit';
@@ -13,6 +13,10 @@ const PLAN = { slot: { itemIndex: 0, jobNumber: 1, jobCount: 1 }, settings, echo
 const ANSWER_MS = 40;
 const ACCEPTED: SubmitOutcome = { kind: 'accepted', jobId: 'job' };
 const REFUSED: SubmitOutcome = { kind: 'neverConnected', reason: 'ECONNREFUSED' };
+const UNKNOWN = {
+	kind: 'failed' as const,
+	failure: new Failure({ message: 'm', description: 'd', outcomeUnknown: true }),
+};
 const RATE_LIMITING = 'AetherForge is rate limiting this account';
 
 function limited(retryAfterMs?: number): SubmitOutcome {
@@ -64,7 +68,7 @@ function serviceThat(
 		const all = Array.from({ length: count }, async () => await submitOne().catch(failed));
 		return await clock.run(Promise.all(all));
 	};
-	return { clock, submitter, told, postsAtMs, submitOne, submitAll };
+	return { clock, submitter, book, told, postsAtMs, submitOne, submitAll };
 }
 
 beforeEach(() => {
@@ -109,9 +113,17 @@ describe('a rate limit', () => {
 		const resumedAtMs = ANSWER_MS + 1125;
 		const probes = [0, 1, 2].map((probe) => resumedAtMs + probe * ANSWER_MS);
 		expect(service.postsAtMs.slice(20, 23)).toEqual(probes);
+		expect(service.postsAtMs[24]).toBe(service.postsAtMs[23]);
 		// Side by side: one after the other the rest would take 57 times 40 ms.
 		expect(service.postsAtMs).toHaveLength(80);
 		expect((service.postsAtMs.at(-1) ?? 0) - resumedAtMs).toBeLessThan(30 * ANSWER_MS);
+	});
+
+	it('in which a probe is limited too makes the next one wait twice as long, however many were under way', async () => {
+		const service = serviceThat((count) => (count > 21 ? ACCEPTED : limited()));
+		expect(await service.submitAll(20)).toEqual(jobs(20));
+		const probedAtMs = ANSWER_MS + 1125;
+		expect(service.postsAtMs.slice(20, 22)).toEqual([probedAtMs, probedAtMs + ANSWER_MS + 2250]);
 	});
 
 	it.each([
@@ -144,8 +156,8 @@ describe('a rate limit', () => {
 		expect(service.clock.now()).toBeLessThan(7000);
 	});
 
-	it('in which nothing is accepted for 90 s ends it', async () => {
-		const service = serviceThat(() => limited());
+	it('in which nothing is accepted for 90 s ends it, until its last pause is over', async () => {
+		const service = serviceThat((_, atMs) => (atMs > 200_000 ? ACCEPTED : limited()));
 		for (const outcome of await service.submitAll(5)) {
 			const { message, facts } = outcome as Failure;
 			expect([message, facts.httpStatus]).toEqual([RATE_LIMITING, 429]);
@@ -154,6 +166,8 @@ describe('a rate limit', () => {
 		expect(service.clock.now()).toBeLessThanOrEqual(90_100);
 		expect(service.clock.now()).toBeGreaterThan(45_000);
 		expect(service.postsAtMs.length).toBeLessThan(15);
+		await service.clock.run(service.clock.sleep(200_000));
+		expect(await service.submitAll(1)).toEqual(jobs(1));
 	});
 
 	it('gives everyone 90 s anew whenever a job is accepted', async () => {
@@ -198,11 +212,12 @@ describe('a rate limit', () => {
 describe('a connection that is never established', () => {
 	it('is tried five times', async () => {
 		const service = serviceThat(() => REFUSED);
+		await service.clock.run(service.clock.sleep(1_000_000));
 		const [failure] = await service.submitAll(1);
 		expect(service.postsAtMs).toHaveLength(5);
 		const { message, description, outcomeUnknown } = (failure as Failure).facts;
 		expect([message, outcomeUnknown]).toEqual(['AetherForge cannot be reached', undefined]);
-		expect(description).toContain('ECONNREFUSED');
+		expect(description).toMatch(/within 11\.5 seconds\..*ECONNREFUSED/);
 	});
 
 	it('is tried until it works, also after a minute of waiting for a rate limit', async () => {
@@ -215,11 +230,49 @@ describe('a connection that is never established', () => {
 });
 
 it('a request that may have been accepted is never sent again', async () => {
-	const failure = new Failure({ message: 'm', description: 'd', outcomeUnknown: true });
-	const service = serviceThat(() => ({ kind: 'failed', failure }));
-	expect(await service.submitAll(1)).toMatchObject([{ facts: failure.facts }]);
+	const service = serviceThat(() => UNKNOWN);
+	expect(await service.submitAll(1)).toMatchObject([{ facts: UNKNOWN.failure.facts }]);
 	expect(service.postsAtMs).toHaveLength(1);
 	expect(service.told).toEqual(['unknown']);
+});
+
+it('a job that the book knows already is not sent; it is asked with whether there are files', async () => {
+	const { submitter, book, postsAtMs } = serviceThat(() => ACCEPTED);
+	const submitting = jest.spyOn(book, 'submitting').mockResolvedValue('earlier');
+	const signals = { signal: new AbortController().signal, canceled: undefined };
+	for (const files of [[], [{ apiName: 'image' } as RequestFile]]) {
+		const plan = { ...PLAN, submit: { ...submit, files } };
+		expect(await submitter.submit(plan, signals)).toBe('earlier');
+	}
+	expect(submitting.mock.calls.map(([, hasFiles]) => hasFiles)).toEqual([false, true]);
+	expect(postsAtMs).toEqual([]);
+});
+
+const TWICE = ['not started', 'not started', 'started job', 'started job'];
+const HOPELESS = ['unknown', 'unknown', 'unknown', 'not started'];
+
+it.each<[why: string, before: SubmitOutcome[], told: string[], postsAtMs: number[]]>([
+	['there is a rate limit', [limited()], TWICE, [0, 1165, 1205]],
+	['three outcomes are unknown', [UNKNOWN, UNKNOWN, UNKNOWN], HOPELESS, [0, 0, 0]],
+	['the execution is stopped', [], ['not started'], []],
+])('a request is taken back if %s by the time that it is written down', async (...row) => {
+	const [, before, told, postsAtMs] = row;
+	const service = serviceThat((count) => before[count - 1] ?? ACCEPTED);
+	const { clock, book, submitOne } = service;
+	let written = 0;
+	jest.spyOn(book, 'submitting').mockImplementation(async () => {
+		await clock.sleep(written++ === before.length ? 100 : 0);
+		return undefined;
+	});
+	const stop = new AbortController();
+	if (before.length === 0)
+		void clock.sleep(50).then(() => {
+			stop.abort();
+		});
+	const all = [...before, ACCEPTED].map(async () => await submitOne(stop.signal).catch(failed));
+	await clock.run(Promise.all(all));
+	expect(service.told).toEqual(told);
+	expect(service.postsAtMs).toEqual(postsAtMs);
 });
 
 it.each([
