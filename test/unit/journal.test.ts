@@ -38,7 +38,7 @@ interface Attempt {
 	origin?: string;
 	items?: number;
 	/** Jobs of the execution, with those of earlier rounds. */
-	started?: number;
+	jobsOfAll?: number;
 	helpers?: Partial<Helpers>;
 }
 
@@ -63,7 +63,7 @@ async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: 
 		mode = 'trigger',
 		origin = 'a',
 		items = 3,
-		started = 1,
+		jobsOfAll = 1,
 		helpers,
 	} = given;
 	const { first = mode === 'trigger' ? executionId : undefined } = given;
@@ -81,7 +81,7 @@ async function open(given: Attempt = {}): Promise<{ journal: Journal; failures: 
 		end: () => undefined,
 	};
 	const onFailure = (reason: string) => failures.push(reason);
-	const journal = new Journal(fakeContext({}, n8n), clock, attempt, () => started, onFailure);
+	const journal = new Journal(fakeContext({}, n8n), clock, attempt, () => jobsOfAll, onFailure);
 	for (let itemIndex = 0; itemIndex < items; itemIndex++) await journal.prepare(itemIndex);
 	return { journal, failures };
 }
@@ -442,25 +442,31 @@ describe('how much is kept', () => {
 		expect(row()).toHaveLength(60 * TEXTS_PER_JOB);
 	});
 
-	it('is each round of an execution, of which a retry pushes out none', async () => {
-		const rounds = Array.from({ length: 100 }, (_, round) => `round ${round}`);
+	/** How many of ten jobs a round of a retry finds. It starts them if there are none. */
+	async function foundOf(origin: string): Promise<number> {
+		const { journal } = await open({ executionId: '99', mode: 'retry', origin, items: 10 });
+		const found = await clock.run(journal.recall([...Array(10).keys()], () => undefined));
+		if (found.length === 0) await startAll(journal, 500, 10);
+		journal.close();
+		await settled();
+		return found.length;
+	}
+
+	it.each([
+		['each round of an execution', (round: number) => ({ jobsOfAll: 10 * (round + 1) }), 8],
+		['the newest of many executions', (round: number) => ({ executionId: String(round) }), 6],
+	])('is %s, of which a retry pushes out none', async (_, given, expected) => {
+		const rounds = Array.from({ length: 8 }, (_each, round) => `round ${round}`);
 		for (const [round, origin] of rounds.entries()) {
-			await execution({ origin, started: round + 1 }, round);
+			await execution({ origin, ...given(round) }, 10 * round, 10);
 		}
 		restart();
 		await clock.run(clock.wait(3 * HOUR_MS, 'service'));
-		const isFound = async (origin: string): Promise<boolean> => {
-			const { journal } = await open({ executionId: '2', mode: 'retry', origin });
-			const found = await clock.run(journal.recall([0], () => undefined));
-			if (found.length === 0) await start(journal, slotOf(0), idOf(500));
-			journal.close();
-			await settled();
-			return found.length > 0;
-		};
-		expect(await isFound('round 99')).toBe(true);
-		const others = Array.from({ length: 30 }, (_, other) => `other ${other}`);
-		for (const origin of others) expect(await isFound(origin)).toBe(false);
-		for (const origin of rounds) expect([origin, await isFound(origin)]).toEqual([origin, true]);
+		expect(await foundOf('round 7')).toBe(10);
+		for (const other of ['x', 'y', 'z']) expect(await foundOf(other)).toBe(0);
+		const kept = [];
+		for (const origin of rounds) if ((await foundOf(origin)) === 10) kept.push(origin);
+		expect(kept).toEqual(rounds.slice(-expected));
 	});
 
 	it('is all that a run of another process waits for, until hours after its last write', async () => {
@@ -470,12 +476,12 @@ describe('how much is kept', () => {
 		restart();
 		const kept: number[] = [];
 		for (let hour = 0; hour < 3; hour++) {
-			(await open({ executionId: '5' })).journal.close();
-			await settled();
+			const other = { executionId: `5${hour}`, origin: `other ${hour}` };
+			await execution(other, 500 + 10 * hour, 3);
 			kept.push(Math.floor(row().length / TEXTS_PER_JOB));
 			await clock.run(clock.wait(HOUR_MS, 'service'));
 		}
-		expect(kept).toEqual([100, 100, 60]);
+		expect(kept).toEqual([103, 106, 60]);
 	});
 
 	it('is written in one go for all that wait, repeats 20 jobs, and is seldom counted', async () => {

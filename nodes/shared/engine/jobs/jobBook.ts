@@ -86,7 +86,7 @@ export class JobBook {
 				context,
 				clock,
 				attemptOf(context, guardOf, valuesOf),
-				() => this.#count.started,
+				() => Math.max(this.#count.jobs, this.#count.started),
 				(reason) => {
 					this.#log('warn', logLines.journalFailed(reason));
 				},

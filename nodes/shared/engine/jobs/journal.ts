@@ -37,21 +37,21 @@ export class Journal {
 	/** Marks the jobs of this execution. */
 	readonly #own: string;
 	readonly #isRetry: boolean;
-	readonly #startedJobs: () => number;
+	readonly #jobsOfExecution: () => number;
 	readonly #onFailure: (reason: string) => void;
 	readonly #keys = new Map<number, string>();
 	#hasFailed = false;
 	#isFailing = false;
 
 	/**
-	 * @param startedJobs how many the node has started in this execution, in all rounds of a loop
+	 * @param jobsOfExecution how many the node starts in this execution, with those of earlier rounds of a loop
 	 * @param onFailure is called once, if the database does not do its part
 	 */
 	constructor(
 		context: IExecuteFunctions,
 		clock: Clock,
 		attempt: Attempt,
-		startedJobs: () => number,
+		jobsOfExecution: () => number,
 		onFailure: (reason: string) => void,
 	) {
 		const name = JSON.stringify([context.getWorkflow().id, context.getNode().id]);
@@ -64,7 +64,7 @@ export class Journal {
 		this.#executionId = context.getExecutionId();
 		this.#isRetry = context.getMode() === 'retry';
 		this.#own = `by ${attempt.firstExecutionId ?? this.#executionId}`;
-		this.#startedJobs = startedJobs;
+		this.#jobsOfExecution = jobsOfExecution;
 		this.#onFailure = onFailure;
 	}
 
@@ -260,7 +260,7 @@ export class Journal {
 
 	async #record(texts: readonly string[]): Promise<Set<string> | undefined> {
 		// What a retry starts must not push out what its later rounds will ask for.
-		const jobs = this.#isRetry ? Infinity : this.#startedJobs();
+		const jobs = this.#isRetry ? Infinity : this.#jobsOfExecution();
 		return await this.#ifItCan(this.#row.record(this.#store, this.#clock, texts, jobs));
 	}
 

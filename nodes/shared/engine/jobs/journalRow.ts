@@ -34,6 +34,8 @@ const PATIENCE_STEPS = 20;
 const PATIENCE_STEP_MS = 100;
 const COUNT_EVERY_MS = 10_000;
 const HOUR_MS = 3_600_000;
+/** From one round of a retry to the next. */
+const HOLD_MS = 600_000;
 const ENTRIES = { mode: 'entries' } as const;
 
 /**
@@ -55,8 +57,6 @@ export class JournalRow {
 	#heldUntilMs = 0;
 	/** When the row may be looked at again for jobs to drop. */
 	#trimsFromMs = 0;
-	/** How many jobs it has had to hold since it was last looked at. */
-	#room = 0;
 	/** The write that still waits for its turn. */
 	#next: { texts: Set<string>; jobs: number; known: Promise<Set<string>> } | undefined;
 
@@ -84,7 +84,7 @@ export class JournalRow {
 	/**
 	 * Records texts, in one write with all that wait for their turn.
 	 *
-	 * @param jobs that the execution has started, in earlier runs as well: infinite where none may be dropped
+	 * @param jobs of the execution, those of earlier runs as well: infinite where none may be dropped
 	 * @returns those that were there
 	 */
 	async record(
@@ -102,21 +102,22 @@ export class JournalRow {
 					for (const text of again) all.add(text);
 				}
 				const jobs = Math.max(this.lines.size, next.jobs);
-				if (jobs > KEPT_JOBS) {
+				if (jobs > KEPT_JOBS && jobs < Infinity) {
 					all.add(busyAt(clock.now()));
 					this.#trimsFromMs = clock.now() + HOUR_MS;
-					if (jobs !== Infinity) this.#room = Math.max(this.#room, jobs);
 				}
 				const hasOld = [...this.lines.values()].some((line) => line.texts.length === 0);
-				const room = hasOld ? Infinity : Math.max(jobs, this.#room);
-				// What another process waits for is in the row already.
+				const needed = hasOld ? Infinity : jobs * TEXTS_PER_JOB + all.size;
+				// What another process waits for makes no room for what is added.
 				const held = await this.#heldLately(store, clock);
-				const needed = Math.max(room * TEXTS_PER_JOB + all.size, KEPT_TEXTS, held);
-				const maxEntries = Math.min(needed, MOST_JOBS * TEXTS_PER_JOB);
+				const room = held > KEPT_TEXTS ? held + all.size : KEPT_TEXTS;
+				const maxEntries = Math.min(Math.max(room, needed), MOST_JOBS * TEXTS_PER_JOB);
 				const write = async () =>
 					await store.checkProcessedAndRecord([...all], 'node', { ...ENTRIES, maxEntries });
 				// When two processes write a node's first row, n8n fails one of them.
-				return new Set((await write().catch(write)).processed as string[]);
+				const written = await write().catch(write);
+				this.#held = Math.min(held + written.new.length, maxEntries);
+				return new Set(written.processed as string[]);
 			});
 			this.#next = next;
 		}
@@ -149,16 +150,15 @@ export class JournalRow {
 		return there;
 	}
 
-	/** Drops nothing for an hour. */
+	/** Drops nothing for a while. */
 	hold(clock: Clock): void {
-		this.#trimsFromMs = clock.now() + HOUR_MS;
+		this.#trimsFromMs = Math.max(this.#trimsFromMs, clock.now() + HOLD_MS);
 	}
 
 	/** Drops what is older than the jobs to keep, unless an execution of some process needs more. */
 	async trim(store: Store, clock: Clock): Promise<void> {
 		const nowMs = clock.now();
 		if (this.lines.size > 0 || nowMs < this.#trimsFromMs) return;
-		this.#room = 0;
 		const held = await this.#inTurn(clock, async () => await this.#heldLately(store, clock));
 		if (held <= KEPT_TEXTS) return;
 		this.#trimsFromMs = nowMs + HOUR_MS;
@@ -166,6 +166,7 @@ export class JournalRow {
 		if (busy.size > 0) return;
 		await this.#inTurn(clock, async () => {
 			await store.checkProcessedAndRecord([], 'node', { ...ENTRIES, maxEntries: KEPT_TEXTS });
+			this.#held = KEPT_TEXTS;
 		});
 	}
 
