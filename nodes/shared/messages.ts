@@ -296,7 +296,7 @@ export const inputFailures = quotingBriefly({
 		new Failure({
 			message: `"${label}" contains the content of a file, not where to find it`,
 			description:
-				'Put a Convert to File node (operation Move Base64 String to File) before this node, and select the binary field with its output. If the text is a data URL, first remove everything up to the comma.',
+				'Put a Convert to File node (operation Move Base64 String to File) before this node, and select its binary field. If the text is a data URL, first remove everything up to the comma.',
 		}),
 
 	fileWithoutContent: (label: string): Failure =>
@@ -442,7 +442,7 @@ export const apiFailures = quotingBriefly({
 	accountGone: (detail: string): Failure =>
 		new Failure({
 			message: 'The account of this API key no longer exists',
-			description: `AetherForge recognizes the API key, but not its account. Enter the key of an existing account in the AetherForge API credential. ${says(detail)}`,
+			description: `Enter the key of an existing account in the AetherForge API credential. ${says(detail)}`,
 			httpStatus: 404,
 			concernsAllItems: true,
 		}),
@@ -475,7 +475,7 @@ export const apiFailures = quotingBriefly({
 	startedJobUnlisted: (jobId: string, ageMs: number, detail: string): Failure =>
 		new Failure({
 			message: `AetherForge does not list the job ${jobId}`,
-			description: `This execution started it ${seconds(ageMs)} ago. Check that the credential belongs to the account that started the job, and then use Retry in the Executions tab or Get Job: both ask for this job again, free of charge. ${says(detail)}`,
+			description: `This execution started it ${seconds(ageMs)} ago. Check that the credential belongs to the account that started the job, and then use Retry in the Executions tab or Get Job, free of charge. ${says(detail)}`,
 			jobId,
 			charge: 'certain',
 			httpStatus: 404,
@@ -503,7 +503,7 @@ export const apiFailures = quotingBriefly({
 	refusedOnTheWay: (httpStatus: number, excerpt: string): Failure =>
 		new Failure({
 			message: `A server between n8n and AetherForge refused the request (HTTP ${httpStatus})`,
-			description: `The response is not from the AetherForge API. Check the Base URL in the AetherForge API credential, and allow requests to it in your firewall or proxy. The server says: ${excerpt.replace(/\.+$/, '')}.`,
+			description: `Check the Base URL in the AetherForge API credential, and allow requests to it in your firewall or proxy. The server says: ${excerpt.replace(/\.+$/, '')}.`,
 			httpStatus,
 		}),
 
@@ -616,7 +616,7 @@ export const jobFailures = quotingBriefly({
 		new Failure({
 			message: `AetherForge finished the job ${jobId}, but returned no images`,
 			description:
-				'A retry does not start a new job: it asks for the images of this one again, and so does the AetherForge Get Job node. If there still are none, contact AetherForge with the job ID.',
+				'A retry asks for the images of this job again, and so does Get Job. If there still are none, contact AetherForge with the job ID.',
 			jobId,
 			charge: 'certain',
 			status: 'Succeed',
@@ -769,7 +769,7 @@ function ofRetry(
 	const count = ownJobIds.length + otherJobIds.length + (facts.isCollectable === true ? 1 : 0);
 	if (!startsJobs || !canRetry || count === 0) return [];
 	return [
-		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and starts and pays for only what is missing. Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone.`,
+		`Use Retry in the Executions tab: it collects ${plural(count, 'paid job')} free of charge, and pays only for what is missing. Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone.`,
 	];
 }
 
@@ -799,11 +799,8 @@ function ofJobs({ startsJobs, ownJobIds, otherJobIds }: Circumstances): string[]
 
 function ofUnknown(items: readonly number[]): string {
 	if (items.length === 0) return '';
-	const [these, list] = [
-		items.length === 1 ? 'row' : 'rows',
-		listOf(items.map((item) => `${item + 1}`)),
-	];
-	return `It is not known whether a job was started for ${these} ${list} of the input.`;
+	const list = listOf(items.map((item) => `${item + 1}`));
+	return `It is not known whether a job was started for row${items.length === 1 ? '' : 's'} ${list} of the input.`;
 }
 
 /** Lines for n8n's own log, which is all that is left of a run that n8n forgets. */
@@ -813,9 +810,7 @@ export const logLines = {
 	outcomeUnknown: (itemIndex: number, description: string): string =>
 		`It is not known whether AetherForge started a job for item ${itemIndex}. ${description}`,
 	notStartedAfterStop: (itemIndex: number, isCertain: boolean): string =>
-		isCertain
-			? `AetherForge started no job for item ${itemIndex}, whose request was being sent when the execution was stopped`
-			: `It is still not known whether AetherForge started a job for item ${itemIndex}, whose request was being sent when the execution was stopped`,
+		`${isCertain ? 'AetherForge started no job' : 'It is still not known whether AetherForge started a job'} for item ${itemIndex}, whose request was being sent when the execution was stopped`,
 	journalFailed: (reason: string): string =>
 		`n8n's database does not keep AetherForge jobs: ${reason}. After a crash, a retry may pay for them again. This log lists their IDs.`,
 	leftBehind: (jobIds: readonly string[]): string =>
@@ -841,7 +836,7 @@ export const hints = {
 		const pin =
 			pinnable === undefined
 				? ''
-				: ` Unless this output is pinned, executing the step or the workflow again starts and pays for new jobs. To keep this output while you build, ${pinnable === 'json' ? 'pin it.' : 'close the panel, select the node, and press P. The pin button takes no files.'}`;
+				: ` Executing the step or the workflow again pays for new jobs. To keep this output while you build, ${pinnable === 'json' ? 'pin it.' : 'close the panel, select the node, and press P. The pin button takes no files.'}`;
 		return `${plural(started, 'job')} started${totalPart}${resumedPart}.${unknownPart}${pin}`;
 	},
 	/** @param hasWaited whether Get Job has waited for them; undefined for a node that has started them */
@@ -854,7 +849,7 @@ export const hints = {
 		const advice =
 			hasWaited === undefined
 				? `Collect ${jobIds.length === 1 ? 'its' : 'their'} images with the AetherForge Get Job node (Job ID: {{ $json.job_id }}), free of charge.`
-				: `Run Get Job with ${jobIds.length === 1 ? 'this ID' : 'these IDs'} again later, free of charge, or ${hasWaited ? 'raise "Timeout (Seconds)" under Options' : 'turn on "Wait for Completion"'}.`;
+				: `Check again later with Get Job and the job ID, free of charge, or ${hasWaited ? 'raise "Timeout (Seconds)" under Options' : 'turn on "Wait for Completion"'}.`;
 		return `${count} ${jobIds.length === 1 ? 'is' : 'are'} still running: ${listOf(jobIds)}. ${advice}`;
 	},
 	notCopied: (names: readonly string[]): string =>

@@ -122,7 +122,7 @@ const additionalFields: INodeProperties = {
 	default: '{}',
 	hint: 'e.g. {"new_field": "x"}',
 	description:
-		'Extra fields to send to the AetherForge API, such as parameters added after this version. A JSON object whose values are text, numbers, or booleans.',
+		'Extra fields for the AetherForge API, such as parameters newer than this version: a JSON object of text, numbers, or booleans.',
 };
 
 const maxJobsPerExecution: INodeProperties = {
@@ -132,7 +132,7 @@ const maxJobsPerExecution: INodeProperties = {
 	typeOptions: { minValue: 0 },
 	default: 100,
 	description:
-		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If the input needs more, none of its jobs is started.',
+		'Maximum number of jobs this node may start in one execution, across all items, loops, and agent calls. If an input needs more, none of its jobs is started.',
 	hint: '0 means no limit',
 };
 

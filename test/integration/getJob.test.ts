@@ -59,7 +59,7 @@ describe('a single status check of a job', () => {
 		expect(onlyJson(result)).toEqual({ job_id: jobId, status, image_urls: [] });
 		expect(scene.polls()).toHaveLength(1);
 		expect(hintsOf(result)).toEqual([
-			`The job is still running: ${jobId}. Run Get Job with this ID again later, free of charge, or turn on "Wait for Completion".`,
+			`The job is still running: ${jobId}. Check again later with Get Job and the job ID, free of charge, or turn on "Wait for Completion".`,
 		]);
 	});
 

@@ -103,7 +103,9 @@ describe.each(ENDPOINT_CASES)('$path', ({ path: apiPath, node, parameters, field
 
 	it('is named on the canvas by its operation and version, and by whether the node waits', () => {
 		const { operation, apiVersion } = valuesOf(description, parameters);
-		const { name = '' } = operationsOf(description).find(({ value }) => value === operation) ?? {};
+		const selected = operationsOf(description).find(({ value }) => value === operation);
+		expect([operation, selected]).toEqual([operation, expect.anything()]);
+		const { name = '' } = selected ?? {};
 		const version = typeof apiVersion === 'string' ? apiVersion.toUpperCase() : '';
 		const subtitle = subtitleOf(description, parameters);
 		expect(subtitle).toMatch(new RegExp(`^(?!.*(undefined|null))(?=.*\\w).*${name}.*${version}$`));

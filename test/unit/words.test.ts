@@ -243,7 +243,7 @@ it('says of each failure once what it cost', () => {
 });
 
 const RETRY_FOR_2 =
-	'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and starts and pays for only what is missing. Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone.';
+	'Use Retry in the Executions tab: it collects 2 paid jobs free of charge, and pays only for what is missing. Executing the workflow, or Retry with an edited prompt, pays for all jobs of this node again: to change a row, run it alone.';
 
 it.each([
 	[{ startsJobs: false, ownJobIds: ['a'] }, 'Try it again. Job: a.'],
