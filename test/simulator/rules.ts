@@ -253,7 +253,7 @@ export function* toldAsItWas(books: Books) {
 				if (isOneJob && FREE.test(text) && alive) {
 					yield `${told} free, and job ${alive.jobId ?? ''} was charged: ${text}`;
 				}
-				if (UNKNOWN.test(text) && !wasOpen && !isUnaware && !text.includes('for item')) {
+				if (UNKNOWN.test(text) && !wasOpen && !isUnaware && !text.includes('started for row')) {
 					yield `${told} unknown, and no request was open: ${text}`;
 				}
 			}
