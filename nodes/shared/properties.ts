@@ -122,7 +122,7 @@ const additionalFields: INodeProperties = {
 	default: '{}',
 	hint: 'e.g. {"new_field": "x"}',
 	description:
-		'Extra fields for the AetherForge API, such as parameters newer than this version: a JSON object of text, numbers, or booleans.',
+		'Extra fields for the AetherForge API, such as parameters newer than this version: a JSON object of text, numbers, or booleans',
 };
 
 const maxJobsPerExecution: INodeProperties = {

@@ -140,7 +140,7 @@ describe('a finished job without URLs', () => {
 			message: `AetherForge finished the job ${jobId}, but returned no images`,
 			context: { itemIndex: 0, data: { job_id: jobId, status: 'Succeed', image_urls: [] } },
 		});
-		expect(retryOf.error?.description).toContain('A retry does not start a new job');
+		expect(retryOf.error?.description).toContain('A retry asks for the images of this job again');
 		// The first poll comes a second after the submit.
 		expect(scene.clock.now() - startedAt).toBe(11_000);
 
