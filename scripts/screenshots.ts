@@ -18,12 +18,14 @@ async function takePictures(
 	theme: Theme,
 	saved: (name: string) => SavedWorkflow,
 ): Promise<void> {
-	const save = async (name: string, shown: Locator): Promise<void> => {
+	const save = async (name: string, shown: Locator, margins = { x: 0, y: 0 }): Promise<void> => {
 		// The pointer would leave a parameter's buttons showing.
 		await editor.page.mouse.move(0, 0);
 		await editor.page.waitForTimeout(settleMs);
 		const path = join(outputFolder, `${name}-${theme}.png`);
-		await shown.screenshot({ path });
+		const { x, y, width, height } = (await shown.boundingBox()) ?? { x: 0, y: 0, ...viewport };
+		const size = { width: width - 2 * margins.x, height: height - 2 * margins.y };
+		await editor.page.screenshot({ path, clip: { x: x + margins.x, y: y + margins.y, ...size } });
 		say(`  ${name}-${theme}.png, ${Math.ceil((await stat(path)).size / 1024)} KB`);
 	};
 
@@ -41,11 +43,12 @@ async function takePictures(
 	await editor.openWorkflow(saved('canvas'));
 	await editor.executeWorkflow();
 	await editor.dismissNotices();
-	await save('canvas', editor.canvas);
+	// The nodes are in its middle.
+	await save('canvas', editor.canvas, { x: 130, y: 100 });
 
 	const panels = [
 		['image-tune', 'split-into-layers', 'Split into layers'],
-		['effect-generate', 'effect', 'Effect'],
+		['effect-generate', 'effect', 'Effect', { width: 1440, height: 1060 }],
 		['sprite', 'character-to-sprite-sheet', 'Make sprite', { width: 1440, height: 1260 }],
 		['get-job', 'job-id-first-then-get-job', 'Check the job'],
 	] as const;
