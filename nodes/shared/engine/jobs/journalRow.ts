@@ -101,14 +101,14 @@ export class JournalRow {
 				for (const { texts: again } of [...this.lines.values()].slice(-REPEATED_JOBS)) {
 					for (const text of again) all.add(text);
 				}
-				const jobs = Math.max(this.lines.size, next.jobs);
-				if (jobs > KEPT_JOBS && jobs < Infinity) {
+				const wanted = Math.max(this.lines.size, next.jobs);
+				if (wanted > KEPT_JOBS && wanted < Infinity) {
 					all.add(busyAt(clock.now()));
 					this.#trimsFromMs = clock.now() + HOUR_MS;
 				}
 				const hasOld = [...this.lines.values()].some((line) => line.texts.length === 0);
-				const needed = hasOld ? Infinity : jobs * TEXTS_PER_JOB + all.size;
-				// What another process waits for makes no room for what is added.
+				const needed = hasOld ? Infinity : wanted * TEXTS_PER_JOB + all.size;
+				// What another process waits for must not make room for what is added.
 				const held = await this.#heldLately(store, clock);
 				const room = held > KEPT_TEXTS ? held + all.size : KEPT_TEXTS;
 				const maxEntries = Math.min(Math.max(room, needed), MOST_JOBS * TEXTS_PER_JOB);
