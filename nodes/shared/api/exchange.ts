@@ -37,7 +37,7 @@ interface Arrived {
 }
 
 /**
- * The only place that sends the key: to the base URL of its own credential, and to no redirect target.
+ * The only place that sends the key: to its credential's base URL, and to no redirect target.
  */
 export class Exchange {
 	readonly #context: IExecuteFunctions;

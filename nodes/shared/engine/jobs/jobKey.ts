@@ -83,7 +83,7 @@ export function attemptOf(
 
 /**
  * What the nodes put out that have none before them. Asked for without a run index: after a crash n8n
- * puts a run of its own making in front.
+ * puts an artificial run in front.
  */
 function triggerOutputs(context: IExecuteFunctions): string[] {
 	const itemsOf = context.getWorkflowDataProxy(0).$ as NodeItems;
