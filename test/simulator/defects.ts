@@ -140,8 +140,8 @@ export const DEFECTS = [
 		"const isOpen = saved !== 'alive';",
 	]),
 	defect('a retry beside another one starts what that one has started', [
-		'if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);',
-		'if (isRerun) return await this.#read(name);',
+		'if (isRerun || (isTaken && this.#isRetry)) {',
+		'if (isRerun) {',
 	]),
 	defect('a write that is to come after another one gets in front', [
 		'\t\t// What is recorded from here on must not get in front.\n\t\tthis.#next = undefined;\n',

@@ -273,6 +273,23 @@ it('tells a retry what another one beside it has sent', async () => {
 	expect(await intend(third, slotOf(0))).toEqual(jobOf(1));
 });
 
+it('leaves a failed job as it is for the retry that replaces it, beside another one', async () => {
+	await start((await open()).journal, slotOf(0), idOf(1));
+	restart();
+	const retry = async () => (await open({ executionId: '8', mode: 'retry' })).journal;
+	const [first, second] = [await retry(), await retry()];
+	for (const journal of [first, second]) await clock.run(journal.recall([0], () => undefined));
+	const failed = { ...jobOf(1), submittedAtMs: 0, executionId: '1', hasFailed: true as const };
+	expect(await clock.run(second.intend(slotOf(0), failed, false))).toEqual(UNKNOWN);
+	const found = [{ slot: slotOf(0), recorded: jobOf(1) }];
+	expect(await clock.run(first.recall([0], () => 'failed'))).toEqual(found);
+	expect(await clock.run(first.intend(slotOf(0), failed, false))).toBeUndefined();
+	expect(await clock.run(second.intend(slotOf(0), failed, false))).toEqual(UNKNOWN);
+	first.started(slotOf(0), idOf(2));
+	await settled();
+	expect(await clock.run(second.intend(slotOf(0), failed, false))).toEqual(jobOf(2));
+});
+
 it.each([true, false])(
 	'keeps the order of what is taken back, announced again: %s',
 	async (isAgain) => {

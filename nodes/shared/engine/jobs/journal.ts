@@ -154,7 +154,7 @@ export class Journal {
 		announced.set(name, this);
 		const own = `${name} ${this.#own}`;
 		const texts = [this.#nameOf(slotOf(slot.itemIndex, 0)), name, `${name} sent`, own];
-		if (earlier && 'jobId' in earlier) void this.#remove(digitsOf(name, earlier.jobId));
+		const failedJobId = earlier && 'jobId' in earlier ? earlier.jobId : undefined;
 		const written = this.#record(texts);
 		const known = this.#isFailing ? undefined : await written;
 		announced.delete(name);
@@ -162,9 +162,15 @@ export class Journal {
 		const isTaken = isUnexpected || (owner !== undefined && owner !== this);
 		const isRerun = isUnexpected && known.has(own);
 		const hasEnded = this.#row.hasEnded(name);
-		if (isRerun || (isTaken && this.#isRetry)) return await this.#read(name);
+		if (isRerun || (isTaken && this.#isRetry)) {
+			const recorded = await this.#read(name);
+			const isReplaced = !('jobId' in recorded) || recorded.jobId !== failedJobId;
+			return isReplaced ? recorded : { outcomeUnknown: true };
+		}
 		const isNew = !(earlier && 'outcomeUnknown' in earlier);
 		this.#row.begin(name, { owner: this, texts, isNew });
+		// Not before: a retry beside this one may be about to replace that job.
+		if (failedJobId !== undefined) await this.#remove(digitsOf(name, failedJobId));
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
 		const unclear = `${name} unclear`;
 		if (isTaken && hasFiles && !hasEnded) await this.#renew([...texts, unclear], []);
