@@ -286,16 +286,17 @@ export function* limitsAreKept({ executions, sent }: Books) {
 	}
 }
 
-/** A pause that the service asks for is kept by the account's requests. */
-export function* waitsAsAsked({ day, executions, played }: Books) {
-	if (executions.length > 1 || day.faults.length !== 1) return;
+/** A pause that the service asks for is kept by a run's requests. The next run knows nothing of it. */
+export function* waitsAsAsked({ day, executions, sent }: Books) {
+	if (executions.length > 1 || day.faults.length !== 1 || day.retryOnFail) return;
 	if (day.faults[0]?.name !== 'rateLimitFor7s') return;
-	const posts = played.service.emulator.requests.filter(({ method }) => method === 'POST');
-	for (const [index, { status, endedAtMs = Infinity, headers }] of posts.entries()) {
-		for (const later of status === 429 ? posts.slice(index + 1) : []) {
-			const afterMs = later.startedAtMs - endedAtMs;
-			const isSameKey = later.headers.authorization === headers.authorization;
-			if (isSameKey && afterMs > 2 * day.latencyMs + 5 && afterMs < 6900) {
+	for (const [index, { request, node, round }] of sent.entries()) {
+		const { status, endedAtMs = Infinity, headers } = request;
+		for (const later of status === 429 ? sent.slice(index + 1) : []) {
+			const afterMs = later.request.startedAtMs - endedAtMs;
+			const isSameKey = later.request.headers.authorization === headers.authorization;
+			const isSameRun = later.node === node && later.round === round;
+			if (isSameRun && isSameKey && afterMs > 2 * day.latencyMs + 5 && afterMs < 6900) {
 				yield `a request was sent ${afterMs} ms after the service asked for 7 seconds`;
 			}
 		}
