@@ -73,6 +73,12 @@ export class Books {
 		return beside !== undefined && (beside.equal || circularItems === true);
 	}
 
+	/** Whether one of two that began alike may have taken a request back: what the other sent is unknown then. */
+	get isMixedUp(): boolean {
+		const isTakenBack = this.sent.some(({ verdict }) => verdict === 'refused');
+		return this.hasTwins && (isTakenBack || this.executions.some(({ stoppedAtMs }) => stoppedAtMs));
+	}
+
 	#verdictOf(request: RequestRecord, execution: Execution): SubmitVerdict {
 		const lostAtMs = Math.min(
 			execution.ending === 'crashed' ? execution.endedAtMs - WRITTEN_WITHIN_MS : Infinity,
@@ -80,8 +86,8 @@ export class Books {
 		);
 		const said = this.played.service.verdictOf(request, lostAtMs);
 		// Of twins with files nobody knows after a crash which is whose.
-		const isMixedUp = lostAtMs < Infinity && this.hasTwins && sendsFile(this.day);
-		return isMixedUp && said === 'started' ? 'lost' : said;
+		const isForeign = lostAtMs < Infinity && this.hasTwins && sendsFile(this.day);
+		return isForeign && said === 'started' ? 'lost' : said;
 	}
 
 	/**

@@ -132,8 +132,8 @@ export const DEFECTS = [
 		'const run = runIndex;',
 	]),
 	defect('of two executions that began alike one gets the file of the other', [
-		'if (isTaken && hasFiles && !hasEnded) await',
-		'if (isTaken && hasFiles && hasEnded) await',
+		'if (isOther && hasFiles) await',
+		'if (!isOther && hasFiles) await',
 	]),
 	defect('what the context knows better is asked of the database', [
 		"const isOpen = saved === 'unknown' || (saved !== 'alive' && !this.#attempt.hasEnded);",

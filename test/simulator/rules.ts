@@ -27,8 +27,11 @@ export function* paidOnce(books: Books) {
 	// A crash while an ID was being read leaves it unknown, and what is unknown may be sent again.
 	const isCutOff = executions.some(({ retryOf, ending }) => retryOf && ending === 'crashed');
 	if (isCutOff && edits.some(({ options }) => options.resubmitIfUnknown)) return;
-	// What a node before it failed of the first time, it may give the next one in the retry.
-	const isSecondOther = day.onError !== 'stopWorkflow' || edits.some(({ prompt }) => prompt > 0);
+	// What a node before it failed of the first time, or damaged, it may give the next one in the retry.
+	const isSecondOther =
+		day.onError !== 'stopWorkflow' ||
+		edits.some(({ prompt }) => prompt > 0) ||
+		day.faults.some(({ at, name }) => at === 'download' && name === 'huge');
 	for (const execution of executions) {
 		const known = books.sentFor(execution);
 		for (const slot of new Set(known.map(slotOf))) {
@@ -38,7 +41,10 @@ export function* paidOnce(books: Books) {
 			const posts = all.filter(
 				({ request }) => books.played.service.verdictOf(request, Infinity) !== 'refused',
 			);
-			const { charged, failed } = statesOf(posts);
+			const { charged } = statesOf(posts);
+			// Of two executions that began alike either may get the other's job, and so one that failed.
+			const shared = books.hasTwins ? books.sent.filter((post) => slotOf(post) === slot) : posts;
+			const { failed } = statesOf(shared);
 			const wanted = Math.max(...all.map((post) => post.execution.workflow.edits.variations));
 			const started = day.shape === 'tool' ? books.sameWork(execution) : [];
 			const calls = started.reduce((sum, each) => sum + (each.calls.get('Node') ?? 0), 0) || 1;
@@ -228,7 +234,7 @@ export function* toldAsItWas(books: Books) {
 		day.credential === 'one';
 	for (const execution of executions) {
 		const known = books.sentFor(execution);
-		const isUnaware = isUnheard || books.beside(execution).length > 0;
+		const isUnaware = isUnheard || books.isMixedUp || books.beside(execution).length > 0;
 		for (const node of NODES) {
 			const edition = books.editionOf(execution, node);
 			const isOneJob =
@@ -428,7 +434,7 @@ function mayBeUnheard({ played }: Books): boolean {
 /** Whether an item cannot come out: the user's doing, or an outcome that nobody knows. */
 function isBlocked(books: Books, last: Execution): boolean {
 	const { day, executions } = books;
-	const isUnknown = books.sentFor(last).some(isOpen) || mayBeUnheard(books);
+	const isUnknown = books.sentFor(last).some(isOpen) || mayBeUnheard(books) || books.isMixedUp;
 	return (
 		// n8n has nothing left to run where a canceled node continued on its error.
 		(day.onError !== 'stopWorkflow' &&

@@ -262,8 +262,8 @@ describe('what n8n’s database knows', () => {
 		};
 	});
 
-	async function openBook(given: Attempt): Promise<JobBook> {
-		const { context } = bookOf({}, { ...given, workflow });
+	async function openBook(given: Attempt, kept: IDataObject = {}): Promise<JobBook> {
+		const { context } = bookOf(kept, { ...given, workflow });
 		const reader = new ParameterReader(context);
 		const book = await clock.run(JobBook.open(context, generateImage, clock, reader));
 		await book.prepare(0);
@@ -282,6 +282,17 @@ describe('what n8n’s database knows', () => {
 		await clock.run(one.submitting(A, false));
 		one.started(A, OTHER);
 		expect(await clock.run(another.replaced(A))).toMatchObject({ jobId: OTHER });
+	});
+
+	it('is refused while another retry has the request open, and not remembered', async () => {
+		const retry = { isRetry: true, executionId: '2' };
+		const first = await openBook(retry);
+		await clock.run(first.submitting(A, false));
+		const kept: IDataObject = {};
+		const another = await openBook(retry, kept);
+		expect([another.isUnknown(A), kept.aetherForgeJobs]).toEqual([true, {}]);
+		first.notStarted(A);
+		expect((await openBook(retry, kept)).isUnknown(A)).toBe(false);
 	});
 
 	it('is what an execution has sent before that n8n runs again', async () => {

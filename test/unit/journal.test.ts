@@ -281,13 +281,39 @@ it('leaves a failed job as it is for the retry that replaces it, beside another 
 	for (const journal of [first, second]) await clock.run(journal.recall([0], () => undefined));
 	const failed = { ...jobOf(1), submittedAtMs: 0, executionId: '1', hasFailed: true as const };
 	expect(await clock.run(second.intend(slotOf(0), failed, false))).toEqual(UNKNOWN);
-	const found = [{ slot: slotOf(0), recorded: jobOf(1) }];
+	const found = [{ slot: slotOf(0), recorded: jobOf(1), isOpen: false }];
 	expect(await clock.run(first.recall([0], () => 'failed'))).toEqual(found);
 	expect(await clock.run(first.intend(slotOf(0), failed, false))).toBeUndefined();
 	expect(await clock.run(second.intend(slotOf(0), failed, false))).toEqual(UNKNOWN);
 	first.started(slotOf(0), idOf(2));
 	await settled();
 	expect(await clock.run(second.intend(slotOf(0), failed, false))).toEqual(jobOf(2));
+});
+
+it.each([true, false])(
+	'leaves unknown what one sent that began alike, if this one sends nothing; answered: %s',
+	async (isStarted) => {
+		const [first, second] = [await open(), await open({ executionId: '2' })];
+		await intend(first.journal, slotOf(0));
+		if (isStarted) first.journal.started(slotOf(0), idOf(1));
+		for (let attempt = 1; attempt <= 2; attempt++) {
+			expect(await intend(second.journal, slotOf(0))).toBeUndefined();
+			second.journal.withdraw(slotOf(0));
+			await settled();
+		}
+		expect(await recalled()).toEqual({ '0.1': UNKNOWN });
+	},
+);
+
+it('finds nothing of what another retry takes back in the same moment', async () => {
+	const retry = async () => (await open({ executionId: '8', mode: 'retry' })).journal;
+	const [first, second] = [await retry(), await retry()];
+	await intend(first, slotOf(0));
+	const found = second.recall([0], () => undefined);
+	clock.after(10, 'n8n', () => {
+		first.withdraw(slotOf(0));
+	});
+	expect(await clock.run(found)).toEqual([]);
 });
 
 it.each([true, false])(

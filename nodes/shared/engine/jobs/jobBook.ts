@@ -198,7 +198,7 @@ export class JobBook {
 		const earlier = this.recalled(slot);
 		const recorded = await this.#journal?.intend(slot, earlier, hasFiles);
 		if (!recorded) return undefined;
-		// Another retry in parallel may still take it back: nothing is to be remembered.
+		// Another retry in parallel may still take it back.
 		if ('outcomeUnknown' in recorded) throw apiFailures.outcomeStillUnknown();
 		this.#put(slot, recorded);
 		return recorded.jobId;
@@ -309,22 +309,23 @@ export class JobBook {
 			if ('outcomeUnknown' in entry) return 'unknown';
 			return entry.hasFailed ? 'failed' : 'alive';
 		};
-		for (const { slot, recorded } of (await this.#journal?.recall(items, savedOf)) ?? []) {
+		for (const { slot, recorded, isOpen } of (await this.#journal?.recall(items, savedOf)) ?? []) {
 			const entry = this.recalled(slot);
 			const isNews =
 				'jobId' in recorded
 					? !entry || !('jobId' in entry) || entry.jobId !== recorded.jobId
 					: savedOf(slot) !== 'unknown';
-			if (isNews) this.#put(slot, recorded);
+			if (isNews) this.#put(slot, recorded, isOpen);
 		}
 	}
 
-	/** Puts into the book, and the context, what the database has told. */
-	#put(slot: JobSlot, recorded: Recorded): void {
+	/** Puts into the book, and the context, what the database has told, unless it may be taken back. */
+	#put(slot: JobSlot, recorded: Recorded, isOpen = false): void {
 		const submittedAtMs = this.#clock.now();
 		const entry: Entry = { ...recorded, submittedAtMs, executionId: undefined };
 		this.#lines.put({ slot, entry, isRecalled: true });
 		if ('jobId' in entry) noteInCustomData(this.#context, entry.jobId);
+		else if (isOpen) return;
 		quietly(() => {
 			this.#page.write(slot, entry);
 		});

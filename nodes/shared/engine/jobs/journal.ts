@@ -10,6 +10,13 @@ import type { JobSlot } from './plan';
 /** What n8n's database tells of a job after a crash. */
 export type Recorded = { jobId: string } | { outcomeUnknown: true };
 
+interface Recalled {
+	slot: JobSlot;
+	recorded: Recorded;
+	/** Whether another run is at it right now, and may still take it back. */
+	isOpen: boolean;
+}
+
 const HEX = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const ID_DIGITS = 32;
@@ -87,7 +94,7 @@ export class Journal {
 	async recall(
 		itemIndexes: readonly number[],
 		contextOf: (slot: JobSlot) => 'alive' | 'unknown' | 'failed' | undefined,
-	): Promise<{ slot: JobSlot; recorded: Recorded }[]> {
+	): Promise<Recalled[]> {
 		if (!this.#isRetry) return [];
 		const found = await this.#recall(
 			itemIndexes,
@@ -117,17 +124,21 @@ export class Journal {
 		nameOf: (slot: JobSlot) => string,
 		mark: string,
 		isWanted: (slot: JobSlot) => boolean,
-	): Promise<{ slot: JobSlot; recorded: Recorded }[]> {
+	): Promise<Recalled[]> {
 		const items = await this.#thereOf(itemIndexes, (itemIndex) => nameOf(slotOf(itemIndex, 0)));
 		const slots = items.flatMap((itemIndex) =>
 			Array.from({ length: MOST_VARIATIONS }, (_, index) => slotOf(itemIndex, index + 1)),
 		);
 		const asked = await this.#thereOf(slots.filter(isWanted), nameOf);
 		const sent = await this.#thereOf(asked, (slot) => `${nameOf(slot)} ${mark}`);
-		const recalled: { slot: JobSlot; recorded: Recorded }[] = [];
+		const recalled: Recalled[] = [];
 		for (const slot of sent) {
 			const name = nameOf(slot);
-			recalled.push({ slot, recorded: await this.#read(name) });
+			const isOpen = this.#row.isOpen(name, this);
+			const recorded = await this.#read(name, mark);
+			// It has been taken back meanwhile.
+			if (!recorded) continue;
+			recalled.push({ slot, recorded, isOpen });
 			const { lines } = this.#row;
 			// Until the run ends, others must not drop it, in case of a second crash.
 			if (!lines.has(name)) lines.set(name, { owner: this, texts: [], isNew: false });
@@ -163,17 +174,18 @@ export class Journal {
 		const isRerun = isUnexpected && known.has(own);
 		const hasEnded = this.#row.hasEnded(name);
 		if (isRerun || (isTaken && this.#isRetry)) {
-			const recorded = await this.#read(name);
-			const isReplaced = !('jobId' in recorded) || recorded.jobId !== failedJobId;
-			return isReplaced ? recorded : { outcomeUnknown: true };
+			const recorded = await this.#read(name, 'sent');
+			const isJob = recorded && 'jobId' in recorded && recorded.jobId !== failedJobId;
+			return isJob ? recorded : { outcomeUnknown: true };
 		}
-		const isNew = !(earlier && 'outcomeUnknown' in earlier);
+		const isOther = isTaken && !hasEnded;
+		const isNew = !isOther && !(earlier && 'outcomeUnknown' in earlier);
 		this.#row.begin(name, { owner: this, texts, isNew });
 		// Not before: a retry beside this one may be about to replace that job.
 		if (failedJobId !== undefined) await this.#remove(digitsOf(name, failedJobId));
 		// Of two executions that nothing tells apart the latest counts, but nobody gets another one's files.
 		const unclear = `${name} unclear`;
-		if (isTaken && hasFiles && !hasEnded) await this.#renew([...texts, unclear], []);
+		if (isOther && hasFiles) await this.#renew([...texts, unclear], []);
 		else if (isTaken || (hasEnded && !this.#isRetry))
 			await this.#renew(texts, [unclear, ...candidatesOf(name)]);
 		return undefined;
@@ -192,13 +204,10 @@ export class Journal {
 	withdraw(slot: JobSlot): void {
 		const name = this.#nameOf(slot);
 		const line = this.#row.lines.get(name);
-		const own = `${name} ${this.#own}`;
-		if (line?.owner !== this) {
-			void this.#remove([own]);
-			return;
-		}
-		this.#row.lines.delete(name);
-		if (line.isNew) void this.#remove([`${name} sent`, own]);
+		const isMine = line?.owner === this;
+		if (isMine) this.#row.lines.delete(name);
+		const isLast = isMine && line.isNew;
+		void this.#remove([`${name} ${this.#own}`, ...(isLast ? [`${name} sent`] : [])]);
 	}
 
 	/** The API has answered with a job. An ID of another kind than the API's is not kept. */
@@ -242,10 +251,12 @@ export class Journal {
 		return this.#isRetry && this.#attempt.firstExecutionId !== undefined;
 	}
 
-	/** The job of a name that is there, if its ID is whole. */
-	async #read(name: string): Promise<Recorded> {
-		const texts = [`${name} unclear`, ...candidatesOf(name)];
-		const there = new Set(await this.#thereOf(texts, (text) => text));
+	/** The job of a name that is there, if its ID is whole. @returns undefined if its mark has gone */
+	async #read(name: string, mark: string): Promise<Recorded | undefined> {
+		const marked = `${name} ${mark}`;
+		const there = await this.#ask([`${name} unclear`, ...candidatesOf(name), marked]);
+		if (!there) return { outcomeUnknown: true };
+		if (!there.has(marked)) return undefined;
 		const digits = Array.from({ length: ID_DIGITS }, (_, position) =>
 			HEX.filter((digit) => there.has(digitText(name, position, digit))),
 		);
@@ -254,14 +265,20 @@ export class Journal {
 		return { jobId: digits.join('').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') };
 	}
 
-	/** Those of which the store has the text. Asks again if need be: what it does not tell is paid for again. */
+	/** Those of which the store has the text. */
 	async #thereOf<T>(all: readonly T[], textOf: (each: T) => string): Promise<T[]> {
+		const there = await this.#ask(all.map(textOf));
+		return all.filter((each) => there?.has(textOf(each)));
+	}
+
+	/** Which texts the store has. Asks again if need be: what it does not tell is paid for again. */
+	async #ask(texts: readonly string[]): Promise<Set<string> | undefined> {
 		for (let attempt = 1; attempt <= ASK_ATTEMPTS; attempt++) {
-			const there = await this.#ifItCan(this.#row.ask(this.#store, this.#clock, all.map(textOf)));
-			if (there) return all.filter((each) => there.has(textOf(each)));
+			const there = await this.#ifItCan(this.#row.ask(this.#store, this.#clock, texts));
+			if (there) return there;
 			await this.#clock.sleep(ASK_PAUSE_MS);
 		}
-		return [];
+		return undefined;
 	}
 
 	async #record(texts: readonly string[]): Promise<Set<string> | undefined> {

@@ -14,7 +14,7 @@ export interface Line {
 	owner: object;
 	/** None if they are of an earlier run, and so the first to be dropped. */
 	texts: readonly string[];
-	/** Whether it is not in the place of a request of unknown outcome. */
+	/** Whether it is not in the place of a request that another run, or an earlier one, may have sent. */
 	isNew: boolean;
 }
 
@@ -75,6 +75,13 @@ export class JournalRow {
 		// The newest one is the last.
 		this.lines.delete(name);
 		this.lines.set(name, line);
+	}
+
+	/** Whether another run of this process has a request open, or is about to send one. */
+	isOpen(name: string, run: object): boolean {
+		const line = this.lines.get(name);
+		const owner = line?.texts.length ? line.owner : this.announced.get(name);
+		return owner !== undefined && owner !== run;
 	}
 
 	hasEnded(name: string): boolean {
