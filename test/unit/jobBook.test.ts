@@ -12,6 +12,18 @@ import { VirtualClock } from '../support/virtualClock';
 import { fakeContext, slotOf, storeIn } from './fakeContext';
 
 const [A, B, C] = [slotOf(0), slotOf(1), slotOf(2)];
+/** With a parameter more, before all others. */
+const nextRelease: Endpoint = {
+	...generateImage,
+	fields: [
+		{
+			kind: 'boolean',
+			apiName: 'is_raw',
+			property: { displayName: 'Raw', name: 'raw', type: 'boolean', default: false },
+		},
+		...generateImage.fields,
+	],
+};
 const NOW = 1_700_000_000_000;
 const clock = new VirtualClock(NOW);
 
@@ -183,6 +195,12 @@ describe('what the next attempt finds', () => {
 	});
 	const deepFile = (id: string) => itemOf({ a: [{ b: { photo: { mimeType: 'image/png', id } } }] });
 
+	/** n8n adds the defaults of what is shown. */
+	const updated = (given: INodeParameters): Attempt => ({
+		endpoint: nextRelease,
+		parameters: { prompt: 'a fox', raw: false, referenceImages: 'none', ...given },
+	});
+
 	const odd = {
 		...{ date: new Date(0), luxon: DateTime.utc(2026), toNothing: { toJSON: () => undefined } },
 		...{ nan: Number.NaN, minus: -0, buffer: Buffer.from('a'), list: [undefined, () => 1] },
@@ -206,6 +224,8 @@ describe('what the next attempt finds', () => {
 		['a form field less', false, fields('{"seed": 1}'), options({})],
 		['no form field yet', true, options({}), fields(' { } ')],
 		['another endpoint', false, {}, { endpoint: { ...generateImage, path: '/another' } }],
+		['a parameter that the next release adds', true, prompt('a fox'), updated({})],
+		['such a parameter, and a value for it', false, prompt('a fox'), updated({ raw: true })],
 		['an item that is gone', false, itemOf({ a: 1 }), { items: [] }],
 		['other storage IDs of its files', true, withFile('temp/1'), withFile('executions/1')],
 		['a file that n8n has moved', true, deepFile(fileAt('temp')), deepFile(fileAt('27'))],
@@ -263,9 +283,10 @@ describe('what n8n’s database knows', () => {
 	});
 
 	async function openBook(given: Attempt, kept: IDataObject = {}): Promise<JobBook> {
+		const { endpoint = generateImage } = given;
 		const { context } = bookOf(kept, { ...given, workflow });
 		const reader = new ParameterReader(context);
-		const book = await clock.run(JobBook.open(context, generateImage, clock, reader));
+		const book = await clock.run(JobBook.open(context, endpoint, clock, reader));
 		await book.prepare(0);
 		return book;
 	}
@@ -282,6 +303,16 @@ describe('what n8n’s database knows', () => {
 		await clock.run(one.submitting(A, false));
 		one.started(A, OTHER);
 		expect(await clock.run(another.replaced(A))).toMatchObject({ jobId: OTHER });
+	});
+
+	it('is a job that the release before this one has started', async () => {
+		const parameters = { prompt: '={{ $json.prompt }}' };
+		const first = await openBook({ parameters });
+		await clock.run(first.submitting(A, false));
+		first.started(A, ID);
+		first.close();
+		const update = { endpoint: nextRelease, parameters: { ...parameters, raw: false } };
+		expect((await openBook({ isRetry: true, ...update })).of(A)).toBe(ID);
 	});
 
 	it('is refused while another retry has the request open, and not remembered', async () => {

@@ -35,6 +35,18 @@ function valuesOf(changes: Parameters): Values {
 	return readValues(new ParameterReader(context), ENDPOINT, 0, {});
 }
 
+it('has its default where the node was saved before an update that added it', () => {
+	const getNodeParameter = (name: string, _: number, usual: unknown) =>
+		name === 'prompt' ? 'walk' : usual;
+	const values = readValues(
+		new ParameterReader(fakeContext({}, { getNodeParameter })),
+		{ ...ENDPOINT, fields: ENDPOINT.fields.filter(({ kind }) => kind !== 'table') },
+		0,
+		{},
+	);
+	expect(values).toEqual({ prompt: 'walk', ai_model: 'GPT Image 1.5', frame: 4, is_pixel: false });
+});
+
 const asList = (...list: object[]): Parameters => ({ rowsInput: 'fields', rows: { row: list } });
 const asJson = (...list: unknown[]): Parameters => ({ rowsJson: list });
 const given = (name: string, message: string, ...values: unknown[]): [Parameters, string][] =>

@@ -111,7 +111,11 @@ function sourceOf(
 ): Source {
 	// A tool has no input item whose files could be meant.
 	const choices = choicesOf(source).filter((choice) => choice !== 'all' || !isTool);
-	const choice = asChoice(reader.read(source.name, itemIndex), source.displayName, choices);
+	const choice = asChoice(
+		reader.read(source.name, itemIndex, source.default),
+		source.displayName,
+		choices,
+	);
 	return SOURCES[String(choice)] ?? 'named';
 }
 
@@ -130,7 +134,11 @@ function givenFiles(
 			throw inputFailures.noFieldAtAll(source.displayName, noun.many);
 		}
 		case 'urls': {
-			const given = urlsIn(reader.read(urls.name, itemIndex, ''), urls.displayName, limit.max > 1);
+			const given = urlsIn(
+				reader.read(urls.name, itemIndex, urls.default),
+				urls.displayName,
+				limit.max > 1,
+			);
 			// People who choose URLs mean one; for a tool it is all there is to choose.
 			const isRequired = limit.min > 0 || !isTool;
 			if (given.length === 0 && isRequired) throw inputFailures.blankValue(urls.displayName);
@@ -138,7 +146,7 @@ function givenFiles(
 		}
 		case 'named': {
 			const [label, isList] = [names.displayName, limit.max > 1];
-			const given = filesIn(reader.read(names.name, itemIndex, ''), label, isList, item);
+			const given = filesIn(reader.read(names.name, itemIndex, names.default), label, isList, item);
 			if (given.length === 0) throw inputFailures.noFieldNames(label, isList);
 			return given;
 		}

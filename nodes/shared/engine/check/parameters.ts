@@ -25,27 +25,28 @@ export class ParameterReader {
 
 	/**
 	 * A parameter's value for an item.
-	 * @param hidden what to give where n8n does not show the parameter: it has no value there
+	 * @param usual what to give where it has no value: n8n does not show it, or the node was saved before an
+	 * update of this package
 	 */
-	read(name: string, itemIndex: number, hidden?: unknown): unknown {
+	read(name: string, itemIndex: number, usual?: unknown): unknown {
 		if (this.#constants.has(name)) return this.#constants.get(name);
 		if (itemIndex !== this.#item.index) this.#item = { index: itemIndex, values: new Map() };
 		const { values } = this.#item;
 		if (values.has(name)) return values.get(name);
-		const value: unknown = this.#context.getNodeParameter(name, itemIndex, hidden);
+		const value: unknown = this.#context.getNodeParameter(name, itemIndex, usual);
 		(holdsExpression(this.#written[name]) ? values : this.#constants).set(name, value);
 		return value;
 	}
 
 	/** What an item makes of those expressions that give the same each time; a failing one gives nothing. */
 	stableValues(names: readonly string[], itemIndex: number): unknown[] {
-		return names.map((name) => {
+		return names.toSorted().flatMap((name) => {
 			const written = this.#written[name];
-			if (!holdsExpression(written) || CHANGING.test(JSON.stringify(written))) return undefined;
+			if (!holdsExpression(written) || CHANGING.test(JSON.stringify(written))) return [];
 			try {
-				return this.read(name, itemIndex);
+				return [name, this.read(name, itemIndex)];
 			} catch {
-				return undefined;
+				return [];
 			}
 		});
 	}

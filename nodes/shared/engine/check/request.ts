@@ -80,8 +80,8 @@ function readValue(
 	itemIndex: number,
 ): Value | undefined {
 	if (field.kind === 'table') return readTable(reader, field, itemIndex);
-	const { name, displayName: label } = field.property;
-	const given = reader.read(name, itemIndex, '');
+	const { name, displayName: label, default: usual } = field.property;
+	const given = reader.read(name, itemIndex, usual);
 	switch (field.kind) {
 		case 'text':
 			if (reader.isUnevaluated(name)) throw inputFailures.notAnExpression(label);
@@ -99,13 +99,13 @@ function readValue(
 
 function readTable(reader: ParameterReader, field: TableField, itemIndex: number): Row[] {
 	const source = asChoice(
-		reader.read(field.source.name, itemIndex),
+		reader.read(field.source.name, itemIndex, field.source.default),
 		field.source.displayName,
 		choicesOf(field.source),
 	);
 	const isList = source === 'fields';
 	const property = isList ? field.list : field.json;
-	const given = reader.read(property.name, itemIndex, '');
+	const given = reader.read(property.name, itemIndex, property.default);
 	const rows = isList ? listOf(given) : parseRows(given, property.displayName);
 	if (rows.length === 0) throw inputFailures.noRows(property.displayName);
 	return rows.map((row, index) =>

@@ -26,13 +26,24 @@ export function guardsOf(
 	const { parameters } = context.getNode();
 	const written = hashOf([
 		endpoint.path,
-		propertiesOf(endpoint).map(({ name }) => parameters[name]),
+		parametersOf(endpoint, parameters),
 		additionalFieldsOf(parameters),
 	]);
 	const items = context.getInputData();
 	const guards: string[] = [];
 	return (itemIndex) =>
 		(guards[itemIndex] ??= hashOf([written, hashOf(sourceOf(items[itemIndex]?.json))]));
+}
+
+/** The parameters as written, but for those at their default: the next release of this package may have more. */
+function parametersOf(endpoint: Endpoint, written: INodeParameters): unknown[] {
+	// Of two with the same name, for people and for tools, the first one.
+	const properties = propertiesOf(endpoint).reverse();
+	const usual = new Map(properties.map((property) => [property.name, hashOf(property.default)]));
+	return [...usual.keys()]
+		.sort()
+		.filter((name) => written[name] !== undefined && hashOf(written[name]) !== usual.get(name))
+		.map((name) => [name, written[name]]);
 }
 
 /** Form fields beyond the declared ones, as written. Added and left empty, the option changes nothing. */
