@@ -41,9 +41,9 @@ export class Books {
 	sentBy(request: RequestRecord) {
 		const { form, jobId, startedAtMs } = request;
 		const [node = '', id, run, item] = form?.fields[SENDER]?.split('|') ?? [];
-		const execution = this.executions.findLast(
-			(each) => each.id === id && each.startedAtMs <= startedAtMs,
-		);
+		const attempts = this.executions.filter((each) => each.id === id);
+		// The one that n8n 1 runs again may begin in the same millisecond.
+		const execution = attempts.find((each) => startedAtMs <= each.endedAtMs) ?? attempts.at(-1);
 		if (!execution) return undefined;
 		const job = this.played.service.emulator.jobs.find(jobId ?? '');
 		return {
