@@ -108,14 +108,6 @@ function holder({ urls }: FilesField, isByUrl: boolean): string {
 
 const FORMATS = 'PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, and HEIC';
 
-/** What JavaScript writes into a text, by what it stands for. */
-const LEFTOVERS: Readonly<Record<string, string>> = {
-	undefined: 'an expression that returned nothing',
-	null: 'an expression that returned nothing',
-	NaN: 'an expression that calculated with something that is not a number',
-	'[object Object]': 'an expression that returned an object instead of text',
-};
-
 /** Input that is refused before anything is sent. What was or was not charged is added by the run. */
 export const inputFailures = quotingBriefly({
 	blankValue: (label: string): Failure =>
@@ -141,7 +133,8 @@ export const inputFailures = quotingBriefly({
 	leftover: (subject: string, text: string): Failure =>
 		new Failure({
 			message: `${subject} is only the text "${text}"`,
-			description: `That looks like ${LEFTOVERS[text] ?? 'an expression that did not work'}. Change the expression, or the data that it reads for this item.`,
+			description:
+				'That looks like an expression that did not work. Change the expression, or the data that it reads for this item.',
 		}),
 
 	/** @param subject the parameter, or the part of it, in quotation marks */
@@ -151,10 +144,11 @@ export const inputFailures = quotingBriefly({
 			description: `Whole numbers above ${Number.MAX_SAFE_INTEGER} are not exact: this one has become ${value}. Write it as text, in quotation marks.`,
 		}),
 
-	optionValue: (label: string, value: unknown, expected: string): Failure =>
+	/** @param subject the parameter, or the part of it, in quotation marks */
+	wrongValue: (subject: string, expected: string, value: unknown): Failure =>
 		new Failure({
-			message: `"${label}" must be ${expected}`,
-			description: `Its value is ${shown(value)}. Change the value, or the expression that returns it.`,
+			message: `${subject} must be ${expected}`,
+			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
 		}),
 
 	tooManyJobs: (count: number, before: number, limit: number): Failure =>
@@ -210,12 +204,6 @@ export const inputFailures = quotingBriefly({
 			description: 'Use up to 64 letters, digits, dots, hyphens, and underscores.',
 		}),
 
-	formFieldValue: (label: string, field: string, value: unknown): Failure =>
-		new Failure({
-			message: `"${field}" in "${label}" must be text, a number, true, or false`,
-			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
-		}),
-
 	declaredFormField: (field: string): Failure =>
 		new Failure({
 			message: `"${field}" cannot be sent as an extra field`,
@@ -239,13 +227,6 @@ export const inputFailures = quotingBriefly({
 		new Failure({
 			message: `The row has "${given}"; the field must be "${column}"`,
 			description: `Rename the field in ${place}. Field names are in lower case.`,
-		}),
-
-	/** @param place which row of which parameter */
-	cellValue: (place: string, column: string, expected: string, value: unknown): Failure =>
-		new Failure({
-			message: `"${column}" in ${place} must be ${expected}`,
-			description: `Its value is ${shown(value)}. Change it, or the expression that returns it.`,
 		}),
 
 	noFieldNames: (label: string, isList: boolean): Failure =>
@@ -884,7 +865,6 @@ export const hints = {
 };
 
 const CONNECTION_WORDS: Readonly<Record<string, string>> = {
-	EADDRNOTAVAIL: 'the address is not available',
 	EAI_AGAIN: 'the name server does not answer',
 	ECONNABORTED: 'no response in time',
 	ECONNREFUSED: 'connection refused',
@@ -931,11 +911,10 @@ export const reasons = quotingBriefly({
 	otherJob: (): string => 'the response is about another job',
 	notListedYet: (): string => 'AetherForge does not list the job yet (HTTP 404)',
 	errorPage: (contentType: string): string =>
-		`the server sent a page or message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,
+		`the server sent a page, such as a sign-in page, or a message in place of the file${contentType === '' ? '' : ` (${contentType})`}`,
 	/** For a file's server: signed links end, and then most servers answer so. */
 	fileStatus: (httpStatus: number): string =>
 		`HTTP ${httpStatus}${[403, 410].includes(httpStatus) ? ' (the link may have expired)' : ''}`,
-	webPage: (): string => 'the server sent a web page in place of the image, such as a sign-in page',
 	emptyFile: (): string => 'the file is empty',
 	notAnImage: (): string => `the file is not a supported image (${FORMATS})`,
 	stalled: (): string => 'the transfer stalled',

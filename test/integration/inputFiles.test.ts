@@ -246,7 +246,7 @@ describe('a file by URL', () => {
 
 	it.each([
 		['/gone.png', 'HTTP 404'],
-		['/page.png', 'the server sent a web page in place of the image'],
+		['/page.png', 'the server sent a page, such as a sign-in page'],
 		['/text.png', 'the file is not a supported image'],
 		['/expired.png', 'HTTP 403 (the link may have expired)'],
 		['/silent.png', 'no response in time'],

@@ -160,7 +160,7 @@ describe('additional form fields', () => {
 		['{"seed": null}', `"seed" in "${LABEL}" must be text, a number, true, or false`, 'null'],
 		['={{ { seed: NaN } }}', `"seed" in "${LABEL}" must be text`, 'Its value is NaN.'],
 		['{"seed": 9007199254740993}', 'is a number with too many digits', 'as text'],
-		['{"seed": "undefined"}', 'is only the text "undefined"', 'returned nothing'],
+		['{"seed": "undefined"}', 'is only the text "undefined"', 'did not work'],
 		['[1]', `The "${LABEL}" parameter must be a JSON object`, LABEL],
 		['={{ new Map() }}', 'must be a JSON object', LABEL],
 		['{seed: 42}', `The "${LABEL}" parameter is not valid JSON`, 'so that it is a JSON object.'],

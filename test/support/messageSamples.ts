@@ -11,7 +11,7 @@ export const NAMES = 'Input Data Field Name(s)';
 export const FORM_FIELDS = 'More API Fields (JSON)';
 export const MANY_JOBS = Array.from({ length: 12 }, (_, index) => `${JOB}${index}`);
 const CONNECTION_CODES =
-	'EADDRNOTAVAIL EAI_AGAIN ECONNABORTED ECONNRESET EHOSTUNREACH ENETUNREACH ENOTFOUND EPIPE ERR_CANCELED ETIMEDOUT'.split(
+	'EAI_AGAIN ECONNABORTED ECONNRESET EHOSTUNREACH ENETUNREACH ENOTFOUND EPIPE ERR_CANCELED ETIMEDOUT'.split(
 		' ',
 	);
 const PENDING = { jobId: JOB, status: 'Pending', imageUrls: [] };
@@ -49,14 +49,14 @@ const SAMPLES: Samples = {
 		valueOfWrongType: [['Prompt', 'a list']],
 		leftover: [
 			['"Prompt"', 'undefined'],
-			['"Prompt"', 'null'],
-			['"title" in row 2 of "Prompt"', 'NaN'],
-			['"Prompt"', '[object Object]'],
+			['"title" in row 2 of "Prompt"', '[object Object]'],
 		],
 		inexactNumber: [[`"seed" in "${FORM_FIELDS}"`, 2 ** 53]],
-		optionValue: [
-			['Timeout (Seconds)', 'abc', 'a number of at least 1'],
-			['Dry Run', { a: 1 }, 'true or false'],
+		wrongValue: [
+			['"Timeout (Seconds)"', 'a number of at least 1', 'abc'],
+			['"Dry Run"', 'true or false', { a: 1 }],
+			[`"seed" in "${FORM_FIELDS}"`, 'text, a number, true, or false', [1]],
+			['"title" in row 2 of "Prompt"', 'text', 7],
 		],
 		tooManyJobs: [
 			[101, 0, 100],
@@ -73,18 +73,10 @@ const SAMPLES: Samples = {
 			[FORM_FIELDS, 'my seed'],
 			[FORM_FIELDS, 'x'.repeat(200)],
 		],
-		formFieldValue: [
-			[FORM_FIELDS, 'seed', { a: 1 }],
-			[FORM_FIELDS, 'seed', [1]],
-		],
 		declaredFormField: [['prompt']],
 		noList: [['Prompt']],
 		noRowObject: [['Prompt', 2, ['row', 'title']]],
 		cellKey: [['row 2 of "Prompt"', 'Title', 'title']],
-		cellValue: [
-			['row 2 of "Prompt"', 'title', 'text', 7],
-			['row 2 of "Prompt"', 'row', 'a whole number', '1.5'],
-		],
 		noFieldNames: [
 			[NAMES, true],
 			[NAMES, false],
@@ -123,6 +115,7 @@ const SAMPLES: Samples = {
 	},
 	credentialFailures: {
 		unreadable: [['Credential with ID "1" does not exist for type "aetherForgeApi".']],
+		baseUrlIsNoText: [[]],
 		baseUrl: [
 			['abc', 'invalid'],
 			['http://evil.example', 'insecure'],

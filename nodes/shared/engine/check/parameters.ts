@@ -139,7 +139,11 @@ export function asNumber(
 	const isInside = Number.isFinite(number) && number >= min && number <= most;
 	if (isInside && (!isWhole || Number.isInteger(number))) return number;
 	const range = most === Infinity ? `of at least ${min}` : `from ${min} to ${most}`;
-	throw inputFailures.optionValue(label, value, `a ${isWhole ? 'whole ' : ''}number ${range}`);
+	throw inputFailures.wrongValue(
+		`"${label}"`,
+		`a ${isWhole ? 'whole ' : ''}number ${range}`,
+		value,
+	);
 }
 
 /**
@@ -150,7 +154,7 @@ export function asBoolean(value: unknown, label: string): boolean {
 	if (typeof value === 'boolean') return value;
 	const word = typeof value === 'string' ? value.trim().toLowerCase() : '';
 	if (word === 'true' || word === 'false') return word === 'true';
-	throw inputFailures.optionValue(label, value, 'true or false');
+	throw inputFailures.wrongValue(`"${label}"`, 'true or false', value);
 }
 
 /**
@@ -187,5 +191,5 @@ export function asChoice<T extends string | number | boolean>(
 	const last = named.pop() ?? '';
 	const or = named.length > 1 ? ', or' : ' or';
 	const list = named.length === 0 ? last : `${named.join(', ')}${or} ${last}`;
-	throw inputFailures.optionValue(label, value, list);
+	throw inputFailures.wrongValue(`"${label}"`, list, value);
 }

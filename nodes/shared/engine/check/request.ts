@@ -157,16 +157,17 @@ function readRow(row: unknown, columns: readonly Column[], position: number, lab
 }
 
 function readCell(cell: unknown, { name, kind }: Column, place: string): string | number {
+	const subject = `"${name}" in ${place}`;
 	if (kind === 'wholeNumber') {
 		const number = numeric(cell);
 		// Rows are counted from 1 (docs/api.md).
 		if (Number.isSafeInteger(number) && number >= 1) return number;
 		const expected = isInexact(number) ? 'a smaller whole number' : 'a whole number from 1';
-		throw inputFailures.cellValue(place, name, expected, cell);
+		throw inputFailures.wrongValue(subject, expected, cell);
 	}
 	if (typeof cell !== 'string' || cell.trim() === '') {
-		throw inputFailures.cellValue(place, name, 'text', cell);
+		throw inputFailures.wrongValue(subject, 'text', cell);
 	}
-	if (isLeftover(cell)) throw inputFailures.leftover(`"${name}" in ${place}`, cell.trim());
+	if (isLeftover(cell)) throw inputFailures.leftover(subject, cell.trim());
 	return cell;
 }

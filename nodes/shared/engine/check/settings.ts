@@ -57,7 +57,7 @@ class Settings {
 	constructor(reader: ParameterReader, itemIndex: number) {
 		const options = reader.read('options', itemIndex, {});
 		if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-			throw inputFailures.optionValue('Options', options, 'an object');
+			throw inputFailures.wrongValue('"Options"', 'an object', options);
 		}
 		this.#reader = reader;
 		this.#itemIndex = itemIndex;
@@ -112,7 +112,7 @@ class Settings {
 					if (isInexact(given)) throw inputFailures.inexactNumber(subject, given);
 					return [field, given];
 				}
-				throw inputFailures.formFieldValue(displayName, field, given);
+				throw inputFailures.wrongValue(subject, 'text, a number, true, or false', given);
 			}),
 		);
 	}

@@ -47,7 +47,7 @@ export const INPUTS: TransferRules = {
 	largestBytes: 50 * 1_048_576,
 	typeOf: (head, contentType) =>
 		imageTypeOf(head) ?? {
-			reason: isWebPage(head, contentType) ? reasons.webPage() : reasons.notAnImage(),
+			reason: isWebPage(head, contentType) ? reasons.errorPage(contentType) : reasons.notAnImage(),
 		},
 };
 
