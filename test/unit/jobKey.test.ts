@@ -103,6 +103,12 @@ it.each<[what: string, isSame: boolean, before: Given, after: Given]>([
 	expect(new Set(await Promise.all(keys)).size).toBe(isSame ? 1 : 2);
 });
 
+it('is the same in each release: after an update that changes it, a retry pays again', async () => {
+	expect(await attempt({ ...firstFile, ...withFile('a.png', 9) }).keyOf(0)).toBe(
+		'2aae11b81d62a253b66584fa70e3481f',
+	);
+});
+
 it('knows which attempt was the first, and which of its runs have ended', () => {
 	const kept = {};
 	const first = attempt({ kept });
