@@ -24,9 +24,11 @@ const KEPT_JOBS = 50;
 export function* paidOnce(books: Books) {
 	const { executions, day } = books;
 	const edits = executions.map(({ workflow }) => workflow.edits);
-	// A crash while an ID was being read leaves it unknown, and what is unknown may be sent again.
+	// A crash while an ID was being read leaves it unknown, as an open request of a twin does, and what is
+	// unknown may be sent again.
 	const isCutOff = executions.some(({ retryOf, ending }) => retryOf && ending === 'crashed');
-	if (isCutOff && edits.some(({ options }) => options.resubmitIfUnknown)) return;
+	const isResubmitted = edits.some(({ options }) => options.resubmitIfUnknown);
+	if ((isCutOff || books.hasTwins) && isResubmitted) return;
 	// What a node before it failed of the first time, or damaged, it may give the next one in the retry.
 	const isSecondOther =
 		day.onError !== 'stopWorkflow' ||
