@@ -2,6 +2,7 @@ import { DateTime } from 'luxon';
 import type { IDataObject, INodeExecutionData, INodeParameters } from 'n8n-workflow';
 
 import { generateImage } from '../../nodes/ImageGenerate/generateImage.endpoint';
+import { isPixel } from '../../nodes/Sprite/fields';
 import type { Endpoint } from '../../nodes/shared/endpoint';
 import { ParameterReader } from '../../nodes/shared/engine/check/parameters';
 import { JobBook } from '../../nodes/shared/engine/jobs/jobBook';
@@ -13,17 +14,7 @@ import { fakeContext, slotOf, storeIn } from './fakeContext';
 
 const [A, B, C] = [slotOf(0), slotOf(1), slotOf(2)];
 /** With a parameter more, before all others. */
-const nextRelease: Endpoint = {
-	...generateImage,
-	fields: [
-		{
-			kind: 'boolean',
-			apiName: 'is_raw',
-			property: { displayName: 'Raw', name: 'raw', type: 'boolean', default: false },
-		},
-		...generateImage.fields,
-	],
-};
+const nextRelease: Endpoint = { ...generateImage, fields: [isPixel, ...generateImage.fields] };
 const NOW = 1_700_000_000_000;
 const clock = new VirtualClock(NOW);
 
@@ -198,7 +189,7 @@ describe('what the next attempt finds', () => {
 	/** n8n adds the defaults of what is shown. */
 	const updated = (given: INodeParameters): Attempt => ({
 		endpoint: nextRelease,
-		parameters: { prompt: 'a fox', raw: false, referenceImages: 'none', ...given },
+		parameters: { prompt: 'a fox', isPixel: false, referenceImages: 'none', ...given },
 	});
 
 	const odd = {
@@ -225,7 +216,7 @@ describe('what the next attempt finds', () => {
 		['no form field yet', true, options({}), fields(' { } ')],
 		['another endpoint', false, {}, { endpoint: { ...generateImage, path: '/another' } }],
 		['a parameter that the next release adds', true, prompt('a fox'), updated({})],
-		['such a parameter, and a value for it', false, prompt('a fox'), updated({ raw: true })],
+		['such a parameter, and a value for it', false, prompt('a fox'), updated({ isPixel: true })],
 		['an item that is gone', false, itemOf({ a: 1 }), { items: [] }],
 		['other storage IDs of its files', true, withFile('temp/1'), withFile('executions/1')],
 		['a file that n8n has moved', true, deepFile(fileAt('temp')), deepFile(fileAt('27'))],
@@ -311,7 +302,7 @@ describe('what n8n’s database knows', () => {
 		await clock.run(first.submitting(A, false));
 		first.started(A, ID);
 		first.close();
-		const update = { endpoint: nextRelease, parameters: { ...parameters, raw: false } };
+		const update = { endpoint: nextRelease, parameters: { ...parameters, isPixel: false } };
 		expect((await openBook({ isRetry: true, ...update })).of(A)).toBe(ID);
 	});
 
