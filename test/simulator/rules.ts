@@ -26,7 +26,7 @@ export function* paidOnce(books: Books) {
 	const edits = executions.map(({ workflow }) => workflow.edits);
 	// A crash while an ID was being read leaves it unknown, as an open request of a twin does, and what is
 	// unknown may be sent again.
-	const isCutOff = executions.some(({ retryOf, ending }) => retryOf && ending === 'crashed');
+	const isCutOff = executions.some(({ retryOf, unfinished }) => retryOf && unfinished);
 	const isResubmitted = edits.some(({ options }) => options.resubmitIfUnknown);
 	if ((isCutOff || books.hasTwins) && isResubmitted) return;
 	// What a node before it failed of the first time, or damaged, it may give the next one in the retry.
@@ -101,7 +101,7 @@ export function* nothingIsPaidFor({ day, sent }: Books) {
 export function* jobsAreTold(books: Books) {
 	const { executions, played, day, sent } = books;
 	const log = played.n8n.log.join('\n');
-	const hasCrashed = executions.some(({ ending }) => ending === 'crashed');
+	const hasCrashed = executions.some(({ unfinished }) => unfinished);
 	for (const execution of executions) {
 		const { ending, stoppedAtMs, result, calls } = execution;
 		const own = sent.filter((post) => post.execution === execution);
@@ -328,7 +328,7 @@ export function* nothingIsLeft(books: Books) {
 	const wasDisturbed = executions.some(
 		(execution) =>
 			execution.stoppedAtMs !== undefined ||
-			execution.ending === 'crashed' ||
+			execution.unfinished !== undefined ||
 			NODES.some((node) => books.errorItems(execution, node).length > 0),
 	);
 	for (const { id, ending, calls, result } of wasDisturbed ? [] : executions) {
@@ -460,6 +460,8 @@ function isPaidFor(books: Books, last: Execution): boolean {
 	const { day } = books;
 	const wanted = last.workflow.edits.variations;
 	if (day.shape !== 'plain' || day.executeOnce || wanted !== day.variations) return false;
+	// One that n8n 1 runs again asks for its jobs only when it would start them.
+	if (last.isRerunOf) return false;
 	const edition = books.editionOf(last, 'Node');
 	const earlier = books
 		.sentFor(last)
