@@ -2,7 +2,7 @@ import { sleep } from 'n8n-workflow';
 
 /** The passage of time, so that tests can run hours of waiting at once. */
 export interface Clock {
-	/** Milliseconds since the epoch. */
+	/** Milliseconds since the epoch. It goes on evenly when the computer's clock is set. */
 	now(): number;
 	/**
 	 * Waits, for less than 24 days. When the signal aborts, or is aborted already, it returns at once:
@@ -13,7 +13,7 @@ export interface Clock {
 
 /** The real clock. n8n Cloud allows no `setTimeout` in a community node, but n8n's own `sleep`. */
 export const systemClock: Clock = {
-	now: () => Date.now(),
+	now: () => Math.round(performance.timeOrigin + performance.now()),
 
 	async sleep(durationMs, signal) {
 		if (durationMs < 0 || signal?.aborted) return;

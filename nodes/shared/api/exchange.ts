@@ -153,7 +153,7 @@ export class Exchange {
 		const { statusCode: status, headers } = answer;
 		const body = parseJson(text);
 		if (flaw && status < 300 && body === undefined) return flaw;
-		const waitMs = retryAfterMs(headers['retry-after'], this.#clock.now());
+		const waitMs = retryAfterMs(headers['retry-after'], Date.now());
 		// Once cut to its length, a text might hold a part of the key.
 		const harmless = scrub(account, text);
 		return {

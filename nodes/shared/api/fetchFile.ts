@@ -1,6 +1,5 @@
 import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
 
-import type { Clock } from '../clock';
 import { connectionReason, reasons } from '../messages';
 import { readConnectionFailure } from './connection';
 import { retryAfterMs } from './retry';
@@ -36,7 +35,6 @@ export function isHttpUrl(url: string): boolean {
  */
 export async function fetchFile(
 	context: IExecuteFunctions,
-	clock: Clock,
 	url: string,
 	answerWithinMs: number,
 	signal: AbortSignal,
@@ -66,7 +64,7 @@ export async function fetchFile(
 			};
 		}
 		body.destroy();
-		const again = retryAfterMs(headers['retry-after'], clock.now());
+		const again = retryAfterMs(headers['retry-after'], Date.now());
 		return {
 			kind: 'failed',
 			reason: reasons.fileStatus(status),

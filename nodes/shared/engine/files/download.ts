@@ -97,7 +97,7 @@ export class Downloader {
 		try {
 			const either = AbortSignal.any([signal, watchdog.signal]);
 			const { answerWithinMs } = this.#rules;
-			const fetched = await fetchFile(this.#context, this.#clock, url, answerWithinMs, either);
+			const fetched = await fetchFile(this.#context, url, answerWithinMs, either);
 			if (fetched.kind === 'failed') {
 				const { reason, isRetryable, retryAfterMs } = fetched;
 				if (!isRetryable) return { value: { reason } };
