@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, parse, resolve } from 'node:path';
 import type { IDataObject } from 'n8n-workflow';
+import type { RequestRecord } from '../emulator/emulator';
 import { tinyPicture } from '../emulator/pictures';
 import { expectSuccess, isN8n1, servedSha256, sha256, useLab } from './lab';
 import type { Answer, Execution, SavedWorkflow, WorkflowFile } from './real-n8n/rest-client';
@@ -362,9 +363,11 @@ it('job-id-first-then-get-job responds before the job is done, and checks until 
 
 if (!isN8n1) {
 	it('asset-list-in-data-table pays for each row once, also after Stop', async () => {
-		const rows = ['sword', 'shield'].map((name) => ({ name, prompt: `A ${name} #never` }));
+		const rows = ['sword', 'shield', 'curse'].map((name) => ({ name, prompt: `A ${name} #never` }));
+		const match = ({ form }: RequestRecord) => form?.fields.prompt?.includes('curse') ?? false;
+		lab.emulator.faults.add({ at: 'submit', kind: 'reset', when: 'accepted', match });
 		const tables = `${await lab.n8n.personalProject()}/data-tables`;
-		const columns = ['name', 'prompt', 'job_id', 'image_url'];
+		const columns = ['name', 'prompt', 'job_id', 'image_url', 'note'];
 		const { id } = await lab.n8n.request<{ id: string }>('POST', tables, {
 			name: 'assets',
 			columns: columns.map((name) => ({ name, type: 'string' })),
@@ -375,17 +378,18 @@ if (!isN8n1) {
 			(await lab.n8n.request<{ data: IDataObject[] }>('GET', `${tables}/${id}/rows`)).data;
 		const saved = await imported('asset-list-in-data-table');
 		const stopped = await lab.n8n.startManually(saved, 'Start here');
-		await until(async () => (await read()).every(({ job_id: id }) => typeof id === 'string'));
+		await until(async () => (await read()).every(({ job_id: id, note }) => id ?? note));
 		await lab.n8n.stop(stopped);
 		lab.finishJobs();
 		const execution = await lab.n8n.runManually(saved, 'Start here');
 		expectSuccess(execution);
-		expect(lab.emulator.submits).toHaveLength(2);
+		expect(lab.emulator.submits).toHaveLength(3);
 		expect(fileNames(execution, 'Images to keep')).toEqual(['sword.png', 'shield.png']);
+		expect((await read())[2]?.note).toMatch('not known whether AetherForge started the job');
 		const started = (prompt: string) =>
 			lab.emulator.submits.find(({ fields }) => fields.prompt === prompt)?.jobId;
-		expect((await read()).map(({ image_url: url }) => url)).toEqual(
-			rows.map(({ prompt }) => resultUrl(started(prompt))),
+		expect((await read()).slice(0, 2).map(({ image_url: url }) => url)).toEqual(
+			rows.slice(0, 2).map(({ prompt }) => resultUrl(started(prompt))),
 		);
 	});
 
