@@ -647,7 +647,7 @@ export const runFailures = {
 		new Failure({
 			message: 'The execution was stopped',
 			description:
-				'Nothing more was sent. Jobs that were already started keep running and are charged. Their IDs are in n8n\'s log (level "info") and, on n8n 2.16 and later, in the custom data of this execution, which the n8n node returns (Execution: Get). Collect them with the AetherForge Get Job node.',
+				'Nothing more was sent. Jobs that had started keep running and are charged. Their IDs are in n8n\'s log (level "info") and, on n8n 2.16 and later, in the custom data of this execution, which the n8n node returns (Execution: Get, Include Execution Details). Collect them with the AetherForge Get Job node.',
 		}),
 
 	/** Stop, while the API had the request and had not answered it yet. */
