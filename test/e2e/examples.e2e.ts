@@ -214,7 +214,8 @@ it('find-crashed-executions names one that crashed until it has been retried', a
 	await lab.n8n.activate(saved);
 	const path = 'webhook/aetherforge-answer';
 	const cutOff = lab.n8n.post(path, { prompt: 'A red fox #never' }).catch(() => undefined);
-	await until(() => lab.emulator.submits.length > 0);
+	// By the first poll n8n has noted that the execution runs: otherwise, it would never call it crashed.
+	await until(() => lab.emulator.requests.some(({ method }) => method === 'GET'));
 	await Promise.all([lab.crashN8n(), cutOff]);
 	await lab.n8n.deactivate(saved);
 	const [crashed = { id: '' }] = await lab.n8n.executions(saved);
